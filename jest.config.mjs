@@ -1,0 +1,13 @@
+// Node strips the types itself, so nothing is transformed; coverage and line numbers are those of the sources.
+export default {
+  testMatch: ["<rootDir>/{packages,services}/*/{src,tests}/**/*.test.ts"],
+  transform: {},
+  extensionsToTreatAsEsm: [".ts"],
+  testEnvironment: "node",
+  modulePathIgnorePatterns: ["/dist/", "/.attestry"],
+  watchman: false,
+  // One PostgreSQL, Redis and MinIO for the whole run; a database, bucket or key prefix for each suite.
+  globalSetup: "<rootDir>/packages/dev-env/src/jest/global-setup.ts",
+  globalTeardown: "<rootDir>/packages/dev-env/src/jest/global-teardown.ts",
+  reporters: ["default", "<rootDir>/packages/dev-env/src/jest/reporter.ts"],
+};

@@ -1,0 +1,2 @@
+// Package google.bytestream.
+export * from "./gen/google/bytestream/bytestream_pb.ts";

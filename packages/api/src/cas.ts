@@ -1,0 +1,2 @@
+// Package attestry.cas.v1: blobs, beside what the Remote Execution API offers.
+export * from "./gen/attestry/cas/v1/blob_pb.ts";

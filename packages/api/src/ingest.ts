@@ -1,0 +1,3 @@
+// Package attestry.ingest.v1: attestations and their uploads.
+export * from "./gen/attestry/ingest/v1/attestation_pb.ts";
+export * from "./gen/attestry/ingest/v1/upload_pb.ts";

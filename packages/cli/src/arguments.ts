@@ -1,0 +1,75 @@
+import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { InvalidArgumentError } from "commander";
+
+// Parsers of option values. What they throw, the parser of the command line reports as wrong usage.
+
+const unitMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+
+/** `90s`, `5m`, `2h`, `30d`, `1w`, `500ms`; a bare number is seconds. In milliseconds. */
+export function duration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)?$/.exec(text);
+  const milliseconds = match === null ? 0 : Number(match[1]) * (unitMs[match[2] ?? "s"] ?? 0);
+  if (milliseconds <= 0) throw new InvalidArgumentError("Expected a duration such as 90s, 5m, 2h or 30d.");
+  return milliseconds;
+}
+
+/** A time: RFC 3339 (`2026-11-24` or `2026-11-24T10:00:00Z`), or how long ago (`24h`, `7d`). */
+export function time(text: string): Timestamp {
+  if (/^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text)) {
+    const ms = Date.parse(text);
+    if (!Number.isNaN(ms)) return timestampFromMs(ms);
+  }
+  if (/^\d+(\.\d+)?(s|m|h|d|w)$/.test(text)) return timestampFromMs(Date.now() - duration(text));
+  throw new InvalidArgumentError("Expected a time such as 2026-11-24, 2026-11-24T10:00:00Z, or how long ago: 24h, 7d.");
+}
+
+export function positiveInteger(text: string): number {
+  const number = Number(text);
+  if (!/^\d+$/.test(text) || number < 1 || !Number.isSafeInteger(number)) {
+    throw new InvalidArgumentError("Expected a whole number of at least 1.");
+  }
+  return number;
+}
+
+/** Bytes: `10000000`, `500KB`, `10MB`, `2GB` (powers of 1,000) or `KiB`, `MiB`, `GiB` (of 1,024). */
+export function byteSize(text: string): bigint {
+  const match = /^(\d+)\s*(?:([KMG])(i?)B)?$/.exec(text);
+  if (match === null) throw new InvalidArgumentError("Expected bytes such as 500KB, 10MB or 1048576.");
+  const base = match[3] === "i" ? 1_024 : 1_000;
+  return BigInt(Number(match[1]) * base ** ("KMG".indexOf(match[2] ?? " ") + 1));
+}
+
+export interface WorkflowName {
+  project: string;
+  workflow: string;
+}
+
+/** `PROJECT/NAME`. */
+export function workflowName(text: string): WorkflowName {
+  const parts = text.split("/");
+  const [project, workflow] = parts;
+  if (parts.length !== 2 || !project || !workflow) throw new InvalidArgumentError("Expected PROJECT/NAME, for example web/release.");
+  return { project, workflow };
+}
+
+/** `PROJECT/NAME`, or `PROJECT` for all of its workflows. */
+export function workflowFilter(text: string): WorkflowName {
+  return text.includes("/") ? workflowName(text) : { project: text, workflow: "" };
+}
+
+const digestPattern = /^sha256:[0-9a-f]{64}$/;
+const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+export function digest(text: string): string {
+  if (!digestPattern.test(text)) throw new InvalidArgumentError("Expected sha256: and 64 lower-case hex digits.");
+  return text;
+}
+
+/** A digest or a run's id, as requests have it in their `by`. */
+export type DigestOrRun = { case: "digest"; value: string } | { case: "runId"; value: string };
+
+export function digestOrRun(text: string): DigestOrRun {
+  if (uuidPattern.test(text)) return { case: "runId", value: text };
+  if (digestPattern.test(text)) return { case: "digest", value: text };
+  throw new InvalidArgumentError("Expected a run's UUID, or sha256: and 64 lower-case hex digits.");
+}

@@ -1,0 +1,104 @@
+import { HealthService } from "@attestry/api/health";
+import { AttestationService, UploadService } from "@attestry/api/ingest";
+import {
+  BackendService,
+  CredentialService,
+  OrganizationService,
+  RunService,
+  TokenService,
+  WorkflowService,
+} from "@attestry/api/run";
+import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import type { Connections } from "../settings.ts";
+import { Session } from "./session.ts";
+
+// One message of the largest answer: an attestation with its bundle goes by Download, in chunks of 1 MiB.
+const readMaxBytes = 4 * 1024 * 1024;
+
+/** Clients of the three services. Services at one address share a connection. */
+export class Services {
+  readonly #sessions = new Map<string, Session>();
+  readonly #connections: Connections;
+
+  constructor(connections: Connections) {
+    this.#connections = connections;
+  }
+
+  get organizations() {
+    return createClient(OrganizationService, this.#transport(this.#connections.runAddress));
+  }
+
+  get workflows() {
+    return createClient(WorkflowService, this.#transport(this.#connections.runAddress));
+  }
+
+  get runs() {
+    return createClient(RunService, this.#transport(this.#connections.runAddress));
+  }
+
+  get backends() {
+    return createClient(BackendService, this.#transport(this.#connections.runAddress));
+  }
+
+  get tokens() {
+    return createClient(TokenService, this.#transport(this.#connections.runAddress));
+  }
+
+  get credentials() {
+    return createClient(CredentialService, this.#transport(this.#connections.runAddress));
+  }
+
+  get attestations() {
+    return createClient(AttestationService, this.#transport(this.#connections.address));
+  }
+
+  get uploads() {
+    return createClient(UploadService, this.#transport(this.#connections.address));
+  }
+
+  /** For `@attestry/cas-client`, which brings its own token. */
+  get cas(): Transport {
+    return this.#transport(this.#connections.casAddress);
+  }
+
+  health(address: string) {
+    return createClient(HealthService, this.#transport(address));
+  }
+
+  /** Bytes sent to attestation-ingest so far. */
+  bytesSentToIngest(): number {
+    return this.#session(this.#connections.address).bytesSent();
+  }
+
+  close(): void {
+    for (const session of this.#sessions.values()) session.close();
+  }
+
+  #transport(address: string): Transport {
+    return createGrpcTransport({
+      baseUrl: address,
+      sessionManager: this.#session(address),
+      interceptors: [bearer(this.#connections.token)],
+      readMaxBytes,
+    });
+  }
+
+  #session(address: string): Session {
+    const known = this.#sessions.get(address);
+    if (known !== undefined) return known;
+    const session = new Session(address);
+    this.#sessions.set(address, session);
+    return session;
+  }
+}
+
+/** Adds the token to calls that have none of their own. */
+function bearer(token: string | undefined): Interceptor {
+  return (next) => (request) => {
+    if (token !== undefined && !request.header.has("authorization")) {
+      request.header.set("authorization", `Bearer ${token}`);
+    }
+    return next(request);
+  };
+}

@@ -1,0 +1,67 @@
+import http2 from "node:http2";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { NodeHttp2ClientSessionManager } from "@connectrpc/connect-node";
+
+// Node's 64 KiB would hold a download back on every round trip. Per connection, of which there are at most three.
+const windowBytes = 8 * 1024 * 1024;
+
+/**
+ * One HTTP/2 connection for as long as a command runs. connect-node's own manager drops its error listener when a
+ * connection goes away and can then end the process (connectrpc/connect-es#1768, #1795); this one keeps it.
+ */
+export class Session implements NodeHttp2ClientSessionManager {
+  readonly authority: string;
+  #session: Promise<http2.ClientHttp2Session> | undefined;
+  #open: http2.ClientHttp2Session | undefined;
+
+  /** `address`: `http://host:port` (without TLS) or `https://host:port`. */
+  constructor(address: string) {
+    this.authority = new URL(address).origin;
+  }
+
+  async request(
+    method: string,
+    path: string,
+    headers: http2.OutgoingHttpHeaders,
+    options: Omit<http2.ClientSessionRequestOptions, "signal">,
+  ): Promise<http2.ClientHttp2Stream> {
+    if (this.#open?.closed || this.#open?.destroyed) this.#session = undefined;
+    this.#session ??= this.#connect();
+    const session = await this.#session;
+    return session.request({ ...headers, ":method": method, ":path": path }, options);
+  }
+
+  notifyResponseByteRead(): void {}
+
+  /** Bytes that went out on the connection so far; 0 without one. */
+  bytesSent(): number {
+    return this.#open?.destroyed === false ? this.#open.socket.bytesWritten : 0;
+  }
+
+  /** Ends the connection and what runs on it. */
+  close(): void {
+    this.#open?.destroy();
+  }
+
+  #connect(): Promise<http2.ClientHttp2Session> {
+    return new Promise((resolve, reject) => {
+      const session = http2.connect(this.authority, { settings: { initialWindowSize: windowBytes, enablePush: false } });
+      this.#open = session;
+      session.on("error", (error) => {
+        this.#session = undefined;
+        reject(new ConnectError(`cannot reach ${this.authority}: ${causeOf(error)}`, Code.Unavailable, undefined, undefined, error));
+      });
+      session.on("close", () => reject(new ConnectError(`${this.authority} closed the connection`, Code.Unavailable)));
+      session.on("connect", () => {
+        session.setLocalWindowSize(windowBytes);
+        resolve(session);
+      });
+    });
+  }
+}
+
+// A name with several addresses fails with one error for each, and no message of its own.
+function causeOf(error: Error): string {
+  const causes = error instanceof AggregateError ? (error.errors as Error[]) : [error];
+  return causes.map(({ message }) => message).join("; ");
+}

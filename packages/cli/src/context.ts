@@ -1,0 +1,77 @@
+import type { Command } from "commander";
+import { Caller } from "./client/caller.ts";
+import { Services } from "./client/services.ts";
+import { CommandError } from "./errors.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { type Cell, type Column, type Format, fieldsText, jsonText, tableText } from "./output/output.ts";
+import { write } from "./output/write.ts";
+import { type Connections, connectionsOf, type GlobalOptions } from "./settings.ts";
+
+const defaultTimeoutMs = 60_000;
+/** For commands that move files. */
+export const transferTimeoutMs = 15 * 60_000;
+// What a command may still need once its time is over: to tell the server that it gave up.
+const farewellMs = 10_000;
+
+/** What a command works with: clients, the time it has, and where its answer goes. */
+export class Context {
+  readonly connections: Connections;
+  readonly services: Services;
+  readonly caller: Caller;
+  readonly #format: Format;
+
+  constructor(options: GlobalOptions & { output?: string }, limits: { timeoutMs: number; signal: AbortSignal }) {
+    this.connections = connectionsOf(options);
+    this.services = new Services(this.connections);
+    this.caller = new Caller(limits);
+    this.#format = options.output === "json" ? "json" : "table";
+  }
+
+  /** Prints one thing: its JSON, or its fields on lines. */
+  printObject(json: unknown, fields: Record<string, Cell>): Promise<void> {
+    return write(process.stdout, this.#format === "json" ? jsonText(json) : fieldsText(fields));
+  }
+
+  /** Prints a list: its JSON (one object), or a table. */
+  printList<T>(json: unknown, columns: readonly Column<T>[], items: readonly T[], none: string): Promise<void> {
+    return write(process.stdout, this.#format === "json" ? jsonText(json) : tableText(columns, items, none));
+  }
+
+  /** Says something beside the answer, on stderr. */
+  note(text: string): Promise<void> {
+    return write(process.stderr, `${text}\n`);
+  }
+}
+
+/**
+ * Runs the body of a command with a context made of its options, within its time, and closes all connections after
+ * it. Ctrl-C ends the calls, so that the body can clean up; a second one ends the process.
+ */
+export async function withContext(
+  command: Command,
+  body: (context: Context) => Promise<void>,
+  timeoutMs = defaultTimeoutMs,
+): Promise<void> {
+  const options = command.optsWithGlobals<GlobalOptions & { output?: string }>();
+  const limit = options.timeout ?? timeoutMs;
+  const interruption = new AbortController();
+  const interrupt = () =>
+    interruption.abort(new CommandError("INTERRUPTED", "interrupted", { exitCode: exitCodes.interrupted }));
+  process.once("SIGINT", interrupt);
+  const context = new Context(options, { timeoutMs: limit, signal: interruption.signal });
+  // A call can stay unsettled for ever when its stream dies early (connectrpc/connect-es#1678): nobody waits that long.
+  const overtime = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    overtime.reject(new CommandError("TIMED_OUT", "not done in the time given", { exitCode: exitCodes.unavailable }));
+  }, limit + farewellMs);
+  try {
+    await Promise.race([body(context), overtime.promise]);
+  } catch (error) {
+    throw interruption.signal.aborted ? interruption.signal.reason : error;
+  } finally {
+    clearTimeout(timer);
+    process.off("SIGINT", interrupt);
+    context.services.close();
+  }
+}
+

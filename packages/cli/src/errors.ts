@@ -1,0 +1,80 @@
+import { ErrorInfoSchema, RetryInfoSchema } from "@attestry/api/errors";
+import { BlobError } from "@attestry/cas-client";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { exitCodes } from "./exit-codes.ts";
+import { hintOf } from "./hints.ts";
+import { printable } from "./output/printable.ts";
+
+/** The command line was wrong: exit code 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** What the command itself found, without a server: a stable reason and the exit code to end with. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+  readonly reason: string;
+  readonly exitCode: number;
+
+  constructor(reason: string, message: string, options: { exitCode?: number; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.reason = reason;
+    this.exitCode = options.exitCode ?? exitCodes.refused;
+  }
+}
+
+/** The reason in an error's ErrorInfo, or the one that the command gave it; undefined if it has none. */
+export function reasonOf(error: unknown): string | undefined {
+  if (error instanceof ConnectError) return error.findDetails(ErrorInfoSchema)[0]?.reason;
+  if (error instanceof CommandError) return error.reason;
+  return error instanceof BlobError ? error.code : undefined;
+}
+
+/** When the server asks to try again, in milliseconds; undefined if it does not ask. */
+export function retryDelayOf(error: unknown): number | undefined {
+  if (!(error instanceof ConnectError)) return undefined;
+  const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  return delay && Number(delay.seconds) * 1000 + delay.nanos / 1_000_000;
+}
+
+/** True when a connection failed, as against an answer of the server: those have a reason. */
+export function isConnectionFailure(error: unknown): boolean {
+  return (
+    error instanceof ConnectError &&
+    (error.code === Code.Unavailable || error.code === Code.Aborted) &&
+    reasonOf(error) === undefined
+  );
+}
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return exitCodes.usage;
+  if (error instanceof CommandError) return error.exitCode;
+  if (error instanceof BlobError) return error.code === "BLOB_CORRUPT" ? exitCodes.corrupt : exitCodes.refused;
+  if (!(error instanceof ConnectError)) return exitCodes.refused;
+  switch (error.code) {
+    case Code.NotFound:
+      return exitCodes.notFound;
+    case Code.Unauthenticated:
+    case Code.PermissionDenied:
+      return exitCodes.auth;
+    case Code.Unavailable:
+    case Code.DeadlineExceeded:
+    case Code.Aborted:
+      return exitCodes.unavailable;
+    case Code.ResourceExhausted:
+      return retryDelayOf(error) === undefined ? exitCodes.refused : exitCodes.unavailable;
+    case Code.DataLoss:
+      return exitCodes.corrupt;
+    default:
+      return exitCodes.refused;
+  }
+}
+
+/** What goes to stderr: one line with the message and its reason, and a line that says what to do about it, if known. */
+export function describeError(error: unknown): string {
+  const reason = reasonOf(error);
+  const message = error instanceof ConnectError ? error.rawMessage : error instanceof Error ? error.message : String(error);
+  const line = `error: ${printable(message) || "failed without a message"}${reason === undefined ? "" : ` (${printable(reason)})`}\n`;
+  const hint = hintOf(reason) ?? (isConnectionFailure(error) ? hintOf("CONNECTION_FAILED") : undefined);
+  return hint === undefined ? line : `${line}hint: ${hint}\n`;
+}

@@ -1,0 +1,34 @@
+/** What a person can do about an error, by its reason. Only where the message alone does not say it. */
+const hints: Record<string, string> = {
+  CONNECTION_FAILED: "is a server running there? Give its address by --addr or ATTESTRY_ADDR; `npm start` runs one on http://127.0.0.1:7700",
+  TOKEN_MISSING: "give a token by --token or ATTESTRY_TOKEN; a standalone server keeps its first one in <data dir>/admin-token",
+  TOKEN_MALFORMED: "check that --token or ATTESTRY_TOKEN holds a whole token as `attestry token create` printed it",
+  TOKEN_EXPIRED: "make a new one with `attestry token create`",
+  TOKEN_REVOKED: "make a new one with `attestry token create`",
+  TOKEN_SIGNATURE_INVALID: "the token was made by another server; use one of this server",
+  TOKEN_AUDIENCE_WRONG: "use an API token, as `attestry token create` makes it",
+  ROLE_INSUFFICIENT: "use a token with a higher role; an admin makes one with `attestry token create --role ...`",
+  BUNDLE_COMPRESSED: "unpack the file first",
+  BUNDLE_EMPTY: "did the step that writes the bundle fail?",
+  MESSAGE_SIGNATURE: "the bundle signs a file directly; store an attestation: an in-toto statement in a DSSE envelope",
+  RUN_CANCELLED: "start a new run: leave --run out and give --workflow PROJECT/NAME",
+  RUN_FAILED: "start a new run: leave --run out and give --workflow PROJECT/NAME",
+  RUN_EXPIRED: "start a new run: leave --run out and give --workflow PROJECT/NAME",
+  RUN_HAS_OTHER_ATTESTATION: "a run keeps one attestation; start a new run for another one",
+  RUN_NOT_FOUND: "`attestry run list` shows the runs of your organization",
+  ATTESTATION_NOT_FOUND: "`attestry list` shows the attestations of your organization",
+  BACKEND_NOT_FOUND: "`attestry backend list` shows them",
+  BACKEND_INLINE: "blobs need an external backend: `attestry backend add NAME --provider s3|filesystem --secret-ref REF --default`",
+  BACKEND_INVALID: "`attestry backend validate NAME` says what is wrong with it",
+  BACKEND_IS_DEFAULT: "make another one the default first: `attestry backend default NAME`",
+  ORGANIZATION_NOT_FOUND: "`attestry org list` shows those that your token may see",
+  WORKFLOW_NOT_FOUND: "`attestry workflow list` shows them",
+  TOKEN_NOT_FOUND: "`attestry token list` shows them",
+  PAGE_TOKEN_INVALID: "a page token goes with the same filters as the page that gave it",
+  CAS_UNAVAILABLE: "the storage backend does not answer; `attestry status` and `attestry backend list` show more",
+  TIMED_OUT: "give it longer with --timeout, for example --timeout 5m",
+};
+
+export function hintOf(reason: string | undefined): string | undefined {
+  return reason === undefined ? undefined : hints[reason];
+}

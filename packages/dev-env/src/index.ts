@@ -1,0 +1,15 @@
+export { freePort } from "@attestry/standalone/postgres";
+export { describeWith } from "./jest/describe-with.ts";
+export { ensureBucket, type MinioAccess, type MinioServer, minioClient, type S3Secret, startMinio } from "./minio.ts";
+export { type PostgresServer, startTestPostgres } from "./postgres.ts";
+export { findProgram, howToGet, type OptionalServer } from "./programs.ts";
+export { type RedisServer, startRedis } from "./redis.ts";
+export { answersOk, type Spawned, spawnServer } from "./spawned.ts";
+export {
+  createTestBucket,
+  createTestDatabase,
+  hasServer,
+  type TestDatabase,
+  testMinio,
+  testRedis,
+} from "./test-servers.ts";

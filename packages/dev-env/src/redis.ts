@@ -1,0 +1,34 @@
+import { connect } from "node:net";
+import { freePort } from "@attestry/standalone/postgres";
+import { findProgram, howToGet } from "./programs.ts";
+import { type Spawned, spawnServer } from "./spawned.ts";
+
+export interface RedisServer extends Spawned {
+  readonly url: string;
+  readonly port: number;
+}
+
+/** Starts a Redis that keeps nothing on disk, on 127.0.0.1. Throws if the machine has none. */
+export async function startRedis(options: { port?: number } = {}): Promise<RedisServer> {
+  const command = findProgram("redis");
+  if (command === undefined) throw new Error(`no redis-server here: ${howToGet("redis")}`);
+  const port = options.port ?? (await freePort());
+  const args = ["--bind", "127.0.0.1", "--port", String(port), "--save", "", "--appendonly", "no"];
+  args.push("--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru");
+  const spawned = await spawnServer({ name: "Redis", command, args, isReady: () => answersPing(port) });
+  return { ...spawned, port, url: `redis://127.0.0.1:${port}` };
+}
+
+function answersPing(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    const answer = (good: boolean) => {
+      socket.destroy();
+      resolve(good);
+    };
+    socket.setTimeout(2_000, () => answer(false));
+    socket.once("error", () => answer(false));
+    socket.once("connect", () => socket.write("PING\r\n"));
+    socket.once("data", (data) => answer(data.toString().startsWith("+PONG")));
+  });
+}

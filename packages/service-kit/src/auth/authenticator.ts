@@ -1,0 +1,52 @@
+import { LRUCache } from "lru-cache";
+import { DomainError } from "../errors/domain-error.ts";
+import type { Keyring, VerifiedToken } from "./keyring.ts";
+import type { Principal } from "./principal.ts";
+import type { Revocations } from "./revocations.ts";
+
+/** Decides who a caller is, by the Authorization header. */
+export interface Authenticator {
+  /** Throws TOKEN_MISSING, TOKEN_MALFORMED, TOKEN_EXPIRED, TOKEN_AUDIENCE_WRONG, TOKEN_SIGNATURE_INVALID, TOKEN_REVOKED, REVOCATIONS_UNKNOWN. */
+  authenticate(authorization: string | null): Promise<Principal>;
+}
+
+const longestToken = 8_192;
+const rememberedTokens = 10_000;
+
+/** Verifies signatures once per token and remembers the result until the token runs out; revocation is judged on every call. */
+export function createAuthenticator({
+  keyring,
+  revocations,
+}: {
+  keyring: Keyring;
+  revocations?: Revocations;
+}): Authenticator {
+  const verified = new LRUCache<string, VerifiedToken>({ max: rememberedTokens });
+
+  async function verify(token: string): Promise<VerifiedToken> {
+    const known = verified.get(token);
+    if (known !== undefined && known.expiresAt > Date.now()) return known;
+    const fresh = await keyring.verify(token);
+    verified.set(token, fresh);
+    return fresh;
+  }
+
+  return {
+    async authenticate(authorization) {
+      const { principal } = await verify(bearerToken(authorization));
+      if (principal.kind === "api") await revocations?.check(principal.tokenId);
+      return principal;
+    },
+  };
+}
+
+function bearerToken(authorization: string | null): string {
+  if (authorization === null || authorization === "") {
+    throw new DomainError("TOKEN_MISSING", "this call needs a token: send the header `authorization: Bearer <token>`");
+  }
+  const token = /^Bearer +([A-Za-z0-9._~+/=-]+)$/i.exec(authorization.slice(0, longestToken))?.[1];
+  if (token === undefined || authorization.length > longestToken) {
+    throw new DomainError("TOKEN_MALFORMED", "the authorization header must be `Bearer <token>`");
+  }
+  return token;
+}

@@ -1,0 +1,220 @@
+import { readFile } from "node:fs/promises";
+import { type CryptoKey, errors, importJWK, type JWK, jwtVerify, SignJWT } from "jose";
+import { DomainError } from "../errors/domain-error.ts";
+import { newKey } from "./key-files.ts";
+import type { ApiPrincipal, CasPrincipal, Principal, ServiceName } from "./principal.ts";
+
+// Audiences. One token is good for one purpose, so that none can be passed on as another kind.
+const apiAudience = "attestry/api";
+/** What the chainloop command line looks for in the API token that it is given. */
+const chainloopAudience = "api-token-auth.chainloop";
+const casAudience = "attestry/cas";
+const serviceAudience = (service: ServiceName): string => `attestry/service/${service}`;
+
+const casTokenSeconds = 5 * 60;
+const serviceTokenSeconds = 60;
+/** Clocks of two hosts may differ by this much. */
+const leewaySeconds = 30;
+
+export interface VerifiedToken {
+  principal: Principal;
+  /** Milliseconds since the epoch; Infinity: never. */
+  expiresAt: number;
+}
+
+export interface ApiTokenClaims extends Omit<ApiPrincipal, "kind"> {
+  /** Absent: the token does not run out. */
+  expiresAt?: Date | undefined;
+}
+
+interface SigningKey {
+  key: CryptoKey;
+  kid: string;
+  service: ServiceName;
+}
+
+/** Signs with this service's key and verifies what the others signed: JWTs with EdDSA over Ed25519 (RFC 8037). */
+export class Keyring {
+  readonly service: ServiceName;
+  readonly #signing: SigningKey;
+  readonly #verifying: ReadonlyMap<string, CryptoKey>;
+  readonly #serviceTokens = new Map<ServiceName, { token: Promise<string>; renewAt: number }>();
+
+  private constructor(signing: SigningKey, verifying: ReadonlyMap<string, CryptoKey>) {
+    this.service = signing.service;
+    this.#signing = signing;
+    this.#verifying = verifying;
+  }
+
+  /** Reads the private key of this service and the public keys of all. */
+  static async load(files: { signingKeyFile: string; jwksFile: string }): Promise<Keyring> {
+    const signing = await readJson<JWK>(files.signingKeyFile, "the signing key");
+    const { keys } = await readJson<{ keys: JWK[] }>(files.jwksFile, "the JWK set");
+    return Keyring.of(signing, keys);
+  }
+
+  /** Keyrings that trust each other, made on the spot: for tests. */
+  static async generate(): Promise<Record<ServiceName, Keyring>> {
+    const keys = await Promise.all((["workflow-run", "attestation-ingest", "cas-gateway"] as const).map(newKey));
+    const [run, ingest, gateway] = await Promise.all(keys.map((key) => Keyring.of(key, keys)));
+    if (!run || !ingest || !gateway) throw new Error("three keys make three keyrings");
+    return { "workflow-run": run, "attestation-ingest": ingest, "cas-gateway": gateway };
+  }
+
+  static async of(signing: JWK, keys: readonly JWK[]): Promise<Keyring> {
+    const verifying = new Map<string, CryptoKey>();
+    for (const { d: _private, ...jwk } of keys) {
+      if (jwk.kid !== undefined) verifying.set(jwk.kid, (await importJWK(jwk, "EdDSA")) as CryptoKey);
+    }
+    const kid = signing.kid ?? "";
+    return new Keyring(
+      { key: (await importJWK(signing, "EdDSA")) as CryptoKey, kid, service: serviceOf(kid) },
+      verifying,
+    );
+  }
+
+  /** A token for a client, to be shown once. Only workflow-run's are accepted. */
+  issueApiToken(claims: ApiTokenClaims): Promise<string> {
+    const jwt = this.#jwt({
+      org_id: claims.organizationId,
+      org: claims.organization,
+      role: claims.role,
+      instance_admin: claims.instanceAdmin,
+    })
+      .setJti(claims.tokenId)
+      .setAudience(apiAudience);
+    if (claims.expiresAt !== undefined) jwt.setExpirationTime(claims.expiresAt);
+    return jwt.sign(this.#signing.key);
+  }
+
+  /** A token for the CAS gateway that lives 5 min. Only workflow-run's are accepted. */
+  async issueCasToken(claims: Omit<CasPrincipal, "kind">): Promise<{ token: string; expiresAt: Date }> {
+    const expiresAt = new Date(Date.now() + casTokenSeconds * 1000);
+    const { organizationId, organization, ...rest } = claims;
+    const token = await this.#jwt({ org_id: organizationId, org: organization, cas: rest })
+      .setAudience(casAudience)
+      .setExpirationTime(expiresAt)
+      .sign(this.#signing.key);
+    return { token, expiresAt };
+  }
+
+  /** A token with which this service calls another; lives 60 s, and is used again for half of them. */
+  serviceToken(to: ServiceName): Promise<string> {
+    const known = this.#serviceTokens.get(to);
+    if (known !== undefined && known.renewAt > Date.now()) return known.token;
+    const token = this.#jwt({})
+      .setAudience(serviceAudience(to))
+      .setExpirationTime(`${serviceTokenSeconds}s`)
+      .sign(this.#signing.key);
+    this.#serviceTokens.set(to, { token, renewAt: Date.now() + serviceTokenSeconds * 500 });
+    return token;
+  }
+
+  /**
+   * Who the bearer of a token is. Throws TOKEN_MALFORMED, TOKEN_SIGNATURE_INVALID, TOKEN_EXPIRED or
+   * TOKEN_AUDIENCE_WRONG. Whether it was revoked is not looked at here.
+   */
+  async verify(token: string): Promise<VerifiedToken> {
+    const { payload, protectedHeader } = await jwtVerify<TokenPayload>(token, (header) => this.#keyOf(header.kid), {
+      algorithms: ["EdDSA"],
+      clockTolerance: leewaySeconds,
+    }).catch((error: unknown) => {
+      throw tokenFault(error);
+    });
+    const issuer = serviceOf(protectedHeader.kid ?? "");
+    if (payload.iss !== issuer)
+      throw new DomainError(
+        "TOKEN_SIGNATURE_INVALID",
+        `the token says it is by ${payload.iss}, its key is of ${issuer}`,
+      );
+    return { principal: principalOf(payload, issuer, this.service), expiresAt: expiryOf(payload) };
+  }
+
+  #jwt(claims: Record<string, unknown>): SignJWT {
+    return new SignJWT(claims)
+      .setProtectedHeader({ alg: "EdDSA", kid: this.#signing.kid })
+      .setIssuer(this.service)
+      .setIssuedAt();
+  }
+
+  #keyOf(kid: string | undefined): CryptoKey {
+    const key = this.#verifying.get(kid ?? "");
+    if (key === undefined)
+      throw new DomainError("TOKEN_SIGNATURE_INVALID", "the token is signed by a key that is not known here");
+    return key;
+  }
+}
+
+interface TokenPayload {
+  iss?: string;
+  aud?: string | string[];
+  jti?: string;
+  exp?: number;
+  org_id?: string;
+  org?: string;
+  role?: ApiPrincipal["role"];
+  instance_admin?: boolean;
+  cas?: Omit<CasPrincipal, "kind" | "organizationId" | "organization">;
+}
+
+function principalOf(payload: TokenPayload, issuer: ServiceName, here: ServiceName): Principal {
+  const audiences = new Set([payload.aud ?? []].flat());
+  if (audiences.has(serviceAudience(here)) && payload.exp !== undefined) return { kind: "service", service: issuer };
+  const { org_id: organizationId, org: organization } = payload;
+  if (issuer === "workflow-run" && organizationId !== undefined && organization !== undefined) {
+    if (audiences.has(casAudience) && payload.cas !== undefined && payload.exp !== undefined) {
+      return { kind: "cas", organizationId, organization, ...payload.cas };
+    }
+    const isApi = audiences.has(apiAudience) || audiences.has(chainloopAudience);
+    if (isApi && payload.jti !== undefined && payload.role !== undefined) {
+      const instanceAdmin = payload.instance_admin === true;
+      return { kind: "api", tokenId: payload.jti, organizationId, organization, role: payload.role, instanceAdmin };
+    }
+  }
+  const came = [...audiences].join(", ");
+  throw new DomainError(
+    "TOKEN_AUDIENCE_WRONG",
+    `the token is not for this service: expected the audience ${apiAudience}; came ${came || "none"}`,
+    {
+      metadata: { expected: apiAudience, actual: came },
+    },
+  );
+}
+
+// The leeway is jose's: a token that has just run out is let through by it, so it must be remembered for as long.
+function expiryOf(payload: TokenPayload): number {
+  return payload.exp === undefined ? Number.POSITIVE_INFINITY : (payload.exp + leewaySeconds) * 1000;
+}
+
+function serviceOf(kid: string): ServiceName {
+  const name = kid.split(".")[0];
+  if (name === "workflow-run" || name === "attestation-ingest" || name === "cas-gateway") return name;
+  throw new DomainError("TOKEN_SIGNATURE_INVALID", "the key id does not name a service");
+}
+
+function tokenFault(error: unknown): DomainError {
+  if (error instanceof DomainError) return error;
+  if (error instanceof errors.JWTExpired) {
+    const expired = new Date((error.payload.exp ?? 0) * 1000).toISOString();
+    return new DomainError("TOKEN_EXPIRED", `the token ran out at ${expired}; make a new one (attestry token create)`, {
+      cause: error,
+    });
+  }
+  if (error instanceof errors.JWSSignatureVerificationFailed) {
+    return new DomainError("TOKEN_SIGNATURE_INVALID", "the token's signature does not match its content", {
+      cause: error,
+    });
+  }
+  if (error instanceof errors.JOSEAlgNotAllowed || error instanceof errors.JOSENotSupported) {
+    return new DomainError("TOKEN_SIGNATURE_INVALID", "the token is not signed with EdDSA", { cause: error });
+  }
+  return new DomainError("TOKEN_MALFORMED", "the token is no JWT as Attestry issues them", { cause: error });
+}
+
+async function readJson<T>(file: string, what: string): Promise<T> {
+  try {
+    return JSON.parse(await readFile(file, "utf8")) as T;
+  } catch (cause) {
+    throw new Error(`cannot read ${what} from ${file}: ${(cause as Error).message}`, { cause });
+  }
+}

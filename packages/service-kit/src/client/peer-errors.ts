@@ -1,0 +1,47 @@
+import { ErrorInfoSchema, RetryInfoSchema } from "@attestry/api/errors";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { ServiceName } from "../auth/principal.ts";
+import { errorDomain, isReason } from "../errors/connect-error.ts";
+import { DomainError } from "../errors/domain-error.ts";
+import { reasons } from "../errors/reasons.ts";
+
+/** Codes that say that the peer is away, or that the connection to it broke. */
+const away = new Set<Code>([Code.Unavailable, Code.DeadlineExceeded, Code.Aborted, Code.ResourceExhausted]);
+
+/**
+ * What a peer answered, as an error of our own: its reason where it gave one, PEER_UNAVAILABLE where it is away.
+ * That it does not know us, or has a bug, is our fault and not the caller's: such an error stays as it is, and
+ * reaches the caller as INTERNAL.
+ */
+export function peerError(error: unknown, peer: ServiceName): unknown {
+  if (!(error instanceof ConnectError)) return error;
+  const info = error.findDetails(ErrorInfoSchema)[0];
+  const ours =
+    error.code === Code.Unauthenticated || error.code === Code.PermissionDenied || error.code === Code.Internal;
+  if (info?.domain === errorDomain && isReason(info.reason) && !ours && reasons[info.reason] === error.code) {
+    const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
+    const retryAfterMs = delay === undefined ? undefined : Number(delay.seconds) * 1000 + delay.nanos / 1_000_000;
+    return new DomainError(info.reason, error.rawMessage, {
+      metadata: info.metadata,
+      cause: error,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
+  }
+  if (error.code === Code.Canceled) return error;
+  if (away.has(error.code)) {
+    return new DomainError("PEER_UNAVAILABLE", `${peer} does not answer; try again`, {
+      retryAfterMs: 1_000,
+      cause: error,
+    });
+  }
+  return new Error(`${peer} refused a call of this service: ${error.message}`, { cause: error });
+}
+
+/** The messages of a stream from a peer; an error in its midst is translated as one at its start. */
+export async function* peerMessages<T>(messages: AsyncIterable<T>, peer: ServiceName): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw peerError(error, peer);
+  }
+}

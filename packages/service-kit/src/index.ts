@@ -1,0 +1,45 @@
+export { type AccessRule, type AccessTable, methodName } from "./auth/access.ts";
+export { type Authenticator, createAuthenticator } from "./auth/authenticator.ts";
+export { createKeyFiles, type KeyFiles } from "./auth/key-files.ts";
+export { type ApiTokenClaims, Keyring } from "./auth/keyring.ts";
+export {
+  type ApiPrincipal,
+  apiPrincipal,
+  type CasBackend,
+  type CasPrincipal,
+  type CasRole,
+  type CasSpace,
+  casPrincipal,
+  type Principal,
+  principal,
+  principalKey,
+  type Role,
+  type ServiceName,
+  type ServicePrincipal,
+  servicePrincipal,
+} from "./auth/principal.ts";
+export { Revocations, type RevokedPage } from "./auth/revocations.ts";
+export { createInProcessTransport } from "./client/in-process-transport.ts";
+export type { PeerIdentity } from "./client/peer-transport.ts";
+export { createServiceTransport, type ServiceTransport } from "./client/service-transport.ts";
+export { connectErrorOf, reasonOf } from "./errors/connect-error.ts";
+export { DomainError, type DomainErrorOptions } from "./errors/domain-error.ts";
+export { type Reason, reasons } from "./errors/reasons.ts";
+export { isUuid, parseUuid, uuidv7 } from "./ids.ts";
+export { createLogger, type Logger } from "./observe/logger.ts";
+export { createMetrics } from "./observe/metrics.ts";
+export { decodePageToken, encodePageToken, type PageScope, pageSize } from "./paging.ts";
+export type { ServiceModule } from "./server/module.ts";
+export { runService } from "./server/run-service.ts";
+export { type RunningServer, serve } from "./server/serve.ts";
+export {
+  commonSettings,
+  type ListenAddress,
+  parseListen,
+  readSettings,
+  type Setting,
+  SettingError,
+  type Settings,
+  setting,
+  type Values,
+} from "./settings.ts";

@@ -1,0 +1,40 @@
+import pg from "pg";
+import type { Logger } from "../observe/logger.ts";
+
+export interface PoolOptions {
+  /** postgres://USER:PASSWORD@HOST:PORT/DATABASE. */
+  url: string;
+  /** What pg_stat_activity shows. */
+  applicationName: string;
+  logger: Logger;
+  /** Connections at most. */
+  max?: number;
+  /** PostgreSQL settings of each connection, for example `-c synchronous_commit=off`. */
+  options?: string;
+}
+
+const connectTimeoutMs = 5_000;
+const statementTimeoutMs = 30_000;
+
+/**
+ * A pool that waits for a connection 5 s at most and whose statements end after 30 s by the server's clock. No
+ * error of an idle or a borrowed connection ends the process; the next query gets a new connection.
+ */
+export function createPool({ url, applicationName, logger, max = 10, options }: PoolOptions): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: applicationName,
+    max,
+    connectionTimeoutMillis: connectTimeoutMs,
+    statement_timeout: statementTimeoutMs,
+    idle_in_transaction_session_timeout: statementTimeoutMs,
+    keepAlive: true,
+    ...(options === undefined ? {} : { options }),
+  });
+  pool.on("error", (error) => logger.warn({ err: error }, "an idle database connection was lost"));
+  // The pool listens to idle clients only; a borrowed one that loses its connection between queries would end the process.
+  pool.on("connect", (client) => {
+    client.on("error", (error) => logger.warn({ err: error }, "a database connection was lost"));
+  });
+  return pool;
+}

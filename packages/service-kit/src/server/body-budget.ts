@@ -1,0 +1,46 @@
+import { connectErrorOf } from "../errors/connect-error.ts";
+import { DomainError } from "../errors/domain-error.ts";
+
+/** The bytes of one call's body, counted against the budget until they are released. */
+export interface BodyLease {
+  count(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
+  release(): void;
+}
+
+export interface BodyBudget {
+  lease(): BodyLease;
+}
+
+/**
+ * One bound for the bytes of all unary calls in flight in the process, since each is held whole in memory until it is
+ * answered. Past it a call gets STORE_BUSY with retry info.
+ */
+export function createBodyBudget(maxBytes: number): BodyBudget {
+  let held = 0;
+
+  function lease(): BodyLease {
+    let mine = 0;
+    async function* count(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+      for await (const chunk of body) {
+        held += chunk.length;
+        mine += chunk.length;
+        // A call alone may pass the budget up to its own limit; otherwise it could never be served.
+        if (held > maxBytes && held > mine) throw connectErrorOf(busy(maxBytes));
+        yield chunk;
+      }
+    }
+    function release(): void {
+      held -= mine;
+      mine = 0;
+    }
+    return { count, release };
+  }
+
+  return { lease };
+}
+
+function busy(maxBytes: number): DomainError {
+  return new DomainError("STORE_BUSY", `the calls in flight hold ${maxBytes} bytes already; try again in a moment`, {
+    retryAfterMs: 500,
+  });
+}

@@ -1,0 +1,62 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Health, HealthCheckResponse_ServingStatus as Status } from "@attestry/api/health";
+import type { ConnectRouter } from "@connectrpc/connect";
+import type { ServiceModule } from "./module.ts";
+
+const watchMs = 1_000;
+const probeTimeoutMs = 2_000;
+
+export interface Readiness {
+  ready: boolean;
+  /** Per service: "ok", or why not. */
+  services: Record<string, string>;
+}
+
+/** Whether the modules can serve now. Peers are not asked: any start order works. */
+export async function readiness(modules: readonly ServiceModule[]): Promise<Readiness> {
+  const results = await Promise.all(modules.map(async (module) => [module.name, await probe(module)] as const));
+  return { ready: results.every(([, state]) => state === "ok"), services: Object.fromEntries(results) };
+}
+
+async function probe(module: ServiceModule): Promise<string> {
+  const timer = new AbortController();
+  const late = sleep(probeTimeoutMs, "no answer within 2 s", { signal: timer.signal }).catch(() => "");
+  try {
+    return await Promise.race([module.ready().then(() => "ok"), late]);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    timer.abort();
+  }
+}
+
+/** grpc.health.v1, for the server ("") and for each service by its full name. */
+export function registerHealth(
+  router: ConnectRouter,
+  modules: readonly ServiceModule[],
+  shuttingDown: AbortSignal,
+): void {
+  async function statusOf(service: string): Promise<Status> {
+    const asked =
+      service === ""
+        ? modules
+        : modules.filter((module) => module.services.some(({ typeName }) => typeName === service));
+    if (asked.length === 0) return Status.SERVICE_UNKNOWN;
+    if (shuttingDown.aborted) return Status.NOT_SERVING;
+    return (await readiness(asked)).ready ? Status.SERVING : Status.NOT_SERVING;
+  }
+  router.service(Health, {
+    async check({ service }) {
+      return { status: await statusOf(service) };
+    },
+    async *watch({ service }, context) {
+      let last: Status | undefined;
+      while (!context.signal.aborted) {
+        const status = await statusOf(service);
+        if (status !== last) yield { status };
+        last = status;
+        await sleep(watchMs, undefined, { signal: context.signal }).catch(() => undefined);
+      }
+    },
+  });
+}

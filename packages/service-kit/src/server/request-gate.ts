@@ -1,0 +1,34 @@
+import type { HandlerContext } from "@connectrpc/connect";
+import { authorize, methodName } from "../auth/access.ts";
+import { principalKey } from "../auth/principal.ts";
+import { connectErrorOf } from "../errors/connect-error.ts";
+import { DomainError } from "../errors/domain-error.ts";
+import type { ServiceModule } from "./module.ts";
+
+/**
+ * What runs on the headers of each call, before a byte of its body is read: who calls, and whether they may. The
+ * same function guards calls over the network and calls in process.
+ */
+export function createRequestGate(modules: readonly ServiceModule[]): (context: HandlerContext) => Promise<void> {
+  const moduleOf = new Map(modules.flatMap((module) => module.services.map((service) => [service.typeName, module])));
+
+  async function admit(context: HandlerContext): Promise<void> {
+    const method = methodName(context.method);
+    const module = moduleOf.get(context.service.typeName);
+    const rule = module?.access[method];
+    if (module === undefined || rule === undefined)
+      throw new DomainError("METHOD_UNKNOWN", `${method} is not served here`);
+    if (rule.public) return;
+    const principal = await module.authenticator.authenticate(context.requestHeader.get("authorization"));
+    authorize(method, rule, principal);
+    context.values.set(principalKey, principal);
+  }
+
+  return async (context) => {
+    try {
+      await admit(context);
+    } catch (error) {
+      throw connectErrorOf(error);
+    }
+  };
+}

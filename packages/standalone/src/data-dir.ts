@@ -1,0 +1,113 @@
+import { access, mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { takeLock } from "./lock-file.ts";
+import { StartFailure } from "./start-failure.ts";
+
+/** Of the layout below; raised when an older server could not use what a newer one wrote. */
+const dataVersion = 1;
+
+/** Everything that a standalone server keeps, under one folder that only one server uses at a time. */
+export interface DataDir {
+  /** Absolute. */
+  readonly path: string;
+  readonly postgresDir: string;
+  readonly casDir: string;
+  readonly secretsDir: string;
+  readonly keysDir: string;
+  readonly adminTokenFile: string;
+  /** The token of a former start; undefined if there is none. */
+  readAdminToken(): Promise<string | undefined>;
+  writeAdminToken(token: string): Promise<void>;
+  /** The folder and its files stay; another server may use it. */
+  release(): Promise<void>;
+}
+
+/**
+ * Opens the folder for this process, making it if absent. Throws StartFailure: DATA_DIR_NOT_WRITABLE,
+ * DATA_DIR_FOREIGN, DATA_DIR_NEWER or DATA_DIR_LOCKED.
+ */
+export async function openDataDir(folder: string): Promise<DataDir> {
+  const dir = path.resolve(folder);
+  try {
+    return await open(dir);
+  } catch (error) {
+    if (error instanceof StartFailure) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    const why = reasons[code ?? ""];
+    if (why === undefined) throw error;
+    throw new StartFailure("DATA_DIR_NOT_WRITABLE", `the data directory ${dir} cannot be used: ${why}`, { cause: error });
+  }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EACCES: "no permission to write there",
+  EPERM: "no permission to write there",
+  EROFS: "its file system is read-only",
+  ENOTDIR: "a part of its path is no directory",
+  EEXIST: "it is no directory",
+  ENOSPC: "its file system is full",
+};
+
+async function open(dir: string): Promise<DataDir> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const versionFile = path.join(dir, "version");
+  const found = await readIfThere(versionFile);
+  if (found === undefined) await refuseForeign(dir);
+  else checkVersion(dir, found);
+
+  const lock = await takeLock(path.join(dir, "lock"));
+  if ("heldBy" in lock) {
+    const message = `the data directory ${dir} is in use by a running Attestry (process ${lock.heldBy})`;
+    throw new StartFailure("DATA_DIR_LOCKED", message);
+  }
+  if (found === undefined) await writeDurably(versionFile, `${dataVersion}\n`, 0o644);
+
+  const adminTokenFile = path.join(dir, "admin-token");
+  return {
+    path: dir,
+    postgresDir: path.join(dir, "postgres"),
+    casDir: path.join(dir, "cas"),
+    secretsDir: path.join(dir, "secrets"),
+    keysDir: path.join(dir, "keys"),
+    adminTokenFile,
+    readAdminToken: async () => (await readIfThere(adminTokenFile))?.trim() || undefined,
+    writeAdminToken: (token) => writeDurably(adminTokenFile, `${token}\n`, 0o600),
+    release: () => lock.release(),
+  };
+}
+
+function checkVersion(dir: string, text: string): void {
+  const version = Number(text.trim());
+  if (version === dataVersion) return;
+  const message =
+    version > dataVersion
+      ? `the data directory ${dir} was written by a newer Attestry (its version is ${version}, this one reads ${dataVersion}): update Attestry`
+      : `the data directory ${dir} has no readable version file (expected ${dataVersion}, came ${JSON.stringify(text.trim())})`;
+  throw new StartFailure("DATA_DIR_NEWER", message);
+}
+
+/** A folder with other things in it is no place for a server's data: a mistyped path must not fill a home directory. */
+async function refuseForeign(dir: string): Promise<void> {
+  const harmless = (name: string) => name.startsWith("lock") || name === "lost+found";
+  const others = (await readdir(dir)).filter((name) => !harmless(name));
+  if (others.length === 0) return;
+  const message = `the data directory ${dir} is neither empty nor Attestry's: it has ${others[0]}`;
+  throw new StartFailure("DATA_DIR_FOREIGN", message);
+}
+
+async function readIfThere(file: string): Promise<string | undefined> {
+  try {
+    await access(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  return readFile(file, "utf8");
+}
+
+/** Writes the whole file or nothing, and returns when it is on disk. */
+export async function writeDurably(file: string, content: string, mode: number): Promise<void> {
+  const unfinished = `${file}.unfinished`;
+  await writeFile(unfinished, content, { mode, flush: true });
+  await rename(unfinished, file);
+}

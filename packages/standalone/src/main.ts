@@ -1,0 +1,56 @@
+import { createRequire } from "node:module";
+import { SettingError } from "@attestry/service-kit";
+import { Command, Option } from "commander";
+import { type Standalone, startStandalone } from "./index.ts";
+import { readListenAddress } from "./listen.ts";
+import { StartFailure } from "./start-failure.ts";
+import { welcome, welcomeBack } from "./tour.ts";
+
+const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
+
+const program = new Command("npm start --")
+  .description("Attestry in one process: three services on one port, with PostgreSQL and storage in one folder")
+  .version(version)
+  .addOption(
+    new Option("--listen <HOST:PORT>", "where to serve").env("ATTESTRY_LISTEN").default("127.0.0.1:7700"),
+  )
+  .addOption(new Option("--data-dir <FOLDER>", "where to keep all data").env("ATTESTRY_DATA_DIR").default("./.attestry"))
+  .addHelpText("after", "\nAll other settings are environment variables: docs/settings.md")
+  .allowExcessArguments(false)
+  .action(main);
+
+await program.parseAsync();
+
+async function main(options: { listen: string; dataDir: string }): Promise<void> {
+  // From here on a signal is handled in order, also one that comes while the server is still starting.
+  const asked = Promise.withResolvers<void>();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => asked.resolve());
+
+  try {
+    const standalone = await startStandalone({ listen: readListenAddress(options.listen), dataDir: options.dataDir });
+    process.stdout.write(`${standalone.firstStart ? welcome(tourStop(standalone)) : welcomeBack(tourStop(standalone))}\n`);
+    const failure = await Promise.race([asked.promise, standalone.failed]);
+    await standalone.stop();
+    if (failure !== undefined) throw failure;
+  } catch (error) {
+    report(error);
+    process.exitCode = 1;
+  }
+  // Without the handlers nothing keeps the process; a later signal ends it at once.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.removeAllListeners(signal);
+}
+
+function tourStop({ url, adminToken, adminTokenFile }: Standalone) {
+  return { address: reachable(url), adminToken, adminTokenFile };
+}
+
+/** A server that listens on all addresses is reached at the loopback one. */
+function reachable(url: string): string {
+  return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
+}
+
+/** What the operator can mend is one line; anything else is a bug, and its stack helps. */
+function report(error: unknown): void {
+  const expected = error instanceof StartFailure || error instanceof SettingError;
+  process.stderr.write(`attestry: ${expected ? error.message : ((error as Error).stack ?? String(error))}\n`);
+}

@@ -1,0 +1,1 @@
+export { freePort, type PostgresOptions, type PostgresServer, startPostgres } from "./server.ts";

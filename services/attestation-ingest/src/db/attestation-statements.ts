@@ -1,0 +1,116 @@
+/** A prepared statement: parsed and planned once for each connection. */
+interface Statement {
+  name: string;
+  text: string;
+}
+
+const kept = `
+  kept as (
+    insert into attestation (id, organization_id, run_id, workflow_id, project, workflow, backend_id, digest, size_bytes,
+                             media_type, predicate_type, subjects, mode, bundle, received_at, plan_given_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+    on conflict (organization_id, run_id) do nothing
+    returning id
+  ), subjects as (
+    insert into attestation_subject (organization_id, digest_key, attestation_id)
+    select $2, key, kept.id from kept, unnest($17::text[]) as key
+  )`;
+
+function upload(state: "pending" | "confirmed"): string {
+  return `
+  upload as (
+    insert into upload (id, organization_id, attestation_id, run_id, backend_id, digest, size_bytes, state, confirmed_at)
+    select $1, $2, kept.id, $3, $7, $8, $9, '${state}', ${state === "confirmed" ? "now()" : "null"} from kept
+  )`;
+}
+
+export const insertWithoutUpload: Statement = {
+  name: "insert-attestation",
+  text: `with ${kept} select id from kept`,
+};
+
+export const insertWithPendingUpload: Statement = {
+  name: "insert-attestation-to-upload",
+  text: `with ${kept}, ${upload("pending")} select id from kept`,
+};
+
+// An intent that gc holds stays: gc finds the row, and ends its own intent.
+export const insertWithConfirmedUpload: Statement = {
+  name: "insert-attestation-uploaded",
+  text: `with ${kept}, ${upload("confirmed")}, intent_done as (
+    delete from intent
+    where organization_id = $2 and backend_id = $7 and digest = $8 and state = 'idle' and exists (select from kept)
+  ) select id from kept`,
+};
+
+export const findStored: Statement = {
+  name: "stored-attestation",
+  text: `select a.id, a.organization_id as "organizationId", a.run_id as "runId", a.digest, a.mode, a.visible,
+                a.plan_given_at as "planGivenAt", u.state as upload
+         from attestation a left join upload u on u.attestation_id = a.id and u.backend_id = a.backend_id
+         where a.organization_id = $1 and a.run_id = $2`,
+};
+
+// The uploads are those that the statement's snapshot has; their rows fall with the attestation's.
+export const removeUnlessVisible: Statement = {
+  name: "remove-refused",
+  text: `with gone as (
+    delete from attestation
+    where organization_id = $1 and run_id = $2 and digest = $3 and not visible
+    returning id
+  ), intents as (
+    insert into intent (organization_id, backend_id, digest)
+    select u.organization_id, u.backend_id, u.digest from upload u join gone on gone.id = u.attestation_id
+    on conflict (organization_id, backend_id, digest) do update set touched = now()
+  ) select id from gone`,
+};
+
+export const readBundle: Statement = {
+  name: "read-bundle",
+  text: `select bundle from attestation
+         where organization_id = $1 and digest = $2 and bundle is not null order by id desc limit 1`,
+};
+
+/** Of an attestation `a`; the bundle stays where it is. */
+const columns = `a.id, a.organization_id as "organizationId", a.run_id as "runId", a.workflow_id as "workflowId", a.project,
+  a.workflow, a.digest, a.size_bytes as "sizeBytes", a.media_type as "mediaType", a.predicate_type as "predicateType",
+  a.subjects, a.mode, a.received_at as "receivedAt", a.plan_given_at as "planGivenAt", a.visible,
+  (select coalesce(json_agg(json_build_object('backendId', u.backend_id, 'state', u.state) order by u.id), '[]')
+   from upload u where u.attestation_id = a.id) as uploads`;
+
+// Lateral with a limit: one descent of the index for each key, whatever the planner thinks of the table.
+export const findByRun: Statement = {
+  name: "attestations-of-runs",
+  text: `select k.n, a.*
+         from unnest($1::uuid[], $2::uuid[]) with ordinality as k(organization_id, run_id, n)
+         cross join lateral (
+           select ${columns} from attestation a
+           where a.organization_id = k.organization_id and a.run_id = k.run_id limit 1
+         ) a`,
+};
+
+const latestOfDigest = (which: string): string => `
+  (select ${columns} from attestation a
+   where a.organization_id = k.organization_id and a.digest = k.digest and ${which} order by a.id desc limit 1)`;
+
+export const findByDigest: Statement = {
+  name: "attestations-of-digests",
+  text: `select k.n, a.*
+         from unnest($1::uuid[], $2::bytea[]) with ordinality as k(organization_id, digest, n)
+         cross join lateral (
+           select * from (${latestOfDigest("a.visible")} union all ${latestOfDigest("not a.visible")}) latest limit 1
+         ) a`,
+};
+
+export const prune: Statement = {
+  name: "prune",
+  text: `update attestation set bundle = null
+         where id in (
+           select a.id from attestation a
+           where a.mode = 'spool' and a.bundle is not null and a.visible
+             and exists (select from upload u where u.attestation_id = a.id)
+             and not exists (
+               select from upload u where u.attestation_id = a.id
+                 and (u.state <> 'confirmed' or u.confirmed_at > now() - $1 * interval '1 millisecond'))
+           order by a.id limit $2 for no key update skip locked)`,
+};

@@ -1,0 +1,103 @@
+/** A prepared statement: parsed and planned once for each connection. */
+interface Statement {
+  name: string;
+  text: string;
+}
+
+// The backends that have work are found by skipping through the index of the queue, one descent each; then each gives as
+// many as there is room for it, so that a dead or slow backend fills no batch.
+export const claim: Statement = {
+  name: "claim-uploads",
+  text: `with recursive backend as (
+    (select backend_id from upload where state in ('pending', 'failing') order by backend_id limit 1)
+    union all
+    select (select u.backend_id from upload u
+            where u.state in ('pending', 'failing') and u.backend_id > backend.backend_id order by u.backend_id limit 1)
+    from backend where backend.backend_id is not null
+  ), due as materialized (
+    select u.id
+    from backend
+    left join unnest($5::uuid[], $6::int[], $7::boolean[]) as room(backend_id, room, probe) using (backend_id)
+    cross join lateral (
+      select id from upload
+      where upload.backend_id = backend.backend_id and state in ('pending', 'failing')
+        and (next_attempt_at <= now() or coalesce(room.probe, false))
+        and (lease_until is null or lease_until <= now())
+        and not exists (select from intent i
+                        where i.organization_id = upload.organization_id and i.backend_id = upload.backend_id
+                          and i.digest = upload.digest and i.state = 'deleting')
+      order by next_attempt_at limit coalesce(room.room, $4) for no key update skip locked
+    ) u
+    where backend.backend_id is not null
+    limit $3
+  )
+  update upload set lease_owner = $1, lease_until = now() + $2 * interval '1 millisecond'
+  from due where upload.id = due.id
+  returning upload.id, organization_id as "organizationId", attestation_id as "attestationId", run_id as "runId",
+            backend_id as "backendId", digest, size_bytes as "sizeBytes", attempts,
+            (extract(epoch from now() - trying_since) * 1000)::float8 as "triedForMs"`,
+};
+
+export const renew: Statement = {
+  name: "renew-uploads",
+  text: `update upload set lease_until = now() + $3 * interval '1 millisecond'
+         where lease_owner = $1 and id = any($2::uuid[])`,
+};
+
+export const release: Statement = {
+  name: "release-uploads",
+  text: "update upload set lease_owner = null, lease_until = null where lease_owner = $1 and id = any($2::uuid[])",
+};
+
+export const confirm: Statement = {
+  name: "confirm-uploads",
+  text: `update upload set state = 'confirmed', confirmed_at = now(), attempts = attempts + 1, last_error = '',
+                lease_owner = null, lease_until = null
+         where id in (select id from upload where id = any($1::uuid[]) and state <> 'confirmed'
+                      order by id for no key update)`,
+};
+
+export const fail: Statement = {
+  name: "fail-upload",
+  text: `update upload set state = $3, attempts = attempts + 1, next_attempt_at = now() + $4 * interval '1 millisecond',
+                last_error = $5, lease_owner = null, lease_until = null
+         where id = $1 and lease_owner = $2 and state in ('pending', 'failing')`,
+};
+
+export const makeDue: Statement = {
+  name: "make-uploads-due",
+  text: "update upload set next_attempt_at = now() where backend_id = $1 and state = 'failing' and next_attempt_at > now()",
+};
+
+export const retryDigest: Statement = {
+  name: "retry-digest",
+  text: `update upload set state = case when state = 'pending' then state else 'failing'::upload_state end,
+                next_attempt_at = now(), trying_since = now()
+         where attestation_id in (select id from attestation where organization_id = $1 and digest = $2)
+           and state <> 'confirmed'`,
+};
+
+export const retryAll: Statement = {
+  name: "retry-all",
+  text: `update upload set state = 'failing', next_attempt_at = now(), trying_since = now()
+         where organization_id = $1 and state <> 'confirmed' and state in ('failing', 'given_up')`,
+};
+
+const columns = `id, run_id as "runId", backend_id as "backendId", digest, size_bytes as "sizeBytes", state, attempts,
+  next_attempt_at as "nextAttemptAt", last_error as "lastError", created_at as "createdAt", confirmed_at as "confirmedAt"`;
+
+// The states stand in the text, so that the partial indexes fit.
+function listing(name: string, states: string): Statement {
+  return {
+    name: `list-uploads-${name}`,
+    text: `select ${columns} from upload where organization_id = $1 and id < $2 and ${states} order by id desc limit $3`,
+  };
+}
+
+export const listings = {
+  unconfirmed: listing("unconfirmed", "state <> 'confirmed'"),
+  pending: listing("pending", "state <> 'confirmed' and state = 'pending'"),
+  failing: listing("failing", "state <> 'confirmed' and state = 'failing'"),
+  given_up: listing("given-up", "state <> 'confirmed' and state = 'given_up'"),
+  confirmed: listing("confirmed", "state = 'confirmed'"),
+} satisfies Record<string, Statement>;

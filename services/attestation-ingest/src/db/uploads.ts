@@ -1,0 +1,122 @@
+import { type Digest, digestBytes, digestFromBytes } from "@attestry/bundle";
+import type { Pool } from "pg";
+import type { UploadState } from "../store/attestation.ts";
+import { claim, confirm, fail, listings, makeDue, release, renew, retryAll, retryDigest } from "./upload-statements.ts";
+
+/** An upload that a worker holds under its lease. */
+export interface ClaimedUpload {
+  id: string;
+  organizationId: string;
+  attestationId: string;
+  runId: string;
+  backendId: string;
+  digest: Digest;
+  sizeBytes: number;
+  attempts: number;
+  /** For how long it has been tried, in milliseconds. */
+  triedForMs: number;
+}
+
+export interface ClaimOptions {
+  /** The worker; its lease is extended by renew. */
+  owner: string;
+  leaseMs: number;
+  /** How many in all. */
+  limit: number;
+  /** How many of one backend, unless `rooms` says otherwise. */
+  perBackend: number;
+  /** How many of these backends; a probe may take one that is not due. */
+  rooms: readonly { backendId: string; room: number; probe: boolean }[];
+}
+
+export interface ListedUpload {
+  id: string;
+  runId: string;
+  backendId: string;
+  digest: Digest;
+  sizeBytes: number;
+  state: UploadState;
+  attempts: number;
+  nextAttemptAt: Date;
+  lastError: string;
+  createdAt: Date;
+  confirmedAt: Date | null;
+}
+
+export type Listing = keyof typeof listings;
+
+/** The upload queue: one row for each attestation and external backend, written with the attestation. */
+export class Uploads {
+  readonly #pool: Pool;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  /** Takes due uploads whose lease is free, none whose digest gc is at, and holds them for `leaseMs`. */
+  async claim(options: ClaimOptions): Promise<ClaimedUpload[]> {
+    const { rows } = await this.#pool.query<Omit<ClaimedUpload, "digest"> & { digest: Buffer }>({
+      ...claim,
+      values: [
+        options.owner,
+        options.leaseMs,
+        options.limit,
+        options.perBackend,
+        options.rooms.map((room) => room.backendId),
+        options.rooms.map((room) => room.room),
+        options.rooms.map((room) => room.probe),
+      ],
+    });
+    return rows.map((row) => ({ ...row, digest: digestFromBytes(row.digest) }));
+  }
+
+  /** Extends the lease of those that the worker still holds. */
+  async renew(owner: string, ids: readonly string[], leaseMs: number): Promise<void> {
+    await this.#pool.query({ ...renew, values: [owner, ids, leaseMs] });
+  }
+
+  /** Gives back what the worker holds, due as it was. */
+  async release(owner: string, ids: readonly string[]): Promise<void> {
+    await this.#pool.query({ ...release, values: [owner, ids] });
+  }
+
+  /** The backends have them, whoever holds the lease. */
+  async confirm(ids: readonly string[]): Promise<void> {
+    await this.#pool.query({ ...confirm, values: [[...ids].sort()] });
+  }
+
+  /** Notes a failed attempt, if the worker still holds the upload; never over a confirmation. */
+  async fail(
+    owner: string,
+    failure: { id: string; state: "failing" | "given_up"; retryInMs: number; error: string },
+  ): Promise<void> {
+    await this.#pool.query({ ...fail, values: [failure.id, owner, failure.state, failure.retryInMs, failure.error] });
+  }
+
+  /** Makes all uploads due that wait for a backend which works again. Returns how many. */
+  async makeDue(backendId: string): Promise<number> {
+    const { rowCount } = await this.#pool.query({ ...makeDue, values: [backendId] });
+    return rowCount ?? 0;
+  }
+
+  /** Makes the uploads of one attestation due that are not confirmed, given up or not. Returns how many. */
+  async retryDigest(organizationId: string, digest: Digest): Promise<number> {
+    const { rowCount } = await this.#pool.query({ ...retryDigest, values: [organizationId, digestBytes(digest)] });
+    return rowCount ?? 0;
+  }
+
+  /** Makes all uploads of the organization due that fail or were given up. Returns how many. */
+  async retryAll(organizationId: string): Promise<number> {
+    const { rowCount } = await this.#pool.query({ ...retryAll, values: [organizationId] });
+    return rowCount ?? 0;
+  }
+
+  /** Uploads in descending order of id, below the id given. */
+  async list(organizationId: string, listing: Listing, beforeId: string, limit: number): Promise<ListedUpload[]> {
+    const { rows } = await this.#pool.query<Omit<ListedUpload, "digest"> & { digest: Buffer }>({
+      ...listings[listing],
+      values: [organizationId, beforeId, limit],
+    });
+    return rows.map((row) => ({ ...row, digest: digestFromBytes(row.digest) }));
+  }
+}

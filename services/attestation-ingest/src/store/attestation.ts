@@ -1,0 +1,55 @@
+import type { Digest, Subject } from "@attestry/bundle";
+
+/** Where the bytes were put when the attestation was stored. */
+export type Mode = "database" | "cas" | "spool";
+
+export type UploadState = "pending" | "failing" | "given_up" | "confirmed";
+
+/** What Complete and the visible mark need to know of a row. */
+export interface KeptAttestation {
+  id: string;
+  organizationId: string;
+  runId: string;
+  digest: Digest;
+  planGivenAt: Date;
+}
+
+/** An attestation as it is written; its bundle goes beside it. */
+export interface NewAttestation extends KeptAttestation {
+  workflowId: string;
+  project: string;
+  workflow: string;
+  backendId: string;
+  sizeBytes: number;
+  mediaType: string;
+  predicateType: string;
+  /** The first 100. */
+  subjects: Subject[];
+  /** Of all subjects, each once. */
+  subjectKeys: string[];
+  mode: Mode;
+  receivedAt: Date;
+}
+
+/** The row of a run as Store meets it again. */
+export interface StoredAttestation extends KeptAttestation {
+  mode: Mode;
+  visible: boolean;
+  /** Of the upload to the run's backend; null when that is inline. */
+  upload: UploadState | null;
+}
+
+/** An attestation as it is read, without its bundle. */
+export interface Attestation extends KeptAttestation {
+  workflowId: string;
+  project: string;
+  workflow: string;
+  sizeBytes: number;
+  mediaType: string;
+  predicateType: string;
+  subjects: Subject[];
+  mode: Mode;
+  receivedAt: Date;
+  visible: boolean;
+  uploads: { backendId: string; state: UploadState }[];
+}

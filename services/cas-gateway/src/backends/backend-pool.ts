@@ -1,0 +1,63 @@
+import { join } from "node:path";
+import { type CasBackend, DomainError } from "@attestry/service-kit";
+import { LRUCache } from "lru-cache";
+import { normalizePrefix, type Secret, secretInvalid } from "../secrets/secret.ts";
+import type { Secrets } from "../secrets/secrets.ts";
+import type { Backend } from "./backend.ts";
+import { FilesystemBackend } from "./filesystem.ts";
+import { S3Backend } from "./s3.ts";
+
+const kept = 500;
+
+export interface BackendPoolOptions {
+  secrets: Secrets;
+  /** Upper bound of one request to an object store, in milliseconds. */
+  requestTimeoutMs: number;
+}
+
+/** The backends in use, each made once per organization, secret and prefix, and anew when its secret changed. */
+export class BackendPool {
+  readonly #options: BackendPoolOptions;
+  readonly #backends = new LRUCache<string, { version: string; backend: Backend }>({
+    max: kept,
+    dispose: ({ backend }) => backend.close(),
+  });
+
+  constructor(options: BackendPoolOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The organization's part of a backend: everything lies below `[secret's prefix][backend's prefix]<organization>/`.
+   * Throws SECRET_INVALID, PREFIX_INVALID.
+   */
+  async get(organization: string, named: CasBackend): Promise<Backend> {
+    const { secret, version } = await this.#options.secrets.resolve(organization, named.secretRef);
+    if (secret.provider !== named.provider) {
+      throw secretInvalid(named.secretRef, `it is for the provider ${secret.provider}, the backend ${named.name} is of ${named.provider}`);
+    }
+    const key = JSON.stringify([organization, named.secretRef, named.prefix]);
+    const known = this.#backends.get(key);
+    if (known?.version === version) return known.backend;
+    const backend = this.#create(secret, prefixOf(organization, named, secret));
+    this.#backends.set(key, { version, backend });
+    return backend;
+  }
+
+  close(): void {
+    this.#backends.clear();
+  }
+
+  #create(secret: Secret, prefix: string): Backend {
+    if (secret.provider === "filesystem") return new FilesystemBackend(join(secret.path, prefix));
+    return new S3Backend({ ...secret, prefix, requestTimeoutMs: this.#options.requestTimeoutMs });
+  }
+}
+
+function prefixOf(organization: string, named: CasBackend, secret: Secret): string {
+  const own = normalizePrefix(named.prefix);
+  if (own === undefined) {
+    throw new DomainError("PREFIX_INVALID", `the prefix of the backend ${named.name} must be path segments of letters, digits, dot, dash and underscore`);
+  }
+  return `${secret.prefix}${own}${organization}/`;
+}

@@ -1,0 +1,47 @@
+import { commonSettings, setting, type Values } from "@attestry/service-kit";
+
+/** Every setting of workflow-run. */
+export const settings = {
+  ...commonSettings,
+  listen: setting.listen({ env: "WORKFLOW_RUN_LISTEN", default: "127.0.0.1:7701", doc: "Address to serve on" }),
+  databaseUrl: setting.text({
+    env: "WORKFLOW_RUN_DATABASE_URL",
+    default: "postgresql://postgres@127.0.0.1:5432/workflow_run",
+    doc: "PostgreSQL database of this service",
+    secret: true,
+  }),
+  databaseConnections: setting.integer({
+    env: "WORKFLOW_RUN_DATABASE_CONNECTIONS",
+    default: 10,
+    min: 2,
+    max: 1_000,
+    doc: "Connections to the database that one process opens at most",
+  }),
+  casAddress: setting.address({
+    env: "CAS_GATEWAY_ADDR",
+    default: "http://127.0.0.1:7703",
+    doc: "Address of cas-gateway, which validates backends",
+  }),
+  runExpiryMs: setting.milliseconds({
+    env: "RUN_EXPIRY",
+    default: 3_600_000,
+    doc: "Age at which a run that has not ended expires",
+  }),
+  expirerIntervalMs: setting.milliseconds({
+    env: "RUN_EXPIRY_INTERVAL",
+    default: 60_000,
+    doc: "Time between two looks for runs to expire",
+  }),
+  revalidationMs: setting.milliseconds({
+    env: "BACKEND_REVALIDATION",
+    default: 300_000,
+    doc: "Time after which a backend is validated again in the background",
+  }),
+  validationTimeoutMs: setting.milliseconds({
+    env: "BACKEND_VALIDATION_TIMEOUT",
+    default: 10_000,
+    doc: "Longest that one validation of a backend may take",
+  }),
+};
+
+export type Config = Values<typeof settings>;

@@ -1,0 +1,17 @@
+import { DomainError } from "@attestry/service-kit";
+
+export type StorageMode = "database" | "cas" | "spool";
+
+export interface Organization {
+  id: string;
+  /** Never changes. */
+  name: string;
+  createdAt: Date;
+  /** Null: what attestation-ingest is set to. */
+  storageMode: StorageMode | null;
+}
+
+/** The error for an organization that is not there, or that the caller may not know of: the two look the same. */
+export function organizationNotFound(name: string): DomainError {
+  return new DomainError("ORGANIZATION_NOT_FOUND", `there is no organization ${name}`, { metadata: { organization: name } });
+}

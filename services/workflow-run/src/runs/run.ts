@@ -1,0 +1,54 @@
+import type { Backend } from "../backends/backend.ts";
+import type { StorageMode } from "../organizations/organization.ts";
+
+export type RunState = "initialized" | "success" | "error" | "cancelled" | "expired";
+
+export interface Run {
+  id: string;
+  workflowId: string;
+  project: string;
+  workflow: string;
+  state: RunState;
+  createdAt: Date;
+  finishedAt: Date | null;
+  /** `sha256:<hex>`; null until the run is a success. */
+  attestationDigest: string | null;
+  backendId: string;
+  backendName: string;
+  reason: string;
+  jobUrl: string;
+}
+
+/** A run as far as its end is concerned. */
+export type RunEnd = Pick<Run, "id" | "state" | "attestationDigest">;
+
+/** What Create is given, checked. */
+export interface NewRun {
+  organizationId: string;
+  id: string;
+  project: string;
+  workflow: string;
+  /** Null: the call is not repeated. */
+  idempotencyKey: string | null;
+  jobUrl: string;
+}
+
+export interface RunFilter {
+  organizationId: string;
+  project: string | undefined;
+  workflow: string | undefined;
+  state: RunState | undefined;
+  /** Lowest id, included. */
+  fromId: string | undefined;
+  /** Lowest id that is too great. */
+  beforeId: string | undefined;
+}
+
+/** A run with all that decides where its attestation is kept. */
+export interface RunPlan {
+  run: RunEnd & Pick<Run, "workflowId" | "project" | "workflow">;
+  backend: Backend;
+  organization: string;
+  storageMode: StorageMode | null;
+  planGivenAt: Date;
+}
