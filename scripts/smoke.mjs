@@ -62,13 +62,22 @@ async function start(deadlineMs) {
     assert.ok(Date.now() - began < deadlineMs, `not ready within ${deadlineMs / 1000} s`);
     await sleep(50);
   }
-  console.log(`ready after ${((Date.now() - began) / 1000).toFixed(1)} s`);
+  console.log(`ready after ${seconds(began)} s`);
+}
+
+function seconds(began) {
+  return ((Date.now() - began) / 1000).toFixed(1);
 }
 
 async function stop() {
+  const began = Date.now();
   process.kill(-running.pid, "SIGINT");
-  await Promise.race([running.ended, sleep(30_000).then(() => assert.fail("does not stop within 30 s"))]);
+  await Promise.race([
+    running.ended,
+    sleep(30_000, undefined, { ref: false }).then(() => assert.fail("does not stop within 30 s")),
+  ]);
   running = undefined;
+  console.log(`stopped after ${seconds(began)} s`);
   assert.deepEqual(postgresOfDataDir(), [], "no PostgreSQL is left");
 }
 

@@ -26,6 +26,7 @@ export { connectErrorOf, reasonOf } from "./errors/connect-error.ts";
 export { DomainError, type DomainErrorOptions } from "./errors/domain-error.ts";
 export { type Reason, reasons } from "./errors/reasons.ts";
 export { isUuid, parseUuid, uuidv7 } from "./ids.ts";
+export { type BatchOptions, inBatches } from "./in-batches.ts";
 export { createLogger, type Logger } from "./observe/logger.ts";
 export { createMetrics } from "./observe/metrics.ts";
 export { decodePageToken, encodePageToken, type PageScope, pageSize } from "./paging.ts";

@@ -45,3 +45,30 @@ export const settings = {
 };
 
 export type Config = Values<typeof settings>;
+
+/** Of the subcommand `bootstrap`: what it makes where it is not there. */
+export const bootstrapSettings = {
+  organization: setting.text({
+    env: "WORKFLOW_RUN_BOOTSTRAP_ORGANIZATION",
+    default: "default",
+    doc: "Name of the first organization",
+  }),
+  backend: setting.optionalText({
+    env: "WORKFLOW_RUN_BOOTSTRAP_BACKEND",
+    doc: "Name of its default backend; unset: the inline one that every organization has",
+  }),
+  provider: setting.oneOf(["s3", "filesystem"], {
+    env: "WORKFLOW_RUN_BOOTSTRAP_PROVIDER",
+    default: "s3",
+    doc: "Provider of that backend",
+  }),
+  secretRef: setting.text({
+    env: "WORKFLOW_RUN_BOOTSTRAP_SECRET_REF",
+    default: "_shared/default",
+    doc: "Secret reference of that backend",
+  }),
+  tokenFile: setting.optionalText({
+    env: "WORKFLOW_RUN_BOOTSTRAP_TOKEN_FILE",
+    doc: "File to write the first token to, readable by its owner alone; unset: standard output",
+  }),
+};

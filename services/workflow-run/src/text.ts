@@ -21,9 +21,13 @@ export const looseNameRule: Rule = {
 export function parseName(text: string, rule: Rule, what: string, reason: Reason = "NAME_INVALID"): string {
   if (rule.pattern.test(text)) return text;
   const actual = text.slice(0, 150);
-  throw new DomainError(reason, `${what} must be ${rule.expected}; came ${actual === "" ? "nothing" : JSON.stringify(actual)}`, {
-    metadata: { expected: rule.expected, actual },
-  });
+  throw new DomainError(
+    reason,
+    `${what} must be ${rule.expected}; came ${actual === "" ? "nothing" : JSON.stringify(actual)}`,
+    {
+      metadata: { expected: rule.expected, actual },
+    },
+  );
 }
 
 /** One line of printable characters, or nothing. Throws REQUEST_INVALID. */
@@ -39,7 +43,7 @@ export function parseProse(text: string, maxLength: number, what: string): strin
 }
 
 function parseLength(text: string, maxLength: number, what: string): string {
-  const length = [...text].length;
+  const { length } = Array.from(text);
   if (length <= maxLength) return text;
   throw new DomainError("REQUEST_INVALID", `${what} must have at most ${maxLength} characters; came ${length}`, {
     metadata: { expected: `0..${maxLength}`, actual: String(length) },

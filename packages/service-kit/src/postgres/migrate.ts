@@ -20,12 +20,13 @@ export interface MigrateOptions {
 export async function migrate({ url, schemaDir, logger }: MigrateOptions): Promise<void> {
   const lock = new pg.Client({ connectionString: url, application_name: "attestry-migrate" });
   await lock.connect();
+  const pool = new pg.Pool({ connectionString: url, application_name: "attestry-migrate", max: 2 });
   try {
     await lock.query("select pg_advisory_lock($1)", [migrationLock]);
     const applied = await appliedMigrations(lock);
     const known = await migrationNames(schemaDir);
     if (known.every((name) => applied.includes(name))) return;
-    const engine = await createSchemaEngine(url, [
+    const engine = await createSchemaEngine(pool, [
       ["schema.prisma", await readFile(path.join(schemaDir, "schema.prisma"), "utf8")],
     ]);
     const { appliedMigrationNames } = await engine.applyMigrations({
@@ -34,6 +35,7 @@ export async function migrate({ url, schemaDir, logger }: MigrateOptions): Promi
     });
     logger.info({ applied: appliedMigrationNames }, "database migrated");
   } finally {
+    await pool.end();
     await lock.end();
   }
 }

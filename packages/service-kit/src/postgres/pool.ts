@@ -31,10 +31,14 @@ export function createPool({ url, applicationName, logger, max = 10, options }: 
     keepAlive: true,
     ...(options === undefined ? {} : { options }),
   });
-  pool.on("error", (error) => logger.warn({ err: error }, "an idle database connection was lost"));
+  const lost = (error: Error, what: string) => {
+    // An ended pool does not wait for its connections to close; the server may be stopped before they have.
+    if (!pool.ending) logger.warn({ err: error }, what);
+  };
+  pool.on("error", (error) => lost(error, "an idle database connection was lost"));
   // The pool listens to idle clients only; a borrowed one that loses its connection between queries would end the process.
   pool.on("connect", (client) => {
-    client.on("error", (error) => logger.warn({ err: error }, "a database connection was lost"));
+    client.on("error", (error) => lost(error, "a database connection was lost"));
   });
   return pool;
 }

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { PrismaPg } from "@prisma/adapter-pg";
 import { bindMigrationAwareSqlAdapterFactory } from "@prisma/driver-adapter-utils";
 import type { SchemaEngine as Engine, MigrationList } from "@prisma/schema-engine-wasm";
+import type pg from "pg";
 
 interface EngineModule {
   __wbg_set_wasm(exports: WebAssembly.Exports): void;
@@ -11,19 +12,39 @@ interface EngineModule {
 
 /**
  * The engine of `prisma migrate` as WebAssembly: it keeps `_prisma_migrations` exactly as `prisma migrate deploy`
- * does, and needs no download.
+ * does, and needs no download. It works through the pool, which the caller ends.
  */
-export async function createSchemaEngine(url: string, datamodels: [string, string][]): Promise<Engine> {
+export async function createSchemaEngine(pool: pg.Pool, datamodels: [string, string][]): Promise<Engine> {
+  instantiated ??= instantiate();
+  const engine = await instantiated;
+  const factory = bindMigrationAwareSqlAdapterFactory(new PrismaPg(pool));
+  return engine.SchemaEngine.new({ datamodels }, () => undefined, factory);
+}
+
+// Once for the process: the module has one place for its instance, and work of an engine that is still under way
+// would go on in the memory of the next one.
+let instantiated: Promise<EngineModule> | undefined;
+
+async function instantiate(): Promise<EngineModule> {
   const engine = (await import("@prisma/schema-engine-wasm/schema_engine_bg")) as unknown as EngineModule;
   const wasm = await readFile(
     fileURLToPath(new URL("schema_engine_bg.wasm", import.meta.resolve("@prisma/schema-engine-wasm"))),
   );
-  const imports = { "./schema_engine_bg.js": engine as unknown as WebAssembly.ModuleImports };
+  const imports = { "./schema_engine_bg.js": withoutLingeringTimers(engine) };
   const { instance } = await WebAssembly.instantiate(wasm, imports);
   engine.__wbg_set_wasm(instance.exports);
   (instance.exports.__wbindgen_start as () => void)();
-  const factory = bindMigrationAwareSqlAdapterFactory(new PrismaPg({ connectionString: url }));
-  return engine.SchemaEngine.new({ datamodels }, () => undefined, factory);
+  return engine;
+}
+
+/** The engine bounds its wait for a lock by a timer of 10 s that it never clears; it must not hold up the process's end. */
+function withoutLingeringTimers(engine: EngineModule): WebAssembly.ModuleImports {
+  const imports = Object.entries(engine).map(([name, value]) => {
+    if (!name.startsWith("__wbg_setTimeout_")) return [name, value];
+    const setTimer = value as (...args: unknown[]) => NodeJS.Timeout;
+    return [name, (...args: unknown[]) => setTimer(...args).unref()];
+  });
+  return Object.fromEntries(imports) as WebAssembly.ModuleImports;
 }
 
 export type { MigrationList };

@@ -2,6 +2,7 @@ import type { Code, Interceptor } from "@connectrpc/connect";
 import { methodName } from "../auth/access.ts";
 import { connectErrorOf } from "../errors/connect-error.ts";
 import { type RequestContext, requestContextOf, requestStorage } from "../observe/request-context.ts";
+import { callTimeoutMs } from "./timeout.ts";
 
 /** A call that has ended. */
 export interface FinishedCall {
@@ -20,7 +21,7 @@ export interface FinishedCall {
  */
 export function createCallInterceptor(report: (call: FinishedCall) => void): Interceptor {
   return (next) => async (request) => {
-    const context = requestContextOf(request.header, timeoutOf(request.header));
+    const context = requestContextOf(request.header, callTimeoutMs(request.header));
     const method = methodName(request.method);
     const began = performance.now();
 
@@ -72,14 +73,4 @@ async function* watched<T>(
     // The caller went away: let the handler clean up.
     if (!ended) await iterator.return?.();
   }
-}
-
-// gRPC writes a number and a unit (H M S m u n), Connect a number of milliseconds.
-const timeoutUnits: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6, "": 1 };
-
-function timeoutOf(header: Headers): number | undefined {
-  const text = header.get("grpc-timeout") ?? header.get("connect-timeout-ms") ?? "";
-  const match = /^(\d{1,10})([HMSmun]?)$/.exec(text);
-  const unit = timeoutUnits[match?.[2] ?? ""];
-  return match === null || unit === undefined ? undefined : Number(match[1]) * unit;
 }

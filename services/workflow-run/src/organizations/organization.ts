@@ -13,5 +13,7 @@ export interface Organization {
 
 /** The error for an organization that is not there, or that the caller may not know of: the two look the same. */
 export function organizationNotFound(name: string): DomainError {
-  return new DomainError("ORGANIZATION_NOT_FOUND", `there is no organization ${name}`, { metadata: { organization: name } });
+  return new DomainError("ORGANIZATION_NOT_FOUND", `there is no organization ${name}`, {
+    metadata: { organization: name },
+  });
 }

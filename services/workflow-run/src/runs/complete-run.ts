@@ -9,9 +9,15 @@ export interface Completion {
   planGivenAt: Date;
 }
 
+/** Whether the call made the run a success, and the run as it is now; undefined: there is none. */
+export interface Completed {
+  completed: boolean;
+  run: RunEnd | undefined;
+}
+
 export interface CompletionStore {
-  /** One conditional update. `run` is the run as it was before; undefined: there is none. */
-  complete(completion: Completion): Promise<{ completed: boolean; run: RunEnd | undefined }>;
+  /** One conditional update. */
+  complete(completion: Completion): Promise<Completed>;
 }
 
 /**
@@ -19,13 +25,8 @@ export interface CompletionStore {
  * Throws RUN_NOT_FOUND and what checkMayStore throws.
  */
 export async function completeRun(store: CompletionStore, completion: Completion): Promise<boolean> {
-  for (;;) {
-    const { completed, run } = await store.complete(completion);
-    if (completed) return true;
-    if (run === undefined) throw runNotFound(completion.runId);
-    checkMayStore(run, completion.digest);
-    if (run.state === "success") return false;
-    // It was initialized when the statement began and was not when the update got to it: someone ended it in
-    // between. Looking again shows how; states do not go back, so this happens once or twice at most.
-  }
+  const { completed, run } = await store.complete(completion);
+  if (run === undefined) throw runNotFound(completion.runId);
+  checkMayStore(run, completion.digest);
+  return completed;
 }

@@ -14,9 +14,12 @@ const refusals: Record<Exclude<RunState, "success">, { reason: Reason; words: st
  * Throws RUN_CANCELLED, RUN_FAILED, RUN_EXPIRED or RUN_HAS_OTHER_ATTESTATION.
  */
 export function checkMayStore(run: RunEnd, digest: string): void {
-  if (run.state !== "success") return checkMayUpload(run);
-  if (run.attestationDigest === digest) return;
-  throw new DomainError(
+  if (run.state !== "success") checkMayUpload(run);
+  else if (run.attestationDigest !== digest) throw otherAttestation(run, digest);
+}
+
+function otherAttestation(run: RunEnd, digest: string): DomainError {
+  return new DomainError(
     "RUN_HAS_OTHER_ATTESTATION",
     `run ${run.id} has the attestation ${run.attestationDigest}; came ${digest}`,
     { metadata: { expected: run.attestationDigest ?? "", actual: digest } },

@@ -14,6 +14,8 @@ export function timeOfId(id: string): Date {
 
 /** The least id of this time, in milliseconds since 1970: a bound on the time as a bound on the id. */
 export function leastIdAt(milliseconds: number): string {
-  const hex = Math.min(Math.max(Math.ceil(milliseconds), 0), latest).toString(16).padStart(12, "0");
+  const hex = Math.min(Math.max(Math.ceil(milliseconds), 0), latest)
+    .toString(16)
+    .padStart(12, "0");
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
 }

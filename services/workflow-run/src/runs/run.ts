@@ -28,6 +28,8 @@ export interface NewRun {
   id: string;
   project: string;
   workflow: string;
+  /** Id of the workflow, if there is none yet. */
+  newWorkflowId: string;
   /** Null: the call is not repeated. */
   idempotencyKey: string | null;
   jobUrl: string;

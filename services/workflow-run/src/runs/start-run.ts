@@ -1,10 +1,12 @@
 import { DomainError } from "@attestry/service-kit";
+import { organizationNotFound } from "../organizations/organization.ts";
 import type { NewRun, Run } from "./run.ts";
 
 export interface StartStore {
   /** Null: lost a race, or the idempotency key was used before. */
   create(run: NewRun): Promise<Run | null>;
   findByKey(organizationId: string, idempotencyKey: string): Promise<Run | null>;
+  hasOrganization(organizationId: string): Promise<boolean>;
 }
 
 /** Races end after one more try each; a limit keeps a fault from becoming a loop. */
@@ -24,6 +26,7 @@ export async function startRun(store: StartStore, wanted: NewRun): Promise<{ run
     checkSameWorkflow(earlier, wanted);
     return { run: earlier, started: false };
   }
+  if (!(await store.hasOrganization(wanted.organizationId))) throw organizationNotFound(wanted.organizationId);
   throw new DomainError("DATABASE_UNAVAILABLE", `lost ${attempts} races for the workflow or its backend; try again`, {
     retryAfterMs: 1_000,
   });

@@ -1,0 +1,70 @@
+import os from "node:os";
+import { Command, Option } from "commander";
+import type { BenchMode } from "./client.ts";
+import { type Figure, table, writeJson } from "./report.ts";
+import { benchStore, type LoadPlan } from "./store.ts";
+import { startTarget, type Target } from "./targets.ts";
+import { benchView } from "./view.ts";
+
+const modes: readonly BenchMode[] = ["database", "database+upload", "cas", "spool"];
+const targets = ["standalone", "processes"] as const;
+const benches = { store: benchStore, view: benchView };
+
+interface Options {
+  json?: string;
+  targets: Target["name"][];
+  modes: BenchMode[];
+  inFlight: number[];
+  rounds: number;
+  calls: number;
+}
+
+const list = (text: string) => text.split(",");
+const numbers = (text: string) => list(text).map(Number);
+
+const program = new Command("bench")
+  .description(
+    "Loads Attestry and, in the same run and on the same database, a bare client; prints both and their ratio",
+  )
+  .argument("<name>", "store (Store of 63,552-byte bundles) or view (Get, hot and cold)")
+  .addOption(new Option("--json <file>", "write the figures as JSON too"))
+  .addOption(new Option("--targets <list>", "what is loaded").default([...targets], targets.join(",")).argParser(list))
+  .addOption(
+    new Option("--modes <list>", "storage modes of store").default([...modes], modes.join(",")).argParser(list),
+  )
+  .addOption(new Option("--in-flight <list>", "calls at a time").default([1, 8, 32], "1,8,32").argParser(numbers))
+  .addOption(new Option("--rounds <n>", "measured rounds; the median counts").default(3).argParser(Number))
+  .addOption(
+    new Option("--calls <n>", "calls of a round at 32 in flight; fewer in proportion to the square root")
+      .default(1_000)
+      .argParser(Number),
+  )
+  .action(run);
+
+async function run(name: string, options: Options): Promise<void> {
+  const bench = benches[name as keyof typeof benches];
+  if (bench === undefined)
+    program.error(`there is no bench "${name}"; there are ${Object.keys(benches).join(" and ")}`);
+  const plan: LoadPlan = {
+    inFlight: options.inFlight,
+    modes: options.modes,
+    rounds: options.rounds,
+    callsOf: (inFlight) => Math.ceil(options.calls * Math.sqrt(Math.min(1, inFlight / 32))),
+  };
+  console.error(
+    `${os.cpus()[0]?.model ?? "processor"}, ${os.availableParallelism()} cores, Node ${process.versions.node}`,
+  );
+  const figures: Figure[] = [];
+  for (const targetName of options.targets) {
+    const target = await startTarget(targetName);
+    try {
+      figures.push(...(await bench(target, plan, (line) => console.error(line))));
+    } finally {
+      await target.stop();
+    }
+  }
+  console.log(table(figures));
+  if (options.json !== undefined) await writeJson(options.json, figures);
+}
+
+await program.parseAsync();

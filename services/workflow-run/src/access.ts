@@ -1,0 +1,41 @@
+import type { AccessTable } from "@attestry/service-kit";
+
+const organizations = "attestry.run.v1.OrganizationService";
+const workflows = "attestry.run.v1.WorkflowService";
+const runs = "attestry.run.v1.RunService";
+const backends = "attestry.run.v1.BackendService";
+const tokens = "attestry.run.v1.TokenService";
+const credentials = "attestry.run.v1.CredentialService";
+
+/** Who may call what. Where two kinds of callers may, the route tells them apart. */
+export const access: AccessTable = {
+  [`${organizations}/Create`]: { instanceAdmin: true },
+  [`${organizations}/Get`]: { api: "reader", instanceAdmin: true },
+  [`${organizations}/List`]: { api: "reader", instanceAdmin: true },
+  [`${organizations}/Update`]: { api: "admin", instanceAdmin: true },
+
+  [`${workflows}/FindOrCreate`]: { api: "ci" },
+  [`${workflows}/Get`]: { api: "reader" },
+  [`${workflows}/List`]: { api: "reader" },
+
+  [`${runs}/Create`]: { api: "ci" },
+  [`${runs}/Get`]: { api: "reader" },
+  [`${runs}/List`]: { api: "reader" },
+  [`${runs}/Cancel`]: { api: "ci" },
+  [`${runs}/GetStoragePlan`]: { services: ["attestation-ingest"] },
+  [`${runs}/Complete`]: { services: ["attestation-ingest"] },
+
+  [`${backends}/Create`]: { api: "admin" },
+  [`${backends}/Update`]: { api: "admin" },
+  [`${backends}/Delete`]: { api: "admin" },
+  [`${backends}/Get`]: { api: "reader" },
+  [`${backends}/List`]: { api: "reader" },
+  [`${backends}/Validate`]: { api: "admin" },
+
+  [`${tokens}/Create`]: { api: "admin", instanceAdmin: true },
+  [`${tokens}/List`]: { api: "admin" },
+  [`${tokens}/Revoke`]: { api: "admin" },
+  [`${tokens}/ListRevoked`]: { services: ["attestation-ingest", "cas-gateway"] },
+
+  [`${credentials}/IssueCasToken`]: { api: "reader", services: ["attestation-ingest", "cas-gateway"] },
+};

@@ -1,0 +1,130 @@
+import type { Backend, BackendChange, NewBackend } from "../backends/backend.ts";
+import { mostBackends } from "../backends/backend.ts";
+import type { Validation, ValidationStore } from "../backends/validator.ts";
+import type { Prisma, PrismaClient, Backend as Row } from "./client/client.ts";
+import { transactionLimits } from "./database.ts";
+import { isForeignKeyViolation } from "./faults.ts";
+
+/** The registry of backends, in the database. */
+export class BackendStore implements ValidationStore {
+  readonly #prisma: PrismaClient;
+
+  constructor(prisma: PrismaClient) {
+    this.#prisma = prisma;
+  }
+
+  /** Registers it, as the default in place of the present one if it is one. */
+  create(backend: NewBackend): Promise<Backend | "exists" | "too many"> {
+    return this.#prisma.$transaction(async (tx) => {
+      await lockOrganization(tx, backend.organizationId);
+      const { organizationId, name, provider } = backend;
+      const existing = await tx.backend.findUnique({ where: { organizationId_name: { organizationId, name } } });
+      if (existing !== null) return "exists";
+      if ((await tx.backend.count({ where: { organizationId } })) >= mostBackends) return "too many";
+      if (backend.isDefault) await clearDefault(tx, organizationId);
+      const isInline = provider === "inline";
+      const status = isInline ? "valid" : "unknown";
+      const nextValidationAt = isInline ? null : new Date();
+      return read(await tx.backend.create({ data: { ...backend, status, nextValidationAt } }));
+    }, transactionLimits);
+  }
+
+  /** A changed secret makes the status unknown. Null: there is none. */
+  update(organizationId: string, id: string, change: BackendChange): Promise<Backend | null> {
+    return this.#prisma.$transaction(async (tx) => {
+      await lockOrganization(tx, organizationId);
+      const where = { organizationId_id: { organizationId, id } };
+      const present = await tx.backend.findUnique({ where });
+      if (present === null) return null;
+      if (change.makeDefault && !present.isDefault) await clearDefault(tx, organizationId);
+      const secretRef = change.secretRef ?? present.secretRef;
+      const data = {
+        ...(change.maxBytes === undefined ? {} : { maxBytes: change.maxBytes }),
+        ...(change.makeDefault ? { isDefault: true } : {}),
+        ...(secretRef === present.secretRef ? {} : { ...unvalidated, secretRef, nextValidationAt: new Date() }),
+      };
+      return read(await tx.backend.update({ where, data }));
+    }, transactionLimits);
+  }
+
+  /** The foreign key of runs keeps one that was ever a default. */
+  async delete(organizationId: string, name: string): Promise<"deleted" | "default" | "in use" | "not found"> {
+    try {
+      const { count } = await this.#prisma.backend.deleteMany({ where: { organizationId, name, isDefault: false } });
+      if (count > 0) return "deleted";
+    } catch (error) {
+      if (isForeignKeyViolation(error)) return "in use";
+      throw error;
+    }
+    return (await this.findByName(organizationId, name)) === null ? "not found" : "default";
+  }
+
+  async find(organizationId: string, id: string): Promise<Backend | null> {
+    const row = await this.#prisma.backend.findUnique({ where: { organizationId_id: { organizationId, id } } });
+    return row && read(row);
+  }
+
+  async findByName(organizationId: string, name: string): Promise<Backend | null> {
+    const row = await this.#prisma.backend.findUnique({ where: { organizationId_name: { organizationId, name } } });
+    return row && read(row);
+  }
+
+  async findDefault(organizationId: string): Promise<Backend | null> {
+    const row = await this.#prisma.backend.findFirst({ where: { organizationId, isDefault: true } });
+    return row && read(row);
+  }
+
+  /** In order of name. */
+  async list(organizationId: string): Promise<Backend[]> {
+    const rows = await this.#prisma.backend.findMany({ where: { organizationId }, orderBy: { name: "asc" } });
+    return rows.map(read);
+  }
+
+  async recordValidation(backend: Backend, validation: Validation): Promise<Backend | null> {
+    const { organizationId, id, secretRef } = backend;
+    const { status, error } = validation;
+    const now = Date.now();
+    await this.#prisma.backend.updateMany({
+      // What was found out about a former secret says nothing about the present one.
+      where: { organizationId, id, secretRef },
+      data: {
+        ...(status === undefined ? {} : { status, validatedAt: new Date(now) }),
+        validationError: error.slice(0, 2_048).replaceAll("\0", ""),
+        nextValidationAt: new Date(now + validation.nextInMs),
+      },
+    });
+    return this.find(organizationId, id);
+  }
+
+  async claimDue(limit: number, leaseMs: number): Promise<{ backend: Backend; organization: string }[]> {
+    const claimed = await this.#prisma.$queryRaw<{ organization_id: string; id: string }[]>`
+      with due as (
+        select organization_id, id from backend
+        where next_validation_at <= now()
+        order by next_validation_at limit ${limit}
+        for update skip locked)
+      update backend set next_validation_at = now() + ${leaseMs} * interval '1 millisecond'
+      from due where backend.organization_id = due.organization_id and backend.id = due.id
+      returning backend.organization_id, backend.id`;
+    const keys = claimed.map(({ organization_id: organizationId, id }) => ({ organizationId, id }));
+    if (keys.length === 0) return [];
+    const rows = await this.#prisma.backend.findMany({ where: { OR: keys }, include: { organization: true } });
+    return rows.map(({ organization, ...row }) => ({ backend: read(row), organization: organization.name }));
+  }
+}
+
+const unvalidated = { status: "unknown", validatedAt: null, validationError: "" } as const;
+
+/** Changes to the backends of one organization go one after the other. Runs may start meanwhile. */
+async function lockOrganization(tx: Prisma.TransactionClient, id: string): Promise<void> {
+  await tx.$queryRaw`select 1 from organization where id = ${id}::uuid for no key update`;
+}
+
+async function clearDefault(tx: Prisma.TransactionClient, organizationId: string): Promise<void> {
+  await tx.backend.updateMany({ where: { organizationId, isDefault: true }, data: { isDefault: false } });
+}
+
+function read(row: Row): Backend {
+  const { nextValidationAt: _, maxBytes, ...backend } = row;
+  return { ...backend, maxBytes: Number(maxBytes) };
+}

@@ -1,0 +1,101 @@
+import { isUuid } from "@attestry/service-kit";
+import type { NewToken, Token } from "../tokens/token.ts";
+import type { Prisma, PrismaClient } from "./client/client.ts";
+import { transactionLimits } from "./database.ts";
+
+/** Taken by every revocation, so that their numbers become visible in their order. */
+const revocationLock = 7_700_002;
+/** Taken while it is looked whether there is a first token. */
+const bootstrapLock = 7_700_003;
+
+export interface RevokedPage {
+  tokenIds: string[];
+  nextCursor: bigint;
+  more: boolean;
+}
+
+/** API tokens, in the database; never their secrets. */
+export class TokenStore {
+  readonly #prisma: PrismaClient;
+
+  constructor(prisma: PrismaClient) {
+    this.#prisma = prisma;
+  }
+
+  /** Null: one that is not revoked has the name. */
+  async create(token: NewToken): Promise<Token | null> {
+    const [made] = await this.#prisma.token.createManyAndReturn({ data: [token], skipDuplicates: true });
+    return made ?? null;
+  }
+
+  /** The oldest instance admin's token of that name. */
+  findFirst(organizationId: string, name: string): Promise<Token | null> {
+    return findFirst(this.#prisma, organizationId, name);
+  }
+
+  /** The token of that name, or the one that is given; whoever comes first makes it. */
+  findOrCreateFirst(token: NewToken): Promise<{ token: Token; created: boolean }> {
+    return this.#prisma.$transaction(async (tx) => {
+      await tx.$executeRaw`select pg_advisory_xact_lock(${bootstrapLock})`;
+      const first = await findFirst(tx, token.organizationId, token.name);
+      if (first !== null) return { token: first, created: false };
+      return { token: await tx.token.create({ data: token }), created: true };
+    }, transactionLimits);
+  }
+
+  /** Newest first, with ids below `afterId`. */
+  list(organizationId: string, afterId: string | undefined, limit: number): Promise<Token[]> {
+    return this.#prisma.token.findMany({
+      where: { organizationId, ...(afterId === undefined ? {} : { id: { lt: afterId } }) },
+      orderBy: { id: "desc" },
+      take: limit,
+    });
+  }
+
+  /** By id or name; of the tokens of one name the one that is not revoked, else the latest. Idempotent. Null: there is none. */
+  revoke(organizationId: string, idOrName: string): Promise<Token | null> {
+    return this.#prisma.$transaction(async (tx) => {
+      // The number is taken and committed under this lock: whoever reads it has seen all lower ones.
+      await tx.$executeRaw`select pg_advisory_xact_lock(${revocationLock})`;
+      const found = await find(tx, organizationId, idOrName);
+      if (found === null || found.revokedAt !== null) return found;
+      const { _max } = await tx.token.aggregate({ _max: { revocation: true } });
+      const data = { revokedAt: new Date(), revocation: (_max.revocation ?? 0n) + 1n };
+      return tx.token.update({ where: { id: found.id }, data });
+    }, transactionLimits);
+  }
+
+  /** What was revoked after the cursor and has not run out, oldest first. */
+  async listRevoked(cursor: bigint, limit: number): Promise<RevokedPage> {
+    const { _max } = await this.#prisma.token.aggregate({ _max: { revocation: true } });
+    const newest = _max.revocation ?? 0n;
+    // A cursor from the future is of a database that was since restored from a backup: everything is told again.
+    const after = cursor > newest ? 0n : cursor;
+    const rows = await this.#prisma.token.findMany({
+      where: { revocation: { gt: after }, OR: [{ expiresAt: null }, { expiresAt: { gt: new Date() } }] },
+      orderBy: { revocation: "asc" },
+      take: limit + 1,
+      select: { id: true, revocation: true },
+    });
+    const page = rows.slice(0, limit);
+    return {
+      tokenIds: page.map((row) => row.id),
+      nextCursor: page.at(-1)?.revocation ?? after,
+      more: rows.length > limit,
+    };
+  }
+}
+
+function findFirst(client: Prisma.TransactionClient, organizationId: string, name: string): Promise<Token | null> {
+  return client.token.findFirst({ where: { organizationId, name, instanceAdmin: true }, orderBy: { id: "asc" } });
+}
+
+function find(tx: Prisma.TransactionClient, organizationId: string, idOrName: string): Promise<Token | null> {
+  if (isUuid(idOrName)) {
+    return tx.token.findUnique({ where: { organizationId_id: { organizationId, id: idOrName.toLowerCase() } } });
+  }
+  return tx.token.findFirst({
+    where: { organizationId, name: idOrName },
+    orderBy: [{ revokedAt: { sort: "desc", nulls: "first" } }],
+  });
+}

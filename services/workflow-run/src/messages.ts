@@ -1,0 +1,136 @@
+import * as api from "@attestry/api/run";
+import { type CasRole, type CasSpace, DomainError, type Reason, type Role } from "@attestry/service-kit";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Backend, BackendProvider, BackendStatus } from "./backends/backend.ts";
+import type { Organization, StorageMode } from "./organizations/organization.ts";
+import type { Run, RunState } from "./runs/run.ts";
+import type { Token } from "./tokens/token.ts";
+import type { Workflow } from "./workflows/workflow.ts";
+
+// The API's enums and the domain's words, each pair once.
+
+export const storageModes = {
+  database: api.StorageMode.DATABASE,
+  cas: api.StorageMode.CAS,
+  spool: api.StorageMode.SPOOL,
+} as const satisfies Record<StorageMode, api.StorageMode>;
+
+export const providers = {
+  inline: api.BackendProvider.INLINE,
+  filesystem: api.BackendProvider.FILESYSTEM,
+  s3: api.BackendProvider.S3,
+} as const satisfies Record<BackendProvider, api.BackendProvider>;
+
+export const roles = {
+  admin: api.Role.ADMIN,
+  ci: api.Role.CI,
+  reader: api.Role.READER,
+} as const satisfies Record<Role, api.Role>;
+
+export const runStates = {
+  initialized: api.RunState.INITIALIZED,
+  success: api.RunState.SUCCESS,
+  error: api.RunState.ERROR,
+  cancelled: api.RunState.CANCELLED,
+  expired: api.RunState.EXPIRED,
+} as const satisfies Record<RunState, api.RunState>;
+
+export const casRoles = {
+  uploader: api.CasRole.UPLOADER,
+  downloader: api.CasRole.DOWNLOADER,
+  manager: api.CasRole.MANAGER,
+} as const satisfies Record<CasRole, api.CasRole>;
+
+export const casSpaces = {
+  blobs: api.CasSpace.BLOBS,
+  bundles: api.CasSpace.BUNDLES,
+} as const satisfies Record<CasSpace, api.CasSpace>;
+
+const statuses: Record<BackendStatus, api.BackendStatus> = {
+  unknown: api.BackendStatus.UNSPECIFIED,
+  valid: api.BackendStatus.VALID,
+  invalid: api.BackendStatus.INVALID,
+};
+
+/** The domain's word for a value of an enum. Throws the reason if the value has none, unspecified included. */
+export function parseEnum<K extends string>(
+  words: Record<K, number>,
+  value: number,
+  what: string,
+  reason: Reason = "REQUEST_INVALID",
+): K {
+  const found = (Object.keys(words) as K[]).find((word) => words[word] === value);
+  if (found !== undefined) return found;
+  const expected = Object.keys(words).join(", ");
+  throw new DomainError(reason, `${what} must be one of ${expected}; came ${value === 0 ? "nothing" : value}`, {
+    metadata: { expected, actual: String(value) },
+  });
+}
+
+/** As parseEnum; undefined for unspecified. */
+export function parseOptionalEnum<K extends string>(
+  words: Record<K, number>,
+  value: number,
+  what: string,
+): K | undefined {
+  return value === 0 ? undefined : parseEnum(words, value, what);
+}
+
+/** Milliseconds since 1970, with a fraction. Throws REQUEST_INVALID outside of the years 1 to 9999 (google/protobuf/timestamp.proto). */
+export function parseTime({ seconds, nanos }: Timestamp, what: string): number {
+  if (seconds >= -62_135_596_800n && seconds <= 253_402_300_799n) return Number(seconds) * 1000 + nanos / 1_000_000;
+  throw new DomainError("REQUEST_INVALID", `${what} must be in the years 1 to 9999; came ${seconds} s`);
+}
+
+export function storageModeOf(mode: StorageMode | null): api.StorageMode {
+  return mode === null ? api.StorageMode.UNSPECIFIED : storageModes[mode];
+}
+
+export function organizationMessage(organization: Organization): MessageInitShape<typeof api.OrganizationSchema> {
+  const { id, name, createdAt, storageMode } = organization;
+  return { id, name, createdAt: timestampFromDate(createdAt), storageMode: storageModeOf(storageMode) };
+}
+
+export function workflowMessage(workflow: Workflow): MessageInitShape<typeof api.WorkflowSchema> {
+  const { id, project, name, createdAt } = workflow;
+  return { id, project, name, createdAt: timestampFromDate(createdAt) };
+}
+
+export function runMessage(run: Run): MessageInitShape<typeof api.RunSchema> {
+  const { id, workflowId, project, workflow, backendId, backendName, reason, jobUrl } = run;
+  return {
+    ...{ id, workflowId, project, workflow, backendId, backendName, reason, jobUrl },
+    state: runStates[run.state],
+    createdAt: timestampFromDate(run.createdAt),
+    ...when("finishedAt", run.finishedAt),
+    attestationDigest: run.attestationDigest ?? "",
+  };
+}
+
+export function backendMessage(backend: Backend): MessageInitShape<typeof api.BackendSchema> {
+  const { id, name, secretRef, prefix, isDefault, validationError } = backend;
+  return {
+    ...{ id, name, secretRef, prefix, isDefault, validationError },
+    provider: providers[backend.provider],
+    maxBytes: BigInt(backend.maxBytes),
+    status: statuses[backend.status],
+    ...when("validatedAt", backend.validatedAt),
+    createdAt: timestampFromDate(backend.createdAt),
+  };
+}
+
+export function tokenMessage(token: Token): MessageInitShape<typeof api.TokenSchema> {
+  const { id, name, instanceAdmin } = token;
+  return {
+    ...{ id, name, instanceAdmin },
+    role: roles[token.role],
+    createdAt: timestampFromDate(token.createdAt),
+    ...when("expiresAt", token.expiresAt),
+    ...when("revokedAt", token.revokedAt),
+  };
+}
+
+function when<K extends string>(key: K, date: Date | null): { [P in K]?: Timestamp } {
+  return (date === null ? {} : { [key]: timestampFromDate(date) }) as { [P in K]?: Timestamp };
+}

@@ -1,0 +1,85 @@
+import {
+  BackendService,
+  CredentialService,
+  OrganizationService,
+  RunService,
+  TokenService,
+  WorkflowService,
+} from "@attestry/api/run";
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import type { AppContext } from "./context.ts";
+import { cancelRun } from "./routes/cancel-run.ts";
+import { completeRun } from "./routes/complete-run.ts";
+import { createBackend } from "./routes/create-backend.ts";
+import { createOrganization } from "./routes/create-organization.ts";
+import { createRun } from "./routes/create-run.ts";
+import { createToken } from "./routes/create-token.ts";
+import { deleteBackend } from "./routes/delete-backend.ts";
+import { findOrCreateWorkflow } from "./routes/find-or-create-workflow.ts";
+import { getBackend } from "./routes/get-backend.ts";
+import { getOrganization } from "./routes/get-organization.ts";
+import { getRun } from "./routes/get-run.ts";
+import { getStoragePlan } from "./routes/get-storage-plan.ts";
+import { getWorkflow } from "./routes/get-workflow.ts";
+import { issueCasToken } from "./routes/issue-cas-token.ts";
+import { listBackends } from "./routes/list-backends.ts";
+import { listOrganizations } from "./routes/list-organizations.ts";
+import { listRevokedTokens } from "./routes/list-revoked-tokens.ts";
+import { listRuns } from "./routes/list-runs.ts";
+import { listTokens } from "./routes/list-tokens.ts";
+import { listWorkflows } from "./routes/list-workflows.ts";
+import { revokeToken } from "./routes/revoke-token.ts";
+import { updateBackend } from "./routes/update-backend.ts";
+import { updateOrganization } from "./routes/update-organization.ts";
+import { validateBackend } from "./routes/validate-backend.ts";
+
+export const services = [
+  OrganizationService,
+  WorkflowService,
+  RunService,
+  BackendService,
+  TokenService,
+  CredentialService,
+] as const;
+
+/** Registers every route of this service. */
+export function registerRoutes(router: ConnectRouter, context: AppContext): void {
+  type Handler<Request, Response> = (context: AppContext, request: Request, call: HandlerContext) => Response;
+  const bind = <Request, Response>(handler: Handler<Request, Response>) => {
+    return (request: Request, call: HandlerContext): Response => handler(context, request, call);
+  };
+  router.service(OrganizationService, {
+    create: bind(createOrganization),
+    get: bind(getOrganization),
+    list: bind(listOrganizations),
+    update: bind(updateOrganization),
+  });
+  router.service(WorkflowService, {
+    findOrCreate: bind(findOrCreateWorkflow),
+    get: bind(getWorkflow),
+    list: bind(listWorkflows),
+  });
+  router.service(RunService, {
+    create: bind(createRun),
+    get: bind(getRun),
+    list: bind(listRuns),
+    cancel: bind(cancelRun),
+    getStoragePlan: bind(getStoragePlan),
+    complete: bind(completeRun),
+  });
+  router.service(BackendService, {
+    create: bind(createBackend),
+    update: bind(updateBackend),
+    delete: bind(deleteBackend),
+    get: bind(getBackend),
+    list: bind(listBackends),
+    validate: bind(validateBackend),
+  });
+  router.service(TokenService, {
+    create: bind(createToken),
+    list: bind(listTokens),
+    revoke: bind(revokeToken),
+    listRevoked: bind(listRevokedTokens),
+  });
+  router.service(CredentialService, { issueCasToken: bind(issueCasToken) });
+}

@@ -1,0 +1,17 @@
+import type { OrganizationServiceCreateRequest, OrganizationServiceCreateResponseSchema } from "@attestry/api/run";
+import { DomainError } from "@attestry/service-kit";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { AppContext } from "../context.ts";
+import { organizationMessage, parseOptionalEnum, storageModes } from "../messages.ts";
+import { nameRule, parseName } from "../text.ts";
+
+export async function createOrganization(
+  context: AppContext,
+  request: OrganizationServiceCreateRequest,
+): Promise<MessageInitShape<typeof OrganizationServiceCreateResponseSchema>> {
+  const name = parseName(request.name, nameRule, "name");
+  const storageMode = parseOptionalEnum(storageModes, request.storageMode, "storage_mode") ?? null;
+  const organization = await context.organizations.create(name, storageMode);
+  if (organization === null) throw new DomainError("ORGANIZATION_EXISTS", `there is an organization ${name} already`);
+  return { organization: organizationMessage(organization) };
+}

@@ -1,0 +1,25 @@
+import type { BackendServiceDeleteRequest, BackendServiceDeleteResponseSchema } from "@attestry/api/run";
+import { apiPrincipal, DomainError } from "@attestry/service-kit";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
+import { backendNotFound } from "../backends/backend.ts";
+import type { AppContext } from "../context.ts";
+import { nameRule, parseName } from "../text.ts";
+
+export async function deleteBackend(
+  context: AppContext,
+  request: BackendServiceDeleteRequest,
+  call: HandlerContext,
+): Promise<MessageInitShape<typeof BackendServiceDeleteResponseSchema>> {
+  const name = parseName(request.name, nameRule, "name");
+  switch (await context.backends.delete(apiPrincipal(call).organizationId, name)) {
+    case "deleted":
+      return {};
+    case "not found":
+      throw backendNotFound(name);
+    case "default":
+      throw new DomainError("BACKEND_IS_DEFAULT", `backend ${name} is the default; make another one the default first`);
+    case "in use":
+      throw new DomainError("BACKEND_IN_USE", `runs refer to backend ${name}: it was the default when they began`);
+  }
+}

@@ -1,0 +1,19 @@
+import type { TokenServiceRevokeRequest, TokenServiceRevokeResponseSchema } from "@attestry/api/run";
+import { apiPrincipal, isUuid } from "@attestry/service-kit";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
+import type { AppContext } from "../context.ts";
+import { tokenMessage } from "../messages.ts";
+import { looseNameRule, parseName } from "../text.ts";
+import { tokenNotFound } from "../tokens/token.ts";
+
+export async function revokeToken(
+  context: AppContext,
+  request: TokenServiceRevokeRequest,
+  call: HandlerContext,
+): Promise<MessageInitShape<typeof TokenServiceRevokeResponseSchema>> {
+  const idOrName = isUuid(request.token) ? request.token : parseName(request.token, looseNameRule, "token");
+  const token = await context.tokens.revoke(apiPrincipal(call).organizationId, idOrName);
+  if (token === null) throw tokenNotFound(idOrName);
+  return { token: tokenMessage(token) };
+}

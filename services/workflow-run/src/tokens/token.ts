@@ -1,0 +1,31 @@
+import { DomainError, type Role } from "@attestry/service-kit";
+
+export interface Token {
+  id: string;
+  name: string;
+  role: Role;
+  instanceAdmin: boolean;
+  createdAt: Date;
+  /** Null: never. */
+  expiresAt: Date | null;
+  /** Null: not revoked. */
+  revokedAt: Date | null;
+}
+
+export type NewToken = Omit<Token, "createdAt" | "revokedAt"> & { organizationId: string };
+
+const longestLifetimeSeconds = 10n * 366n * 86_400n;
+
+/** When a token of this lifetime in seconds, made now, runs out; null for 0. Throws LIFETIME_INVALID. */
+export function parseLifetime(seconds: bigint): Date | null {
+  if (seconds === 0n) return null;
+  if (seconds > 0n && seconds <= longestLifetimeSeconds) return new Date(Date.now() + Number(seconds) * 1000);
+  const expected = `1 to ${longestLifetimeSeconds} seconds (10 years), or 0 for no end`;
+  throw new DomainError("LIFETIME_INVALID", `lifetime_seconds must be ${expected}; came ${seconds}`, {
+    metadata: { expected, actual: String(seconds) },
+  });
+}
+
+export function tokenNotFound(token: string): DomainError {
+  return new DomainError("TOKEN_NOT_FOUND", `there is no token ${token.slice(0, 150)} in this organization`);
+}

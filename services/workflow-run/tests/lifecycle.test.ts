@@ -1,0 +1,48 @@
+import { describe, expect, test } from "@jest/globals";
+import { parseMaxBytes, parsePrefix } from "../src/backends/backend.ts";
+import { checkMayStore, checkMayUpload } from "../src/runs/lifecycle.ts";
+import type { RunState } from "../src/runs/run.ts";
+import { leastIdAt, timeOfId } from "../src/runs/run-id.ts";
+
+const mine = `sha256:${"ab".repeat(32)}`;
+const theirs = `sha256:${"cd".repeat(32)}`;
+
+/** The reason of what is thrown; OK if nothing is. */
+function outcome(check: () => void): unknown {
+  try {
+    check();
+    return "OK";
+  } catch (error) {
+    return (error as { code: unknown }).code;
+  }
+}
+
+describe("a run in each state", () => {
+  test.each<[RunState, string | null, string, string]>([
+    ["initialized", null, "OK", "OK"],
+    ["success", mine, "OK", "RUN_FINISHED"],
+    ["success", theirs, "RUN_HAS_OTHER_ATTESTATION", "RUN_FINISHED"],
+    ["cancelled", null, "RUN_CANCELLED", "RUN_CANCELLED"],
+    ["error", null, "RUN_FAILED", "RUN_FAILED"],
+    ["expired", null, "RUN_EXPIRED", "RUN_EXPIRED"],
+  ])("%s with %s: a Store is %s, an upload %s", (state, attestationDigest, store, upload) => {
+    const run = { id: "r", state, attestationDigest };
+    expect(outcome(() => checkMayStore(run, mine))).toBe(store);
+    expect(outcome(() => checkMayUpload(run))).toBe(upload);
+  });
+});
+
+test("times and ids bound each other to the millisecond", () => {
+  const time = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+  expect(timeOfId(leastIdAt(time)).getTime()).toBe(time);
+  expect(leastIdAt(time - 0.5)).toBe(leastIdAt(time));
+  expect(leastIdAt(-1)).toBe(leastIdAt(0));
+  expect(leastIdAt(Number.MAX_SAFE_INTEGER)).toBe("ffffffff-ffff-0000-0000-000000000000");
+});
+
+test("bounds of materials and prefixes", () => {
+  expect([parseMaxBytes(0n, "inline"), parseMaxBytes(0n, "s3"), parseMaxBytes(7n, "s3")]).toEqual([
+    512_000, 10_485_760, 7,
+  ]);
+  for (const prefix of ["", "a", "a/b", ".hidden/..x", "a-b_c.d"]) expect(parsePrefix(prefix, "s3")).toBe(prefix);
+});
