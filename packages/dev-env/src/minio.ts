@@ -24,6 +24,7 @@ export interface MinioOptions {
   /** Random ones if not given. */
   accessKey?: string;
   secretKey?: string;
+  detached?: boolean;
 }
 
 /** Starts a MinIO on 127.0.0.1. Throws if the machine has none. */
@@ -48,7 +49,7 @@ export async function startMinio(options: MinioOptions): Promise<MinioServer> {
     MINIO_UPDATE: "off",
   };
   const isReady = () => answersOk(`${endpoint}/minio/health/ready`);
-  const spawned = await spawnServer({ name: "MinIO", command, args, env, isReady });
+  const spawned = await spawnServer({ name: "MinIO", command, args, env, detached: options.detached, isReady });
   return { ...spawned, endpoint, port, region: "us-east-1", accessKey, secretKey };
 }
 

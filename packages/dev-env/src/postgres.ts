@@ -10,7 +10,12 @@ const forgetful = { fsync: "off", full_page_writes: "off", max_connections: "300
  * Starts the PostgreSQL that comes with npm, on 127.0.0.1. Unless `durable`, it does not wait for the disk.
  * Give `port` to restart one where its clients expect it.
  */
-export function startTestPostgres(options: { dir: string; port?: number; durable?: boolean }): Promise<PostgresServer> {
+export function startTestPostgres(options: {
+  dir: string;
+  port?: number;
+  durable?: boolean;
+  detached?: boolean;
+}): Promise<PostgresServer> {
   const { durable = false, ...rest } = options;
   const settings: PostgresOptions["settings"] = durable ? { max_connections: "300" } : forgetful;
   return startPostgres({ ...rest, dir: path.resolve(options.dir), settings });

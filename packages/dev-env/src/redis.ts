@@ -9,13 +9,19 @@ export interface RedisServer extends Spawned {
 }
 
 /** Starts a Redis that keeps nothing on disk, on 127.0.0.1. Throws if the machine has none. */
-export async function startRedis(options: { port?: number } = {}): Promise<RedisServer> {
+export async function startRedis(options: { port?: number; detached?: boolean } = {}): Promise<RedisServer> {
   const command = findProgram("redis");
   if (command === undefined) throw new Error(`no redis-server here: ${howToGet("redis")}`);
   const port = options.port ?? (await freePort());
   const args = ["--bind", "127.0.0.1", "--port", String(port), "--save", "", "--appendonly", "no"];
   args.push("--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru");
-  const spawned = await spawnServer({ name: "Redis", command, args, isReady: () => answersPing(port) });
+  const spawned = await spawnServer({
+    name: "Redis",
+    command,
+    args,
+    detached: options.detached,
+    isReady: () => answersPing(port),
+  });
   return { ...spawned, port, url: `redis://127.0.0.1:${port}` };
 }
 

@@ -8,6 +8,8 @@ export interface SpawnOptions {
   args: readonly string[];
   env?: NodeJS.ProcessEnv;
   cwd?: string;
+  /** In a process group of its own, so that Ctrl-C in a terminal reaches only this process. */
+  detached?: boolean | undefined;
   /** Asked every 25 ms until it answers true. */
   isReady: () => Promise<boolean>;
   /** How long it may take to be ready, in milliseconds. */
@@ -41,6 +43,7 @@ export async function spawnServer(options: SpawnOptions): Promise<Spawned> {
   const child = spawn(command, args, {
     stdio: ["ignore", "pipe", "pipe"],
     env: options.env ?? process.env,
+    detached: options.detached ?? false,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
   const spawned = watch(child, stopMs, options.onOutput);

@@ -25,6 +25,11 @@ export function testServers(): TestServers {
   return JSON.parse(value) as TestServers;
 }
 
+/** Whether this process belongs to a test run, which has servers to share. */
+export function hasSharedServers(): boolean {
+  return process.env[variable] !== undefined;
+}
+
 /** Whether this `npm test` has the server. */
 export function hasServer(server: OptionalServer): boolean {
   return testServers()[server] !== undefined;

@@ -1,7 +1,10 @@
-import { describe, test } from "@jest/globals";
+import type * as Jest from "@jest/globals";
 import { howToGet, type OptionalServer } from "../programs.ts";
 import { hasServer } from "../test-servers.ts";
 import { skippedTitle } from "./skipped.ts";
+
+// The globals rather than the package, which may not be imported outside jest: benches use this package too.
+const jest = globalThis as unknown as Pick<typeof Jest, "describe" | "test">;
 
 /**
  * A suite that needs servers which the machine may lack. Without them it is skipped, and says so at the end of the
@@ -10,12 +13,12 @@ import { skippedTitle } from "./skipped.ts";
 export function describeWith(servers: readonly OptionalServer[], name: string, suite: () => void): void {
   const missing = servers.filter((server) => !hasServer(server));
   if (missing.length === 0) {
-    describe(name, suite);
+    jest.describe(name, suite);
   } else if (process.env.ATTESTRY_REQUIRE_SERVERS === "1") {
-    test(name, () => {
+    jest.test(name, () => {
       throw new Error(missing.map((server) => `no ${server} here: ${howToGet(server)}`).join("\n"));
     });
   } else {
-    describe.skip(skippedTitle(name, missing), suite);
+    jest.describe.skip(skippedTitle(name, missing), suite);
   }
 }

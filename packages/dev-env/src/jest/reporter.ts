@@ -31,7 +31,8 @@ export default class ClosingReporter {
     const failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
     const skippedTests = results.numPendingTests + results.numTodoTests;
     lines.push("", `${results.numPassedTests} passed, ${failed} failed, ${skippedTests} skipped`);
-    process.stdout.write(`${lines.join("\n")}\n`);
+    // jest puts its own summary after all other reporters, and this has to be the end of the output.
+    process.once("exit", () => process.stdout.write(`${lines.join("\n")}\n`));
   }
 }
 
