@@ -6,6 +6,8 @@ export default {
   testEnvironment: "node",
   modulePathIgnorePatterns: ["/dist/", "/.attestry"],
   watchman: false,
+  // Suites start servers and processes; a busy machine takes its time.
+  testTimeout: 30_000,
   // One PostgreSQL, Redis and MinIO for the whole run; a database, bucket or key prefix for each suite.
   globalSetup: "<rootDir>/packages/dev-env/src/jest/global-setup.ts",
   globalTeardown: "<rootDir>/packages/dev-env/src/jest/global-teardown.ts",

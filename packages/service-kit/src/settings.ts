@@ -14,8 +14,7 @@ export interface Setting<T> extends SettingSpec<T> {
   parse(text: string): T;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: a table of settings of different types
-export type Settings = Record<string, Setting<any>>;
+export type Settings = Record<string, Setting<unknown>>;
 export type Values<S extends Settings> = { [K in keyof S]: S[K] extends Setting<infer T> ? T : never };
 
 export interface ListenAddress {
@@ -44,7 +43,8 @@ function readSetting<T>(setting: Setting<T>, env: NodeJS.ProcessEnv): T {
     return setting.parse(text);
   } catch (cause) {
     const came = setting.secret ? "something else" : `"${text}"`;
-    throw new SettingError(`${setting.env} must be ${setting.form}; came ${came}`, { cause });
+    // The cause repeats what came.
+    throw new SettingError(`${setting.env} must be ${setting.form}; came ${came}`, setting.secret ? {} : { cause });
   }
 }
 
@@ -67,7 +67,8 @@ export const setting = {
       form: max === Number.MAX_SAFE_INTEGER ? `an integer of at least ${min}` : `an integer from ${min} to ${max}`,
       parse: (text) => {
         const value = Number(text);
-        if (!Number.isSafeInteger(value) || value < min || value > max) throw new RangeError(text);
+        if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value) || value < min || value > max)
+          throw new RangeError(text);
         return value;
       },
     };

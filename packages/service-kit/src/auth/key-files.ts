@@ -1,5 +1,5 @@
-import { generateKeyPairSync } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { generateKeyPairSync, randomUUID } from "node:crypto";
+import { link, mkdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { calculateJwkThumbprint, type JWK } from "jose";
 import type { ServiceName } from "./principal.ts";
@@ -25,11 +25,13 @@ export async function createKeyFiles(dir: string): Promise<KeyFiles> {
   for (const service of services) {
     const file = files.signingKeyFile(service);
     const fresh = JSON.stringify(await newKey(service), undefined, 2);
-    await writeFile(file, `${fresh}\n`, { mode: 0o600, flag: "wx" }).catch(unlessItExists);
+    await createWhole(file, `${fresh}\n`);
     const { d: _private, ...publicKey } = JSON.parse(await readFile(file, "utf8")) as JWK;
     keys.push(publicKey);
   }
-  await writeFile(files.jwksFile, `${JSON.stringify({ keys }, undefined, 2)}\n`, { mode: 0o644 });
+  const whole = temporaryName(files.jwksFile);
+  await writeFile(whole, `${JSON.stringify({ keys }, undefined, 2)}\n`, { mode: 0o644 });
+  await rename(whole, files.jwksFile);
   return files;
 }
 
@@ -37,6 +39,18 @@ export async function createKeyFiles(dir: string): Promise<KeyFiles> {
 export async function newKey(service: ServiceName): Promise<JWK> {
   const jwk = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" }) as JWK;
   return { ...jwk, kid: `${service}.${await calculateJwkThumbprint(jwk)}`, alg: "EdDSA", use: "sig" };
+}
+
+/** Another process may do the same now: the file appears with all its content, once, or was there before. */
+async function createWhole(file: string, content: string): Promise<void> {
+  const whole = temporaryName(file);
+  await writeFile(whole, content, { mode: 0o600, flag: "wx" });
+  await link(whole, file).catch(unlessItExists);
+  await unlink(whole);
+}
+
+function temporaryName(file: string): string {
+  return `${file}.${randomUUID()}.tmp`;
 }
 
 function unlessItExists(error: NodeJS.ErrnoException): void {

@@ -162,7 +162,12 @@ function principalOf(payload: TokenPayload, issuer: ServiceName, here: ServiceNa
   if (audiences.has(serviceAudience(here)) && payload.exp !== undefined) return { kind: "service", service: issuer };
   const { org_id: organizationId, org: organization } = payload;
   if (issuer === "workflow-run" && organizationId !== undefined && organization !== undefined) {
-    if (audiences.has(casAudience) && payload.cas !== undefined && payload.exp !== undefined) {
+    if (
+      here === "cas-gateway" &&
+      audiences.has(casAudience) &&
+      payload.cas !== undefined &&
+      payload.exp !== undefined
+    ) {
       return { kind: "cas", organizationId, organization, ...payload.cas };
     }
     const isApi = audiences.has(apiAudience) || audiences.has(chainloopAudience);

@@ -77,6 +77,7 @@ export class Revocations {
   }
 
   async #fetchAll(): Promise<void> {
+    const began = performance.now();
     try {
       for (let more = true; more && !this.#stop.signal.aborted; ) {
         const page = await this.#options.fetch(this.#cursor, AbortSignal.timeout(fetchTimeoutMs));
@@ -84,7 +85,8 @@ export class Revocations {
         this.#cursor = page.nextCursor;
         more = page.more;
       }
-      this.#freshAt = performance.now();
+      // Not the end: what was revoked while the answer travelled may not be in it.
+      this.#freshAt = began;
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#options.logger.warn({ err: error }, "could not fetch revoked tokens");
     }

@@ -13,7 +13,15 @@ import {
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type StreamResponse, type Transport, type UnaryResponse } from "@connectrpc/connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
-import { Client, type ClientDuplexStream, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import {
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+  type StatusObject,
+  status,
+} from "@grpc/grpc-js";
 
 const windowBytes = 8 * 1024 * 1024;
 const largestMessageBytes = 64 * 1024 * 1024;
@@ -124,55 +132,85 @@ export class GrpcTransport implements Transport {
     const cancel = () => call.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
     call.once("close", () => signal?.removeEventListener("abort", cancel));
-    const sent = send(call, method.input, input);
+    const ending = endingOf(call);
+    void send(call, method.input, input, ending);
     return {
       stream: true,
       service: method.parent,
       method,
       header: new Headers(),
       trailer: new Headers(),
-      message: receive(call, sent),
+      message: receive(call, ending),
     };
   }
 }
 
-/** Writes with back-pressure. Ends early without an error if the peer has answered already. */
+interface Ending {
+  /** Set once the peer has answered for good. */
+  status: StatusObject | undefined;
+  /** What the input threw. */
+  inputFault: unknown;
+  /** Resolves then; never rejects. */
+  readonly reached: Promise<void>;
+}
+
+/**
+ * Listens from the start: the call tells of its end by events that it does not repeat, and one that nobody hears
+ * would end the process (`error`) or be taken for success.
+ */
+function endingOf<I, O>(call: ClientDuplexStream<I, O>): Ending {
+  const { promise: reached, resolve } = Promise.withResolvers<void>();
+  const ending: Ending = { status: undefined, inputFault: undefined, reached };
+  call.on("error", () => undefined);
+  call.once("status", (status: StatusObject) => {
+    ending.status = status;
+    resolve();
+  });
+  return ending;
+}
+
+/** Writes with back-pressure. Lets go of the input as soon as the peer has answered, also while it waits for more. */
 async function send<I extends DescMessage, O>(
   call: ClientDuplexStream<MessageShape<I>, O>,
   schema: I,
   input: AsyncIterable<MessageInitShape<I>>,
+  ending: Ending,
 ): Promise<void> {
-  for await (const init of input) {
-    if (call.destroyed || call.writableEnded || call.errored) return;
-    if (!call.write(create(schema, init))) await drained(call);
+  const iterator = input[Symbol.asyncIterator]();
+  try {
+    while (true) {
+      const step = await Promise.race([iterator.next(), ending.reached]);
+      if (step === undefined) break;
+      if (step.done === true) {
+        call.end();
+        return;
+      }
+      if (!call.write(create(schema, step.value))) await Promise.race([drained(call), ending.reached]);
+    }
+  } catch (error) {
+    // The reader sees it as the call's error.
+    ending.inputFault = error;
+    call.cancel();
+    return;
   }
-  call.end();
+  await iterator.return?.().catch(() => undefined);
 }
 
 function drained<I, O>(call: ClientDuplexStream<I, O>): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      for (const event of ["drain", "close", "error", "end"]) call.off(event, done);
-      resolve();
-    };
-    for (const event of ["drain", "close", "error", "end"]) call.once(event, done);
-  });
+  return new Promise((resolve) => call.once("drain", resolve));
 }
 
-async function* receive<I, T>(call: ClientDuplexStream<I, T>, sent: Promise<void>): AsyncGenerator<T> {
-  // A fault of the input ends the call; the reader sees it as the call's error.
-  let inputFault: unknown;
-  sent.catch((error: unknown) => {
-    inputFault = error;
-    call.cancel();
-  });
+async function* receive<I, T>(call: ClientDuplexStream<I, T>, ending: Ending): AsyncGenerator<T> {
   try {
     yield* call as AsyncIterable<T>;
+    await ending.reached;
   } catch (error) {
-    throw inputFault ?? connectErrorOf(error);
+    throw ending.inputFault ?? connectErrorOf(error);
   } finally {
     call.cancel();
   }
+  if (ending.inputFault !== undefined) throw ending.inputFault;
+  if (ending.status !== undefined && ending.status.code !== status.OK) throw connectErrorOf(ending.status);
 }
 
 function mayTryAgain(method: DescMethod, error: unknown): boolean {
@@ -213,7 +251,7 @@ function connectErrorOf(error: unknown): ConnectError {
   const { code, details, metadata } = error as Partial<ServiceError>;
   if (typeof code !== "number") return ConnectError.from(error);
   const trailer = new Headers({ "grpc-status": String(code), "grpc-message": encodeURIComponent(details ?? "") });
-  const status = metadata?.get("grpc-status-details-bin")[0];
-  if (Buffer.isBuffer(status)) trailer.set("grpc-status-details-bin", status.toString("base64"));
+  const packed = metadata?.get("grpc-status-details-bin")[0];
+  if (Buffer.isBuffer(packed)) trailer.set("grpc-status-details-bin", packed.toString("base64"));
   return findTrailerError(trailer) ?? ConnectError.from(error);
 }

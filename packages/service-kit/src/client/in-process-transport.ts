@@ -1,72 +1,124 @@
-import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescMethodStreaming,
+  type DescMethodUnary,
+  type MessageInitShape,
+} from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
   createConnectRouter,
-  createRouterTransport,
+  type StreamResponse,
   type Transport,
   type UnaryResponse,
 } from "@connectrpc/connect";
 import { createCallInterceptor } from "../server/interceptor.ts";
 import type { ServiceModule } from "../server/module.ts";
-import { recordUnary } from "../server/recording-router.ts";
+import {
+  deadlinePassed,
+  invokeStream,
+  invokeUnary,
+  type RecordedMethod,
+  recordedContext,
+  type UnaryMethod,
+} from "../server/recorded-call.ts";
+import { recordMethods } from "../server/recording-router.ts";
 import { createRequestGate } from "../server/request-gate.ts";
 import { defaultReadMaxBytes } from "../server/rpc-handler.ts";
-import { deadlinePassed, invokeUnary, type UnaryMethod, unaryContext } from "../server/unary-call.ts";
 import { type PeerIdentity, peerTransport } from "./peer-transport.ts";
 
 /**
- * Calls to a service in the same process, through the same gate, interceptor and handlers as over the network. The
- * module is asked for at the first call, since services in one process know each other.
+ * Calls to a service in the same process, through the same gate, interceptor and handlers as over the network.
+ * Messages are handed over as they are: nothing is serialized. The module is asked for at the first call, since
+ * services in one process know each other.
  */
 export function createInProcessTransport(module: () => ServiceModule, identity: PeerIdentity): Transport {
-  let routed: Transport | undefined;
+  let transport: InProcessTransport | undefined;
   return peerTransport(() => {
-    routed ??= routeInProcess(module());
-    return routed;
+    transport ??= new InProcessTransport(module());
+    return transport;
   }, identity);
 }
 
-function routeInProcess(module: ServiceModule): Transport {
-  const gate = createRequestGate([module]);
-  const interceptor = createCallInterceptor(() => undefined);
-  const streams = createRouterTransport((router) => module.routes(router), {
-    router: { requestGate: gate, interceptors: [interceptor] },
-  });
-  const methods = new Map<string, UnaryMethod>();
-  module.routes(recordUnary(createConnectRouter(), defaultReadMaxBytes, methods));
+class InProcessTransport implements Transport {
+  readonly #gate: ReturnType<typeof createRequestGate>;
+  readonly #interceptor = createCallInterceptor(() => undefined);
+  readonly #methods = new Map<string, RecordedMethod>();
 
-  /** Messages are handed over as they are: nothing is serialized. */
-  async function unary<I extends DescMessage, O extends DescMessage>(
+  constructor(module: ServiceModule) {
+    this.#gate = createRequestGate([module]);
+    module.routes(recordMethods(createConnectRouter(), defaultReadMaxBytes, this.#methods));
+  }
+
+  async unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     signal: AbortSignal | undefined,
     timeoutMs: number | undefined,
     header: HeadersInit | undefined,
     input: MessageInitShape<I>,
   ): Promise<UnaryResponse<I, O>> {
-    const served = methods.get(`/${method.parent.typeName}/${method.name}`);
-    if (served === undefined)
-      throw new ConnectError(`${method.parent.typeName} is not served here`, Code.Unimplemented);
-    const headers = new Headers(header);
-    if (timeoutMs !== undefined) headers.set("connect-timeout-ms", String(timeoutMs));
+    const recorded = this.#find(method) as UnaryMethod;
     const call = linked(signal, timeoutMs);
     try {
-      const context = unaryContext(method as DescMethodUnary, headers, call.signal);
-      await gate(context);
-      const response = await Promise.race([
-        invokeUnary(served, create(method.input, input), context, interceptor),
-        call.aborted,
-      ]);
-      return response as UnaryResponse<I, O>;
+      const context = await this.#admit(recorded, header, timeoutMs, call.signal);
+      const answer = invokeUnary(recorded, create(method.input, input), context, this.#interceptor);
+      return (await Promise.race([answer, call.aborted])) as UnaryResponse<I, O>;
     } finally {
       call.release();
     }
   }
-  return { unary, stream: streams.stream.bind(streams) };
+
+  async stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodStreaming<I, O>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    header: HeadersInit | undefined,
+    input: AsyncIterable<MessageInitShape<I>>,
+  ): Promise<StreamResponse<I, O>> {
+    const recorded = this.#find(method);
+    const call = linked(signal, timeoutMs);
+    try {
+      const context = await this.#admit(recorded, header, timeoutMs, call.signal);
+      const answer = invokeStream(recorded, messages(method.input, input, call.signal), context, this.#interceptor);
+      const response = (await Promise.race([answer, call.aborted])) as StreamResponse<I, O>;
+      return { ...response, message: thenRelease(response.message, call) };
+    } catch (error) {
+      call.release();
+      throw error;
+    }
+  }
+
+  #find(method: DescMethod): RecordedMethod {
+    const recorded = this.#methods.get(`/${method.parent.typeName}/${method.name}`);
+    if (recorded !== undefined) return recorded;
+    throw new ConnectError(`${method.parent.typeName} is not served here`, Code.Unimplemented);
+  }
+
+  async #admit(
+    { method }: RecordedMethod,
+    header: HeadersInit | undefined,
+    timeoutMs: number | undefined,
+    signal: AbortSignal,
+  ) {
+    const headers = new Headers(header);
+    if (timeoutMs !== undefined) headers.set("connect-timeout-ms", String(timeoutMs));
+    const context = recordedContext(method, headers, signal);
+    await this.#gate(context);
+    return context;
+  }
 }
 
-/** A signal of the call's own that its caller or its deadline aborts. */
-function linked(outer: AbortSignal | undefined, timeoutMs: number | undefined) {
+interface LinkedCall {
+  signal: AbortSignal;
+  /** Rejects when the call is aborted. */
+  aborted: Promise<never>;
+  release: () => void;
+}
+
+/** A signal of the call's own, which its caller or its deadline aborts until it is released. */
+function linked(outer: AbortSignal | undefined, timeoutMs: number | undefined): LinkedCall {
   outer?.throwIfAborted();
   const own = new AbortController();
   const timer = timeoutMs === undefined ? undefined : setTimeout(() => own.abort(deadlinePassed()), timeoutMs);
@@ -84,4 +136,32 @@ function linked(outer: AbortSignal | undefined, timeoutMs: number | undefined) {
       outer?.removeEventListener("abort", follow);
     },
   };
+}
+
+/** What the caller sends; a call that was aborted sends no more, and its stream does not look finished. */
+async function* messages<I extends DescMessage>(
+  schema: I,
+  input: AsyncIterable<MessageInitShape<I>>,
+  signal: AbortSignal,
+) {
+  for await (const init of input) {
+    signal.throwIfAborted();
+    yield create(schema, init);
+  }
+  signal.throwIfAborted();
+}
+
+async function* thenRelease<T>(answers: AsyncIterable<T>, call: LinkedCall): AsyncGenerator<T> {
+  const iterator = answers[Symbol.asyncIterator]();
+  try {
+    while (true) {
+      const step = await Promise.race([iterator.next(), call.aborted]);
+      if (step.done === true) return;
+      yield step.value;
+    }
+  } finally {
+    call.release();
+    // Not waited for: a handler that was abandoned may hang.
+    void iterator.return?.().catch(() => undefined);
+  }
 }

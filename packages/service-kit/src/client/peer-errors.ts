@@ -6,19 +6,35 @@ import { DomainError } from "../errors/domain-error.ts";
 import { reasons } from "../errors/reasons.ts";
 
 /** Codes that say that the peer is away, or that the connection to it broke. */
-const away = new Set<Code>([Code.Unavailable, Code.DeadlineExceeded, Code.Aborted, Code.ResourceExhausted]);
+const away = new Set<Code>([
+  Code.Unavailable,
+  Code.DeadlineExceeded,
+  Code.Canceled,
+  Code.Aborted,
+  Code.ResourceExhausted,
+]);
+/** Said by either end, whichever notices first; they mean the same whoever said it. */
+const unreasoned = new Set<Code>([Code.DeadlineExceeded, Code.Canceled]);
 
 /**
  * What a peer answered, as an error of our own: its reason where it gave one, PEER_UNAVAILABLE where it is away.
  * That it does not know us, or has a bug, is our fault and not the caller's: such an error stays as it is, and
  * reaches the caller as INTERNAL.
  */
-export function peerError(error: unknown, peer: ServiceName): unknown {
+export function peerError(error: unknown, peer: ServiceName, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted)
+    return new ConnectError(`the call to ${peer} was cancelled`, Code.Canceled, undefined, [], error);
   if (!(error instanceof ConnectError)) return error;
   const info = error.findDetails(ErrorInfoSchema)[0];
   const ours =
     error.code === Code.Unauthenticated || error.code === Code.PermissionDenied || error.code === Code.Internal;
-  if (info?.domain === errorDomain && isReason(info.reason) && !ours && reasons[info.reason] === error.code) {
+  if (
+    info?.domain === errorDomain &&
+    isReason(info.reason) &&
+    !ours &&
+    !unreasoned.has(error.code) &&
+    reasons[info.reason] === error.code
+  ) {
     const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
     const retryAfterMs = delay === undefined ? undefined : Number(delay.seconds) * 1000 + delay.nanos / 1_000_000;
     return new DomainError(info.reason, error.rawMessage, {
@@ -27,7 +43,6 @@ export function peerError(error: unknown, peer: ServiceName): unknown {
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     });
   }
-  if (error.code === Code.Canceled) return error;
   if (away.has(error.code)) {
     return new DomainError("PEER_UNAVAILABLE", `${peer} does not answer; try again`, {
       retryAfterMs: 1_000,
@@ -38,10 +53,14 @@ export function peerError(error: unknown, peer: ServiceName): unknown {
 }
 
 /** The messages of a stream from a peer; an error in its midst is translated as one at its start. */
-export async function* peerMessages<T>(messages: AsyncIterable<T>, peer: ServiceName): AsyncGenerator<T> {
+export async function* peerMessages<T>(
+  messages: AsyncIterable<T>,
+  peer: ServiceName,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T> {
   try {
     yield* messages;
   } catch (error) {
-    throw peerError(error, peer);
+    throw peerError(error, peer, signal);
   }
 }

@@ -5,6 +5,8 @@ import { requestStorage } from "../observe/request-context.ts";
 import { peerError, peerMessages } from "./peer-errors.ts";
 
 const defaultTimeoutMs = 30_000;
+/** A week; gRPC's timeout header has no room for much more in milliseconds. */
+const longestTimeoutMs = 7 * 86_400_000;
 
 export interface PeerIdentity {
   keyring: Keyring;
@@ -23,7 +25,7 @@ export function peerTransport(carrier: () => Transport, identity: PeerIdentity):
         const headers = await peerHeaders(header, identity);
         return await carrier().unary(method, signal, peerTimeoutMs(timeoutMs), headers, input, contextValues);
       } catch (error) {
-        throw peerError(error, identity.to);
+        throw peerError(error, identity.to, signal);
       }
     },
     async stream(method, signal, timeoutMs, header, input, contextValues) {
@@ -37,9 +39,9 @@ export function peerTransport(carrier: () => Transport, identity: PeerIdentity):
           input,
           contextValues,
         );
-        return { ...response, message: peerMessages(response.message, identity.to) };
+        return { ...response, message: peerMessages(response.message, identity.to, signal) };
       } catch (error) {
-        throw peerError(error, identity.to);
+        throw peerError(error, identity.to, signal);
       }
     },
   };
@@ -59,7 +61,8 @@ async function peerHeaders(header: HeadersInit | undefined, { keyring, to }: Pee
 /** The call's own time-out or what is left of the request, whichever is less; 30 s if there is neither. */
 function peerTimeoutMs(timeoutMs: number | undefined): number {
   const deadline = requestStorage.getStore()?.deadline;
-  if (deadline === undefined) return timeoutMs ?? defaultTimeoutMs;
-  const left = Math.max(1, Math.ceil(deadline - performance.now()));
-  return timeoutMs === undefined ? left : Math.min(timeoutMs, left);
+  const left = deadline === undefined ? undefined : deadline - performance.now();
+  const bound = Math.min(timeoutMs ?? left ?? defaultTimeoutMs, left ?? longestTimeoutMs, longestTimeoutMs);
+  // Whole milliseconds, since that is what the timeout header holds; handlers hand on what is left of theirs.
+  return Math.max(1, Math.ceil(bound));
 }

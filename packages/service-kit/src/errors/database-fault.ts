@@ -3,7 +3,16 @@ import { DomainError } from "./domain-error.ts";
 // PostgreSQL, appendix A: class 08 connection exception, 53 insufficient resources, 57P0x shutdown and 57014
 // statement timeout, 40001 and 40P01 serialization failure and deadlock.
 const passingStates = /^(08...|53...|57P0.|57014|40001|40P01)$/;
-const networkCodes = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN"]);
+const networkCodes = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+]);
 const clientMessages = [
   "Connection terminated",
   "timeout exceeded when trying to connect",
@@ -36,6 +45,7 @@ function isPassing(error: Error): boolean {
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
   if (/^(P1001|P1002|P1008|P1017|P2024|P2028)$/.test(code)) return true;
   if (passingStates.test(code)) return true;
-  if (networkCodes.has(code) && "syscall" in error) return true;
+  // A name with several addresses fails with one error for all of them.
+  if (networkCodes.has(code) && ("syscall" in error || error instanceof AggregateError)) return true;
   return clientMessages.some((message) => error.message.startsWith(message));
 }

@@ -4,7 +4,7 @@ import { DomainError } from "../errors/domain-error.ts";
 /** The bytes of one call's body, counted against the budget until they are released. */
 export interface BodyLease {
   count(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
-  release(): void;
+  release: () => void;
 }
 
 export interface BodyBudget {
@@ -20,8 +20,11 @@ export function createBodyBudget(maxBytes: number): BodyBudget {
 
   function lease(): BodyLease {
     let mine = 0;
+    let released = false;
     async function* count(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
       for await (const chunk of body) {
+        // What is still in the pipe when the call has ended is nobody's to release.
+        if (released) return;
         held += chunk.length;
         mine += chunk.length;
         // A call alone may pass the budget up to its own limit; otherwise it could never be served.
@@ -32,6 +35,7 @@ export function createBodyBudget(maxBytes: number): BodyBudget {
     function release(): void {
       held -= mine;
       mine = 0;
+      released = true;
     }
     return { count, release };
   }

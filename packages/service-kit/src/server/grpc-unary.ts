@@ -6,7 +6,7 @@ import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import { plainStatusMessage } from "./grpc-status.ts";
-import { deadlinePassed, invokeUnary, type UnaryMethod, unaryContext } from "./unary-call.ts";
+import { deadlinePassed, invokeUnary, recordedContext, type UnaryMethod } from "./recorded-call.ts";
 
 export interface GrpcUnaryOptions {
   gate: (context: HandlerContext) => Promise<void>;
@@ -18,6 +18,9 @@ export interface GrpcUnaryOptions {
 type Serve = (stream: ServerHttp2Stream, header: Headers, unary: UnaryMethod) => Promise<void>;
 
 const prefixBytes = 5;
+const bodyLetGoMs = 1_000;
+/** Node fires a timer beyond this at once. */
+const longestTimer = 2 ** 31 - 1;
 const gone = new ConnectError("the caller went away", Code.Canceled);
 
 /**
@@ -43,11 +46,14 @@ export function createGrpcUnary({ gate, interceptor, budget, shutdownSignal }: G
       clearTimeout(timer);
     });
     try {
-      const context = unaryContext(unary.method, header, call.signal);
+      const context = recordedContext(unary.method, header, call.signal);
       const timeoutMs = context.timeoutMs();
-      if (timeoutMs !== undefined) timer = setTimeout(() => call.abort(deadlinePassed()), timeoutMs);
+      if (timeoutMs !== undefined)
+        timer = setTimeout(() => call.abort(deadlinePassed()), Math.min(timeoutMs, longestTimer));
+      // Answered at once, also while the body is awaited, or by a handler that does not listen.
+      call.signal.addEventListener("abort", () => refuse(stream, connectErrorOf(call.signal.reason)), { once: true });
       await gate(context);
-      const bytes = await readMessage(lease.count(stream), unary.readMaxBytes);
+      const bytes = await readMessage(lease.count(stream.iterator({ destroyOnReturn: false })), unary.readMaxBytes);
       const response = await invokeUnary(unary, parse(unary.method, bytes), context, interceptor);
       answer(stream, toBinary(unary.method.output, response.message), response.header, response.trailer);
     } catch (error) {
@@ -93,7 +99,7 @@ function parse(method: DescMethodUnary, bytes: Buffer): MessageShape<DescMessage
 }
 
 function answer(stream: ServerHttp2Stream, message: Uint8Array, header: Headers, trailer: Headers): void {
-  if (stream.destroyed || stream.headersSent) return;
+  if (stream.destroyed || stream.closed || stream.headersSent) return;
   stream.respond(
     { ":status": 200, "content-type": "application/grpc+proto", ...Object.fromEntries(header) },
     { waitForTrailers: true },
@@ -108,12 +114,15 @@ function answer(stream: ServerHttp2Stream, message: Uint8Array, header: Headers,
 }
 
 function refuse(stream: ServerHttp2Stream, error: ConnectError): void {
-  if (stream.destroyed || stream.headersSent) return;
+  if (stream.destroyed || stream.closed || stream.headersSent) return;
   const status = plainStatusMessage(setTrailerStatus(new Headers(error.metadata), error));
   stream.respond(
     { ":status": 200, "content-type": "application/grpc+proto", ...Object.fromEntries(status) },
     { endStream: true },
   );
-  // What is left of a body that nobody reads: the peer is told to stop sending it.
-  if (!stream.readableEnded) stream.close();
+  // The rest of the body is let go by. A reset at once would overtake the refusal at some clients; later it stops
+  // one who goes on sending.
+  if (stream.readableEnded) return;
+  const stop = setTimeout(() => stream.close(), bodyLetGoMs);
+  stream.once("close", () => clearTimeout(stop)).resume();
 }

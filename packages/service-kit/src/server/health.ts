@@ -55,6 +55,8 @@ export function registerHealth(
         const status = await statusOf(service);
         if (status !== last) yield { status };
         last = status;
+        // The call would hold up the server's end.
+        if (shuttingDown.aborted) return;
         await sleep(watchMs, undefined, { signal: context.signal }).catch(() => undefined);
       }
     },

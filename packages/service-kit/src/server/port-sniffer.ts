@@ -8,8 +8,10 @@ const firstBytesTimeoutMs = 5_000;
 
 export interface PortSniffer {
   server: net.Server;
+  /** Ends the connections that have not said what they are. */
+  destroyUndecided(): void;
   /** Ends every connection at once. */
-  destroySockets(): void;
+  destroySockets: () => void;
 }
 
 /**
@@ -18,10 +20,13 @@ export interface PortSniffer {
  */
 export function createPortSniffer(http1: Http1Server, http2: Http2Server): PortSniffer {
   const sockets = new Set<net.Socket>();
+  const undecided = new Set<net.Socket>();
 
   function handOver(socket: net.Socket, read: Buffer): void {
     socket.removeAllListeners("readable");
+    socket.off("timeout", tooSlow);
     socket.setTimeout(0);
+    undecided.delete(socket);
     socket.unshift(read);
     const target = isPreface(read) ? http2 : http1;
     target.emit("connection", socket);
@@ -29,10 +34,15 @@ export function createPortSniffer(http1: Http1Server, http2: Http2Server): PortS
 
   const server = net.createServer((socket) => {
     sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+    undecided.add(socket);
+    socket.once("close", () => {
+      sockets.delete(socket);
+      undecided.delete(socket);
+    });
     socket.on("error", () => socket.destroy());
     socket.setNoDelay(true);
-    socket.setTimeout(firstBytesTimeoutMs, () => socket.destroy());
+    socket.setTimeout(firstBytesTimeoutMs);
+    socket.on("timeout", tooSlow);
     let read: Buffer = Buffer.alloc(0);
     socket.on("readable", () => {
       const chunk: Buffer | null = socket.read();
@@ -43,10 +53,17 @@ export function createPortSniffer(http1: Http1Server, http2: Http2Server): PortS
   });
   return {
     server,
+    destroyUndecided: () => {
+      for (const socket of undecided) socket.destroy();
+    },
     destroySockets: () => {
       for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+function tooSlow(this: net.Socket): void {
+  this.destroy();
 }
 
 /** Whether the bytes are the beginning of the preface, or begin with it. */

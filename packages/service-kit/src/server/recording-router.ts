@@ -1,23 +1,17 @@
 import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
-import type { UnaryMethod } from "./unary-call.ts";
+import type { RecordedMethod, UnaryMethod } from "./recorded-call.ts";
 
-/** Passes registrations on to connect's router, and keeps the unary methods among them by their path. */
-export function recordUnary(
+/** Passes registrations on to connect's router, and keeps what was registered for each method by its path. */
+export function recordMethods(
   router: ConnectRouter,
   defaultReadMaxBytes: number,
-  into: Map<string, UnaryMethod>,
+  into: Map<string, RecordedMethod>,
 ): ConnectRouter {
-  function record(
-    method: DescMethod,
-    handler: UnaryMethod["handler"] | undefined,
-    readMaxBytes: number | undefined,
-  ): void {
-    if (method.methodKind !== "unary") return;
-    const unary = method as DescMethodUnary;
+  function record(method: DescMethod, handler: unknown, readMaxBytes: number | undefined): void {
     into.set(`/${method.parent.typeName}/${method.name}`, {
-      method: unary,
-      handler: handler ?? unimplemented(unary),
+      method,
+      handler: (handler ?? unimplemented(method)) as RecordedMethod["handler"],
       readMaxBytes: readMaxBytes ?? defaultReadMaxBytes,
     });
   }
@@ -25,7 +19,7 @@ export function recordUnary(
     handlers: router.handlers,
     service(service: DescService, implementation, options) {
       router.service(service, implementation, options);
-      const handlers = implementation as Record<string, UnaryMethod["handler"] | undefined>;
+      const handlers = implementation as Record<string, RecordedMethod["handler"] | undefined>;
       for (const method of service.methods) {
         record(method, handlers[method.localName]?.bind(implementation), options?.readMaxBytes);
       }
@@ -33,14 +27,24 @@ export function recordUnary(
     },
     rpc(method, handler, options) {
       router.rpc(method, handler, options);
-      record(method, handler as UnaryMethod["handler"], options?.readMaxBytes);
+      record(method, handler, options?.readMaxBytes);
       return recording;
     },
   };
   return recording;
 }
 
-function unimplemented(method: DescMethodUnary): UnaryMethod["handler"] {
+/** The unary ones. */
+export function unaryMethods(methods: ReadonlyMap<string, RecordedMethod>): Map<string, UnaryMethod> {
+  const unary = new Map<string, UnaryMethod>();
+  for (const [path, recorded] of methods) {
+    if (recorded.method.methodKind === "unary")
+      unary.set(path, { ...recorded, method: recorded.method as DescMethodUnary });
+  }
+  return unary;
+}
+
+function unimplemented(method: DescMethod): () => never {
   return () => {
     throw new ConnectError(`${method.parent.typeName}.${method.name} is not implemented`, Code.Unimplemented);
   };

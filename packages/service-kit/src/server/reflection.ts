@@ -1,7 +1,7 @@
 import { file_google_rpc_error_details } from "@attestry/api/errors";
 import { Health } from "@attestry/api/health";
 import { ServerReflection, type ServerReflectionRequest, ServerReflectionV1Alpha } from "@attestry/api/reflection";
-import { type DescFile, type DescService, toBinary } from "@bufbuild/protobuf";
+import { type DescFile, type DescMessage, type DescService, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectRouter } from "@connectrpc/connect";
 
@@ -77,7 +77,18 @@ function symbolsOf(file: DescFile): string[] {
       service.typeName,
       ...service.methods.map(({ name }) => `${service.typeName}.${name}`),
     ]),
-    ...file.messages.map(({ typeName }) => typeName),
     ...file.enums.map(({ typeName }) => typeName),
+    ...file.extensions.map(({ typeName }) => typeName),
+    ...file.messages.flatMap(symbolsOfMessage),
+  ];
+}
+
+function symbolsOfMessage(message: DescMessage): string[] {
+  return [
+    message.typeName,
+    ...message.fields.map(({ name }) => `${message.typeName}.${name}`),
+    ...message.nestedEnums.map(({ typeName }) => typeName),
+    ...message.nestedExtensions.map(({ typeName }) => typeName),
+    ...message.nestedMessages.flatMap(symbolsOfMessage),
   ];
 }

@@ -3,8 +3,14 @@ import type { Http2ServerRequest, Http2ServerResponse, IncomingHttpHeaders, Serv
 import http2 from "node:http2";
 import { Code, ConnectError, type ConnectRouter, createConnectRouter, type Interceptor } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
-import { codeFromHttpStatus, errorFromJsonBytes, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import {
+  codeFromHttpStatus,
+  codeToHttpStatus,
+  errorFromJsonBytes,
+  errorToJsonBytes,
+} from "@connectrpc/connect/protocol-connect";
 import { findTrailerError, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { trailerParse } from "@connectrpc/connect/protocol-grpc-web";
 import {
   compressionGzip,
   universalRequestFromNodeRequest,
@@ -17,9 +23,9 @@ import type { BodyBudget } from "./body-budget.ts";
 import { plainStatusMessage } from "./grpc-status.ts";
 import { createGrpcUnary } from "./grpc-unary.ts";
 import type { ServiceModule } from "./module.ts";
-import { recordUnary } from "./recording-router.ts";
+import type { RecordedMethod } from "./recorded-call.ts";
+import { recordMethods, unaryMethods } from "./recording-router.ts";
 import { createRequestGate } from "./request-gate.ts";
-import type { UnaryMethod } from "./unary-call.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
@@ -39,9 +45,9 @@ export interface RpcHandlerOptions {
 
 export interface RpcHandler {
   /** Any protocol, HTTP/1.1 or HTTP/2; false if the path is no RPC's. */
-  handle(request: NodeRequest, response: NodeResponse): boolean;
+  handle: (request: NodeRequest, response: NodeResponse) => boolean;
   /** Plain gRPC, unary, from the bare HTTP/2 stream; false if the call is anything else. */
-  handleStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean;
+  handleStream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => boolean;
 }
 
 /** Serves RPCs in the protocols gRPC, gRPC-Web and Connect. */
@@ -55,17 +61,18 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
     // Bundles are base64 of signed bytes: compressing each answer costs more than it saves.
     compressMinBytes: Number.MAX_SAFE_INTEGER,
   };
-  const unaryMethods = new Map<string, UnaryMethod>();
+  const recorded = new Map<string, RecordedMethod>();
   const guarded = createConnectRouter({ ...common, requestGate: gate });
-  for (const module of options.modules) module.routes(recordUnary(guarded, defaultReadMaxBytes, unaryMethods));
+  for (const module of options.modules) module.routes(recordMethods(guarded, defaultReadMaxBytes, recorded));
   const open = createConnectRouter(common);
   options.extraRoutes(open);
   const handlers = new Map([...guarded.handlers, ...open.handlers].map((handler) => [handler.requestPath, handler]));
+  const unary = unaryMethods(recorded);
   const serveUnary = createGrpcUnary({ gate, ...options });
 
   function handle(request: NodeRequest, response: NodeResponse): boolean {
     const path = pathOf(request.url);
-    const handler = handlers.get(path) ?? (isGrpc(request) ? unknownMethod(path) : undefined);
+    const handler = handlers.get(path) ?? unknownMethod(path, request);
     if (handler === undefined) return false;
     respond(handler, request, response, options).catch((error: unknown) => {
       // The caller went away while its answer was written; all else was answered.
@@ -76,9 +83,9 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   }
 
   function handleStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
-    const unary = unaryMethods.get(pathOf(headers[":path"]));
-    if (unary === undefined || !isPlainGrpc(headers)) return false;
-    void serveUnary(stream, webHeaders(headers), unary);
+    const method = unary.get(pathOf(headers[":path"]));
+    if (method === undefined || !isPlainGrpc(headers)) return false;
+    void serveUnary(stream, webHeaders(headers), method);
     return true;
   }
 
@@ -92,6 +99,8 @@ async function respond(
   { budget }: RpcHandlerOptions,
 ): Promise<void> {
   if ("stream" in request) endWhenAnswered(request.stream);
+  // Over HTTP/1.1 a caller sends all of its body before it looks for the answer: what nobody reads is let go by.
+  else response.once("finish", () => request.resume());
   const universal = universalRequestFromNodeRequest(request, response, undefined, undefined);
   const lease = handler.method?.methodKind === "unary" ? budget.lease() : undefined;
   // Not when the answer was handed over: until it is sent, the message is held.
@@ -121,14 +130,54 @@ type Handler = ((request: UniversalServerRequest) => Promise<UniversalServerResp
 async function explained(answer: UniversalServerResponse): Promise<UniversalServerResponse> {
   const { trailer, header, status, body } = answer;
   if (trailer !== undefined && body !== undefined) return { ...answer, body: thenExplain(body, trailer) };
+  if (body !== undefined && header?.get("content-type")?.startsWith("application/grpc-web"))
+    return { ...answer, body: explainWebTrailer(body) };
+  if (status === 415 || status === 405) return plainRefusal(status, header);
   if (status !== 200 && body !== undefined && header?.get("content-type") === "application/json") {
     const bytes = await collect(body);
     const error = errorFromJsonBytes(bytes, undefined, new ConnectError(`HTTP ${status}`, codeFromHttpStatus(status)));
-    const explainedBytes = errorToJsonBytes(framed(error), undefined);
+    const reasoned = framed(error);
+    const explainedBytes = errorToJsonBytes(reasoned, undefined);
     header.set("content-length", String(explainedBytes.length));
-    return { ...answer, body: once(explainedBytes) };
+    return {
+      ...answer,
+      status: reasoned.code === error.code ? status : codeToHttpStatus(reasoned.code),
+      body: once(explainedBytes),
+    };
   }
   return answer;
+}
+
+/** gRPC-Web: the trailers are the last frame of the body, marked by the highest bit. */
+async function* explainWebTrailer(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const frame of body) {
+    const trailer = ((frame[0] ?? 0) & 0x80) === 0 ? undefined : trailerParse(frame.subarray(5));
+    const error = trailer === undefined ? undefined : findTrailerError(trailer);
+    if (trailer === undefined || error === undefined || trailer.has("grpc-status-details-bin")) {
+      yield frame;
+      continue;
+    }
+    const lines = [...setTrailerStatus(trailer, framed(error))].map(([name, value]) => `${name}: ${value}\r\n`);
+    const text = Buffer.from(lines.join(""));
+    const prefix = Buffer.from([0x80, 0, 0, 0, 0]);
+    prefix.writeUInt32BE(text.length, 1);
+    yield Buffer.concat([prefix, text]);
+  }
+}
+
+/** The framework refuses these without a word. */
+function plainRefusal(status: 405 | 415, header: Headers | undefined): UniversalServerResponse {
+  const expected =
+    status === 405 ? "the method POST" : "a content type of Connect, gRPC or gRPC-Web, such as application/json";
+  const error = connectErrorOf(new DomainError("REQUEST_MALFORMED", `a call must have ${expected}`));
+  return jsonRefusal(status, error, header);
+}
+
+function jsonRefusal(status: number, error: ConnectError, header = new Headers()): UniversalServerResponse {
+  const bytes = errorToJsonBytes(error, undefined);
+  header.set("content-type", "application/json");
+  header.set("content-length", String(bytes.length));
+  return { status, header, body: once(bytes) };
 }
 
 async function* thenExplain(body: AsyncIterable<Uint8Array>, trailer: Headers): AsyncGenerator<Uint8Array> {
@@ -147,20 +196,18 @@ function framed(error: ConnectError): ConnectError {
   return connectErrorOf(new DomainError("REQUEST_MALFORMED", `the request cannot be read: ${error.rawMessage}`));
 }
 
-function unknownMethod(path: string): Handler {
-  return () => {
-    const error = connectErrorOf(new DomainError("METHOD_UNKNOWN", `${path.slice(1, 200)} is not served here`));
-    const header = new Headers({ "content-type": "application/grpc" });
-    return Promise.resolve({ status: 200, header: setTrailerStatus(header, error) });
-  };
+/** The refusal of a call to what is not served, in the protocol of the caller; undefined if this is no call. */
+function unknownMethod(path: string, request: NodeRequest): Handler | undefined {
+  const type = /^application\/(grpc-web|grpc|proto|json|connect\+)/.exec(request.headers["content-type"] ?? "")?.[1];
+  if (type === undefined || request.method !== "POST" || !/^\/[\w.]+\/\w+$/.test(path)) return undefined;
+  const error = connectErrorOf(new DomainError("METHOD_UNKNOWN", `${path.slice(1, 200)} is not served here`));
+  if (!type.startsWith("grpc")) return () => Promise.resolve(jsonRefusal(404, error));
+  const header = new Headers({ "content-type": `application/${type}` });
+  return () => Promise.resolve({ status: 200, header: setTrailerStatus(header, error) });
 }
 
 function pathOf(url: string | undefined): string {
   return (url ?? "").split("?", 1)[0] ?? "";
-}
-
-function isGrpc(request: NodeRequest): boolean {
-  return /^application\/grpc($|\+proto|;)/.test(request.headers["content-type"] ?? "");
 }
 
 /** gRPC with protobuf and no compression, as its clients send unless told otherwise. */

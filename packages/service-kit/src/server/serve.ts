@@ -2,9 +2,10 @@ import http from "node:http";
 import http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Code, ConnectError } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
 import { checkAccessTable } from "../auth/access.ts";
+import { connectErrorOf } from "../errors/connect-error.ts";
+import { DomainError } from "../errors/domain-error.ts";
 import { createCallReport } from "../observe/call-report.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { ListenAddress } from "../settings.ts";
@@ -21,7 +22,9 @@ import { createRpcHandler, type NodeRequest, type NodeResponse, type RpcHandler 
 const windowBytes = 8 * 1024 * 1024;
 const sessionMemoryMiB = 128;
 const inFlightBytes = 256 * 1024 * 1024;
-const graceMs = 10_000;
+const defaultGraceMs = 10_000;
+const idleCheckMs = 100;
+const lastAnswersMs = 250;
 /** An old connection is ended gracefully, so that clients spread over replicas that came later. */
 const sessionAgeMs = 30 * 60_000;
 const slowBodyMs = 15 * 60_000;
@@ -31,6 +34,8 @@ export interface ServeOptions {
   listen: ListenAddress;
   logger: Logger;
   metrics: Registry;
+  /** How long `close` lets calls under way go on, in milliseconds. */
+  graceMs?: number;
 }
 
 export interface RunningServer {
@@ -45,8 +50,15 @@ export interface RunningServer {
  * Serves modules on one port: h2c and HTTP/1.1; gRPC, gRPC-Web and Connect; health, reflection, /healthz, /readyz,
  * /metrics. Rejects if the port is taken, or if a method has no access rule.
  */
-export async function serve({ modules, listen, logger, metrics }: ServeOptions): Promise<RunningServer> {
+export async function serve({
+  modules,
+  listen,
+  logger,
+  metrics,
+  graceMs = defaultGraceMs,
+}: ServeOptions): Promise<RunningServer> {
   for (const module of modules) checkAccessTable(module.services, module.access);
+  const draining = new AbortController();
   const shutdown = new AbortController();
   const services = modules.flatMap((module) => module.services);
 
@@ -54,14 +66,14 @@ export async function serve({ modules, listen, logger, metrics }: ServeOptions):
     modules,
     interceptor: createCallInterceptor(createCallReport(logger, metrics)),
     extraRoutes: (router) => {
-      registerHealth(router, modules, shutdown.signal);
+      registerHealth(router, modules, draining.signal);
       registerReflection(router, services);
     },
     budget: createBodyBudget(inFlightBytes),
     shutdownSignal: shutdown.signal,
     logger,
   });
-  const routes = createHttpRoutes(modules, metrics, shutdown.signal);
+  const routes = createHttpRoutes(modules, metrics, draining.signal);
   function handle(request: NodeRequest, response: NodeResponse): void {
     if (rpc.handle(request, response)) return;
     routes(request, response).catch((error: unknown) => {
@@ -82,7 +94,7 @@ export async function serve({ modules, listen, logger, metrics }: ServeOptions):
   );
   preferBareStreams(http2Server, rpc.handleStream);
   const sessions = trackSessions(http2Server, logger);
-  const { server, destroySockets } = createPortSniffer(http1, http2Server);
+  const { server, destroyUndecided, destroySockets } = createPortSniffer(http1, http2Server);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(listen.port, listen.host, resolve);
@@ -91,13 +103,22 @@ export async function serve({ modules, listen, logger, metrics }: ServeOptions):
 
   let closing: Promise<void> | undefined;
   async function close(): Promise<void> {
+    draining.abort();
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     for (const session of sessions) session.close();
+    destroyUndecided();
     http1.closeIdleConnections();
+    // Connections that clients keep alive end after the answer under way, not when the client lets them go.
+    const idle = setInterval(() => http1.closeIdleConnections(), idleCheckMs);
     const grace = new AbortController();
     await Promise.race([closed, sleep(graceMs, undefined, { signal: grace.signal }).catch(() => undefined)]);
+    clearInterval(idle);
     grace.abort();
-    shutdown.abort(new ConnectError("the server is shutting down", Code.Unavailable));
+    shutdown.abort(
+      connectErrorOf(new DomainError("SHUTTING_DOWN", "the server is shutting down", { retryAfterMs: 1_000 })),
+    );
+    // Time for the answers of the calls that this has ended.
+    await Promise.race([closed, sleep(lastAnswersMs, undefined, { ref: false })]);
     destroySockets();
     http1.close();
     http2Server.close();

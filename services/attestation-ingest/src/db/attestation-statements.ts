@@ -43,14 +43,6 @@ export const insertWithConfirmedUpload: Statement = {
   ) select id from kept`,
 };
 
-export const findStored: Statement = {
-  name: "stored-attestation",
-  text: `select a.id, a.organization_id as "organizationId", a.run_id as "runId", a.digest, a.mode, a.visible,
-                a.plan_given_at as "planGivenAt", u.state as upload
-         from attestation a left join upload u on u.attestation_id = a.id and u.backend_id = a.backend_id
-         where a.organization_id = $1 and a.run_id = $2`,
-};
-
 // The uploads are those that the statement's snapshot has; their rows fall with the attestation's.
 export const removeUnlessVisible: Statement = {
   name: "remove-refused",
@@ -79,15 +71,26 @@ const columns = `a.id, a.organization_id as "organizationId", a.run_id as "runId
    from upload u where u.attestation_id = a.id) as uploads`;
 
 // Lateral with a limit: one descent of the index for each key, whatever the planner thinks of the table.
-export const findByRun: Statement = {
-  name: "attestations-of-runs",
-  text: `select k.n, a.*
-         from unnest($1::uuid[], $2::uuid[]) with ordinality as k(organization_id, run_id, n)
-         cross join lateral (
-           select ${columns} from attestation a
-           where a.organization_id = k.organization_id and a.run_id = k.run_id limit 1
-         ) a`,
-};
+function byRuns(name: string, select: string): Statement {
+  return {
+    name,
+    text: `select k.n, found.*
+           from unnest($1::uuid[], $2::uuid[]) with ordinality as k(organization_id, run_id, n)
+           cross join lateral (
+             ${select} where a.organization_id = k.organization_id and a.run_id = k.run_id limit 1
+           ) found`,
+  };
+}
+
+export const findByRun = byRuns("attestations-of-runs", `select ${columns} from attestation a`);
+
+/** What Store needs to know. */
+export const findStored = byRuns(
+  "stored-attestations",
+  `select a.id, a.organization_id as "organizationId", a.run_id as "runId", a.digest, a.mode, a.visible,
+          a.plan_given_at as "planGivenAt", u.state as upload
+   from attestation a left join upload u on u.attestation_id = a.id and u.backend_id = a.backend_id`,
+);
 
 const latestOfDigest = (which: string): string => `
   (select ${columns} from attestation a

@@ -1,5 +1,5 @@
+import { inBatches } from "@attestry/service-kit";
 import type { Pool } from "pg";
-import { inBatches } from "./batches.ts";
 
 /**
  * The visible marks: many at a time in one statement, on a connection of their own that does not wait for the disk.

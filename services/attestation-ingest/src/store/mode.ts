@@ -17,7 +17,7 @@ export function decideMode(backend: "inline" | "external", setting: SkipDatabase
       return "cas";
     case StorageMode.SPOOL:
       return "spool";
-    case StorageMode.UNSPECIFIED:
+    default:
       return ofSetting[setting];
   }
 }

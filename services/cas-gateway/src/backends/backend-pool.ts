@@ -34,7 +34,10 @@ export class BackendPool {
   async get(organization: string, named: CasBackend): Promise<Backend> {
     const { secret, version } = await this.#options.secrets.resolve(organization, named.secretRef);
     if (secret.provider !== named.provider) {
-      throw secretInvalid(named.secretRef, `it is for the provider ${secret.provider}, the backend ${named.name} is of ${named.provider}`);
+      throw secretInvalid(
+        named.secretRef,
+        `it is for the provider ${secret.provider}, the backend ${named.name} is of ${named.provider}`,
+      );
     }
     const key = JSON.stringify([organization, named.secretRef, named.prefix]);
     const known = this.#backends.get(key);
@@ -57,7 +60,10 @@ export class BackendPool {
 function prefixOf(organization: string, named: CasBackend, secret: Secret): string {
   const own = normalizePrefix(named.prefix);
   if (own === undefined) {
-    throw new DomainError("PREFIX_INVALID", `the prefix of the backend ${named.name} must be path segments of letters, digits, dot, dash and underscore`);
+    throw new DomainError(
+      "PREFIX_INVALID",
+      `the prefix of the backend ${named.name} must be path segments of letters, digits, dot, dash and underscore`,
+    );
   }
   return `${secret.prefix}${own}${organization}/`;
 }

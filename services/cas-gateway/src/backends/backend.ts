@@ -29,6 +29,8 @@ export interface OpenBlob {
 export interface Backend {
   /** Undefined if it is not there. */
   describe(key: string, signal: AbortSignal): Promise<StoredBlob | undefined>;
+  /** The sizes in bytes of those keys that are there; with bounded requests at a time, however many keys. */
+  sizes(keys: readonly string[], signal: AbortSignal): Promise<Map<string, number>>;
   /** Undefined if it is not there. */
   read(key: string, range: Range, signal: AbortSignal): Promise<OpenBlob | undefined>;
   /**

@@ -5,7 +5,16 @@ import { dirname, join } from "node:path";
 import { DomainError } from "@attestry/service-kit";
 import type { BlobRef } from "../blobs/blob-ref.ts";
 import { verified } from "../blobs/verified.ts";
-import { type Backend, backendFull, backendUnavailable, type OpenBlob, type Range, type StoredBlob } from "./backend.ts";
+import {
+  type Backend,
+  backendFull,
+  backendUnavailable,
+  type OpenBlob,
+  type Range,
+  type StoredBlob,
+} from "./backend.ts";
+import { describeEach } from "./describe-each.ts";
+import { codeOf } from "./error-code.ts";
 
 /** Bytes of one read. */
 const chunkBytes = 1024 * 1024;
@@ -32,6 +41,10 @@ export class FilesystemBackend implements Backend {
     } catch (error) {
       return absentOrFault(error);
     }
+  }
+
+  sizes(keys: readonly string[], signal: AbortSignal): Promise<Map<string, number>> {
+    return describeEach(this, keys, signal);
   }
 
   async read(key: string, range: Range, signal: AbortSignal): Promise<OpenBlob | undefined> {
@@ -96,7 +109,12 @@ export class FilesystemBackend implements Backend {
   close(): void {}
 }
 
-async function* readChunks(file: FileHandle, range: Range, size: number, signal: AbortSignal): AsyncGenerator<Buffer, void, void> {
+async function* readChunks(
+  file: FileHandle,
+  range: Range,
+  size: number,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void, void> {
   const end = range.length === undefined ? size : Math.min(size, range.offset + range.length);
   for (let position = range.offset; position < end; ) {
     signal.throwIfAborted();
@@ -160,10 +178,6 @@ async function hashOfFile(path: string): Promise<string> {
   const hash = createHash("sha256");
   for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) hash.update(chunk as Buffer);
   return hash.digest("hex");
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
 function absentOrFault(error: unknown): undefined {

@@ -1,10 +1,25 @@
 import { DomainError } from "@attestry/service-kit";
 import { backendFull, backendUnavailable } from "./backend.ts";
+import { codeOf } from "./error-code.ts";
 import type { StoreCall } from "./s3-transport.ts";
 
 const absentCodes = new Set(["NoSuchKey", "NotFound"]);
-const fullCodes = new Set(["XMinioStorageFull", "QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"]);
-const passingCodes = new Set(["ECONNRESET", "EPIPE", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "SlowDown", "InternalError", "RequestTimeout"]);
+const fullCodes = new Set([
+  "XMinioStorageFull",
+  "QuotaExceeded",
+  "XMinioAdminBucketQuotaExceeded",
+  "InsufficientStorage",
+]);
+const passingCodes = new Set([
+  "ECONNRESET",
+  "EPIPE",
+  "ECONNREFUSED",
+  "ETIMEDOUT",
+  "EAI_AGAIN",
+  "SlowDown",
+  "InternalError",
+  "RequestTimeout",
+]);
 const passingStatuses = new Set([200, 408, 409, 429, 499, 500, 502, 503, 504, 520]);
 
 /** Whether the error says that the object is not there. A bucket that is not there says nothing about objects. */
@@ -28,8 +43,4 @@ export function storeFault(error: unknown, call: StoreCall): unknown {
   const code = call.headerCode ?? codeOf(error) ?? (call.status === undefined ? undefined : `HTTP ${call.status}`);
   if (call.status === 507 || (code !== undefined && fullCodes.has(code))) return backendFull(error);
   return backendUnavailable(`the backend's object store answered ${code ?? "nothing that is understood"}`, error);
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" && error.code !== "" ? error.code : undefined;
 }

@@ -23,7 +23,10 @@ const droppedStatuses = new Set([408, 429, 499, 500, 502, 503, 504, 520]);
 
 /** The transport that the minio client is given: Node's, with the signal of the call that is under way. */
 export function createStoreTransport(useTls: boolean): Pick<typeof http, "request"> {
-  const request = (options: https.RequestOptions, onResponse: (response: http.IncomingMessage) => void): http.ClientRequest => {
+  const request = (
+    options: https.RequestOptions,
+    onResponse: (response: http.IncomingMessage) => void,
+  ): http.ClientRequest => {
     const call = calls.getStore();
     const signal = call?.signal;
     const sent = (useTls ? https : http).request({ ...options, ...(signal && { signal }) }, (response) => {
@@ -35,7 +38,9 @@ export function createStoreTransport(useTls: boolean): Pick<typeof http, "reques
       onResponse(response);
     });
     // Node only reports a silent socket; ending it is left to us.
-    return sent.on("timeout", () => sent.destroy(Object.assign(new Error("the store went silent"), { code: "ETIMEDOUT" })));
+    return sent.on("timeout", () =>
+      sent.destroy(Object.assign(new Error("the store went silent"), { code: "ETIMEDOUT" })),
+    );
   };
   return { request: request as typeof http.request };
 }
@@ -44,6 +49,12 @@ const silentMs = 60_000;
 
 /** Connections are kept, and used again latest first, so that the idle ones run out. */
 export function createStoreAgent(useTls: boolean): http.Agent {
-  const options: http.AgentOptions = { keepAlive: true, maxSockets: 256, maxFreeSockets: 64, scheduling: "lifo", timeout: silentMs };
+  const options: http.AgentOptions = {
+    keepAlive: true,
+    maxSockets: 256,
+    maxFreeSockets: 64,
+    scheduling: "lifo",
+    timeout: silentMs,
+  };
   return useTls ? new https.Agent(options) : new http.Agent(options);
 }

@@ -1,13 +1,16 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { IncomingMessage } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "minio";
-import type { BlobRef } from "../blobs/blob-ref.ts";
 import { childController, untilAborted } from "../blobs/abortable.ts";
+import type { BlobRef } from "../blobs/blob-ref.ts";
+import { concurrently } from "../blobs/concurrently.ts";
 import { verified } from "../blobs/verified.ts";
 import { type Backend, backendUnavailable, type OpenBlob, type Range, type StoredBlob } from "./backend.ts";
+import { describeEach } from "./describe-each.ts";
 import { isAbsent, passes, storeFault } from "./s3-errors.ts";
+import { groupByFolder } from "./s3-folders.ts";
+import { collect, joined, partSizeFor, parts, singlePutBytes } from "./s3-parts.ts";
 import { createStoreAgent, createStoreTransport, type StoreCall, withCall } from "./s3-transport.ts";
-import { collect, joined, parts, partSizeFor, singlePutBytes } from "./s3-parts.ts";
 
 export interface S3Options {
   endpoint: URL;
@@ -25,6 +28,8 @@ export interface S3Options {
 const attempts = 3;
 const firstPauseMs = 100;
 const abortTimeoutMs = 10_000;
+const listingsAtATime = 16;
+const mostPages = 4;
 const joinedBytes = 512 * 1024;
 const contentType = "application/octet-stream";
 
@@ -62,10 +67,31 @@ export class S3Backend implements Backend {
     return found && { sizeBytes: found.size, storedAt: found.lastModified };
   }
 
+  /**
+   * Where many keys share a folder, its pages are listed, a thousand objects each: that is hundreds of requests in place
+   * of tens of thousands. A folder that goes on after a few pages, and the keys that are alone, are asked for one by one.
+   */
+  async sizes(keys: readonly string[], signal: AbortSignal): Promise<Map<string, number>> {
+    const { crowded, alone } = groupByFolder(keys);
+    const listed = await concurrently(crowded, listingsAtATime, async ({ folder, keys: wanted }) => {
+      const sizes = await this.#list(folder, signal);
+      return sizes === undefined ? { rest: wanted } : { rest: [], sizes };
+    });
+    const found = await describeEach(this, [...alone, ...listed.flatMap(({ rest }) => rest)], signal);
+    for (const { sizes } of listed) for (const [key, size] of sizes ?? []) found.set(key, size);
+    return found;
+  }
+
   async read(key: string, { offset, length = 0 }: Range, signal: AbortSignal): Promise<OpenBlob | undefined> {
     const found = await this.#find(
       signal,
-      () => this.#client.getPartialObject(this.#options.bucket, this.#name(key), offset, length) as Promise<IncomingMessage>,
+      () =>
+        this.#client.getPartialObject(
+          this.#options.bucket,
+          this.#name(key),
+          offset,
+          length,
+        ) as Promise<IncomingMessage>,
     );
     if (found === undefined) return undefined;
     const close = async () => void found.destroy();
@@ -101,7 +127,28 @@ export class S3Backend implements Backend {
     for (const socket of Object.values(this.#agent.freeSockets).flatMap((sockets) => sockets ?? [])) socket.destroy();
   }
 
-  async #writeInParts(key: string, blob: BlobRef, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+  /** The sizes of all objects below a folder; undefined if there are too many of them. */
+  async #list(folder: string, signal: AbortSignal): Promise<Map<string, number> | undefined> {
+    const sizes = new Map<string, number>();
+    let next = "";
+    for (let page = 0; page < mostPages; page++) {
+      const answer = await this.#request(signal, () =>
+        this.#client.listObjectsV2Query(this.#options.bucket, this.#name(folder), next, "", 1_000, ""),
+      );
+      for (const { name, size } of answer.objects)
+        if (name !== undefined) sizes.set(name.slice(this.#options.prefix.length), size ?? 0);
+      if (!answer.isTruncated) return sizes;
+      next = answer.nextContinuationToken;
+    }
+    return undefined;
+  }
+
+  async #writeInParts(
+    key: string,
+    blob: BlobRef,
+    bytes: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { bucket } = this.#options;
     const name = this.#name(key);
     const uploadID = await this.#request(signal, () =>
@@ -123,7 +170,9 @@ export class S3Backend implements Backend {
       // An abort while a part is on its way may leave the part.
       await sending?.catch(() => undefined);
       const patience = AbortSignal.timeout(abortTimeoutMs);
-      await this.#request(patience, () => this.#client.abortMultipartUpload(bucket, name, uploadID)).catch(() => undefined);
+      await this.#request(patience, () => this.#client.abortMultipartUpload(bucket, name, uploadID)).catch(
+        () => undefined,
+      );
       throw error;
     }
   }
@@ -146,11 +195,14 @@ export class S3Backend implements Backend {
   async #request<T>(signal: AbortSignal, act: () => Promise<T>, { absentIsKnown = false } = {}): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       const ms = this.#options.requestTimeoutMs;
-      const timeout = { ms, reason: () => backendUnavailable(`the backend's object store did not answer within ${ms} ms`, undefined) };
+      const timeout = {
+        ms,
+        reason: () => backendUnavailable(`the backend's object store did not answer within ${ms} ms`, undefined),
+      };
       const { controller, release } = childController(signal, timeout);
       const call: StoreCall = { signal: controller.signal };
       try {
-        return await withCall(call, () => untilAborted(act(), controller.signal));
+        return await withCall(call, () => untilAborted(act, controller.signal));
       } catch (error) {
         if (absentIsKnown && isAbsent(error, call)) throw new ObjectAbsent();
         if (attempt === attempts || controller.signal.aborted || !passes(error, call)) throw storeFault(error, call);

@@ -40,9 +40,13 @@ export function parseDigestMessage(digest: { hash: string; sizeBytes: bigint } |
   const { hash = "", sizeBytes = 0n } = digest ?? {};
   const size = Number(sizeBytes);
   if (!isDigestHex(hash)) {
-    throw new DomainError("DIGEST_INVALID", `expected 64 lower-case hex digits of a SHA-256, got ${JSON.stringify(hash.slice(0, 100))}`, {
-      metadata: { expected: "64 lower-case hex digits", actual: hash.slice(0, 100) },
-    });
+    throw new DomainError(
+      "DIGEST_INVALID",
+      `expected 64 lower-case hex digits of a SHA-256, got ${JSON.stringify(hash.slice(0, 100))}`,
+      {
+        metadata: { expected: "64 lower-case hex digits", actual: hash.slice(0, 100) },
+      },
+    );
   }
   if (size < 0 || !Number.isSafeInteger(size)) {
     throw new DomainError("DIGEST_INVALID", `expected a size from 0 to 2^53 - 1 bytes, got ${sizeBytes}`, {

@@ -1,5 +1,9 @@
 /** Maps in order with at most `limit` calls under way. The first failure is thrown, and no further call begins. */
-export async function concurrently<T, R>(items: readonly T[], limit: number, map: (item: T) => Promise<R>): Promise<R[]> {
+export async function concurrently<T, R>(
+  items: readonly T[],
+  limit: number,
+  map: (item: T) => Promise<R>,
+): Promise<R[]> {
   const results = new Array<R>(items.length);
   const queue = items.entries();
   let failed = false;

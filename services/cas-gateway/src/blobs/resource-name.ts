@@ -19,6 +19,10 @@ const instancePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 /** What may stand before the hash besides SHA-256: the digest functions of the API, in lower case. */
 const otherFunctions = new Set(["sha1", "md5", "vso", "sha384", "sha512", "murmur3", "sha256tree", "blake3"]);
 
+export function isInstanceName(text: string): boolean {
+  return instancePattern.test(text);
+}
+
 /** What `[{instance}/]blobs/{hash}/{size}` names. Throws RESOURCE_NAME_INVALID, which names the segment at fault. */
 export function parseReadName(name: string): ResourceName {
   const { instance, rest } = splitAt(name, "blobs", readForm);
@@ -37,13 +41,17 @@ export function parseWriteName(name: string): UploadName {
 }
 
 /** What comes before the keyword is the instance name; one leading slash counts as an empty one. */
-function splitAt(name: string, keyword: "blobs" | "uploads", form: string): { instance: string | undefined; rest: string[] } {
+function splitAt(
+  name: string,
+  keyword: "blobs" | "uploads",
+  form: string,
+): { instance: string | undefined; rest: string[] } {
   const segments = name.split("/");
   const at = segments.findIndex((segment) => segment === keyword || segment === "compressed-blobs");
   if (at === -1) throw invalid(name, form, segments[0], `${keyword} as the first or second segment`);
   if (at > 1) throw invalid(name, form, segments[1], `${keyword} right after the instance name`);
   const instance = segments[at - 1] ?? "";
-  if (instance !== "" && !instancePattern.test(instance)) throw invalid(name, form, instance, "the name of a backend");
+  if (instance !== "" && !isInstanceName(instance)) throw invalid(name, form, instance, "the name of a backend");
   // The keyword blobs stays with what follows an upload's UUID, so that both kinds go on in one place.
   return { instance: instance === "" ? undefined : instance, rest: segments.slice(keyword === "blobs" ? at : at + 1) };
 }

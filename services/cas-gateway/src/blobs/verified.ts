@@ -6,7 +6,10 @@ import { type BlobRef, digestOf } from "./blob-ref.ts";
  * Passes the bytes on and ends normally only if they are the blob. Throws SIZE_MISMATCH as soon as there are too
  * many, and SIZE_MISMATCH or DIGEST_MISMATCH at the end. So whoever makes a blob visible at the end of this is safe.
  */
-export async function* verified(source: AsyncIterable<Uint8Array>, blob: BlobRef): AsyncGenerator<Uint8Array, void, void> {
+export async function* verified(
+  source: AsyncIterable<Uint8Array>,
+  blob: BlobRef,
+): AsyncGenerator<Uint8Array, void, void> {
   const hash = createHash("sha256");
   let received = 0;
   for await (const chunk of source) {
@@ -27,7 +30,11 @@ function sizeMismatch(expected: number, actual: string): DomainError {
 }
 
 function digestMismatch(expected: string, actual: string): DomainError {
-  return new DomainError("DIGEST_MISMATCH", `the resource name says ${digestOf(expected)}, what came is ${digestOf(actual)}`, {
-    metadata: { expected: digestOf(expected), actual: digestOf(actual) },
-  });
+  return new DomainError(
+    "DIGEST_MISMATCH",
+    `the resource name says ${digestOf(expected)}, what came is ${digestOf(actual)}`,
+    {
+      metadata: { expected: digestOf(expected), actual: digestOf(actual) },
+    },
+  );
 }

@@ -30,14 +30,16 @@ const prefixPattern = /^[A-Za-z0-9._-]{1,100}(?:\/[A-Za-z0-9._-]{1,100}){0,9}$/;
 /** Reads the JSON of a secret file. Throws SECRET_INVALID with the reference and the field, and nothing of the content. */
 export function parseSecret(ref: string, text: string): Secret {
   const fields = parseObject(ref, text);
-  const prefix = normalizePrefix(fields["prefix"] ?? "");
-  if (prefix === undefined) throw secretInvalid(ref, "prefix must be path segments of letters, digits, dot, dash and underscore");
+  const prefix = normalizePrefix(fields.prefix ?? "");
+  if (prefix === undefined)
+    throw secretInvalid(ref, "prefix must be path segments of letters, digits, dot, dash and underscore");
   const required = (field: string): string => {
     const value = fields[field];
-    if (typeof value !== "string" || value === "") throw secretInvalid(ref, `${field} must be a text that is not empty`);
+    if (typeof value !== "string" || value === "")
+      throw secretInvalid(ref, `${field} must be a text that is not empty`);
     return value;
   };
-  switch (fields["provider"]) {
+  switch (fields.provider) {
     case "filesystem": {
       const path = required("path");
       if (!isAbsolute(path)) throw secretInvalid(ref, "path must be absolute");
@@ -50,10 +52,19 @@ export function parseSecret(ref: string, text: string): Secret {
       }
       const bucket = required("bucket");
       if (!bucketPattern.test(bucket)) throw secretInvalid(ref, "bucket must be the name of a bucket");
-      const region = fields["region"] === undefined ? "us-east-1" : required("region");
-      const pathStyle = fields["pathStyle"] ?? true;
+      const region = fields.region === undefined ? "us-east-1" : required("region");
+      const pathStyle = fields.pathStyle ?? true;
       if (typeof pathStyle !== "boolean") throw secretInvalid(ref, "pathStyle must be true or false");
-      return { provider: "s3", endpoint, region, bucket, accessKey: required("accessKey"), secretKey: required("secretKey"), prefix, pathStyle };
+      return {
+        provider: "s3",
+        endpoint,
+        region,
+        bucket,
+        accessKey: required("accessKey"),
+        secretKey: required("secretKey"),
+        prefix,
+        pathStyle,
+      };
     }
     default:
       throw secretInvalid(ref, "provider must be filesystem or s3");
@@ -70,7 +81,9 @@ export function normalizePrefix(prefix: unknown): string | undefined {
 }
 
 export function secretInvalid(ref: string, fault: string): DomainError {
-  return new DomainError("SECRET_INVALID", `the secret ${ref} is not usable: ${fault}`, { metadata: { secret_ref: ref } });
+  return new DomainError("SECRET_INVALID", `the secret ${ref} is not usable: ${fault}`, {
+    metadata: { secret_ref: ref },
+  });
 }
 
 function parseObject(ref: string, text: string): Record<string, unknown> {
@@ -81,6 +94,7 @@ function parseObject(ref: string, text: string): Record<string, unknown> {
     // Without the cause: what JSON.parse says quotes the content.
     throw secretInvalid(ref, "it is not JSON");
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw secretInvalid(ref, "it is not a JSON object");
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw secretInvalid(ref, "it is not a JSON object");
   return value as Record<string, unknown>;
 }

@@ -1,6 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { LRUCache } from "lru-cache";
+import { codeOf } from "../backends/error-code.ts";
 import { parseSecret, type Secret, secretInvalid } from "./secret.ts";
 
 export interface ResolvedSecret {
@@ -33,7 +34,10 @@ export class Secrets {
     const shared = ref.startsWith(`${sharedFolder}/`);
     const name = shared ? ref.slice(sharedFolder.length + 1) : ref;
     if (!namePattern.test(name) || !namePattern.test(organization)) {
-      throw secretInvalid(ref.slice(0, 100), "a reference is NAME or _shared/NAME, in lower-case letters, digits and dashes");
+      throw secretInvalid(
+        ref.slice(0, 100),
+        "a reference is NAME or _shared/NAME, in lower-case letters, digits and dashes",
+      );
     }
     const file = join(this.#folder, shared ? sharedFolder : organization, `${name}.json`);
     const version = await versionOf(ref, file);
@@ -59,6 +63,6 @@ async function versionOf(ref: string, file: string): Promise<string> {
 }
 
 function unreadable(ref: string, error: unknown): Error {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "an unknown fault";
+  const code = codeOf(error) ?? "an unknown fault";
   return secretInvalid(ref, code === "ENOENT" ? "there is no file for it" : `its file answered ${code}`);
 }

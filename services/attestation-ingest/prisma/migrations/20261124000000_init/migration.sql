@@ -142,15 +142,3 @@ CREATE INDEX "upload_queue_idx" ON "upload"("backend_id", "next_attempt_at") WHE
 -- UploadService.List.
 CREATE INDEX "upload_unconfirmed_idx" ON "upload"("organization_id", "id") WHERE "state" <> 'confirmed';
 CREATE INDEX "upload_confirmed_idx" ON "upload"("organization_id", "id") WHERE "state" = 'confirmed';
-
--- Bytes leave a row only once a backend has them, whoever asks for it.
-CREATE FUNCTION "attestation_keep_bundle"() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM "upload" WHERE "attestation_id" = NEW."id" AND "state" = 'confirmed') THEN
-        RAISE EXCEPTION 'attestation %: its bundle is in no backend yet', NEW."id" USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NEW;
-END $$;
-
-CREATE TRIGGER "attestation_keep_bundle" BEFORE UPDATE OF "bundle" ON "attestation"
-    FOR EACH ROW WHEN (NEW."bundle" IS NULL) EXECUTE FUNCTION "attestation_keep_bundle"();

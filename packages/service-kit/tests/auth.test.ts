@@ -1,0 +1,150 @@
+import { createHmac } from "node:crypto";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { afterEach, describe, expect, jest, test } from "@jest/globals";
+import { importJWK, SignJWT } from "jose";
+import { authorize, checkAccessTable } from "../src/auth/access.ts";
+import { newKey } from "../src/auth/key-files.ts";
+import {
+  type CasPrincipal,
+  createAuthenticator,
+  createKeyFiles,
+  DomainError,
+  Keyring,
+  Revocations,
+  reasonOf,
+} from "../src/index.ts";
+import { adminClaims, adminToken, fakeModule, keyrings, logger } from "./fake-module.ts";
+
+const run = keyrings["workflow-run"];
+const here = createAuthenticator({ keyring: run });
+
+async function verdict(token: string | null, authenticator = here): Promise<string | undefined> {
+  return authenticator.authenticate(token === null ? null : `Bearer ${token}`).then(({ kind }) => kind, reasonOf);
+}
+
+const casClaims: Omit<CasPrincipal, "kind"> = {
+  organizationId: "o1",
+  organization: "default",
+  role: "uploader",
+  space: "blobs",
+  backends: [],
+  maxBytes: 1,
+};
+const base64 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+const [head = "", body = "", signature = ""] = adminToken.split(".");
+
+describe("tokens", () => {
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  test("who may pass", async () => {
+    expect(await verdict(adminToken)).toBe("api");
+    expect(await verdict(await keyrings["cas-gateway"].serviceToken("workflow-run"))).toBe("service");
+    const gateway = createAuthenticator({ keyring: keyrings["cas-gateway"] });
+    expect(await verdict((await run.issueCasToken(casClaims)).token, gateway)).toBe("cas");
+  });
+
+  test("each fault has its reason", async () => {
+    const { kid } = JSON.parse(Buffer.from(head, "base64url").toString()) as { kid: string };
+    const hs256 = `${base64({ alg: "HS256", kid })}.${body}`;
+    const foreign = await Keyring.generate();
+    const key = await newKey("workflow-run");
+    const unborn = await new SignJWT({})
+      .setProtectedHeader({ alg: "EdDSA", kid: key.kid ?? "" })
+      .setIssuer("workflow-run")
+      .setAudience("attestry/api")
+      .setNotBefore("1h")
+      .sign(await importJWK(key, "EdDSA"));
+    const keyring = await Keyring.of(key, [key]);
+    expect(await verdict(unborn, createAuthenticator({ keyring }))).toBe("TOKEN_MALFORMED");
+
+    expect(await verdict(null)).toBe("TOKEN_MISSING");
+    expect(await verdict("")).toBe("TOKEN_MALFORMED");
+    expect(await verdict("a".repeat(9_000))).toBe("TOKEN_MALFORMED");
+    expect(await verdict("no.jwt.here")).toBe("TOKEN_MALFORMED");
+    expect(await verdict(`${base64({ alg: "none", kid })}.${body}.`)).toBe("TOKEN_SIGNATURE_INVALID");
+    expect(await verdict(`${hs256}.${createHmac("sha256", "public key").update(hs256).digest("base64url")}`)).toBe(
+      "TOKEN_SIGNATURE_INVALID",
+    );
+    expect(await verdict(await foreign["workflow-run"].issueApiToken(adminClaims))).toBe("TOKEN_SIGNATURE_INVALID");
+    expect(await verdict(`${head}.${base64({ ...adminClaims, role: "admin" })}.${signature}`)).toBe(
+      "TOKEN_SIGNATURE_INVALID",
+    );
+    expect(await verdict(await run.serviceToken("cas-gateway"))).toBe("TOKEN_AUDIENCE_WRONG");
+    expect(await verdict((await run.issueCasToken(casClaims)).token)).toBe("TOKEN_AUDIENCE_WRONG");
+    const byIngest = await keyrings["attestation-ingest"].issueApiToken(adminClaims);
+    expect(await verdict(byIngest)).toBe("TOKEN_AUDIENCE_WRONG");
+    const past = await run.issueApiToken({ ...adminClaims, expiresAt: new Date(Date.now() - 60_000) });
+    expect(await verdict(past)).toBe("TOKEN_EXPIRED");
+  });
+
+  test("a remembered token is not remembered beyond its end", async () => {
+    jest.useFakeTimers({ now: Date.now(), doNotFake: ["setImmediate", "nextTick", "performance"] });
+    const token = await run.issueApiToken({ ...adminClaims, expiresAt: new Date(Date.now() + 10_000) });
+    expect(await verdict(token)).toBe("api");
+    jest.setSystemTime(Date.now() + 42_000);
+    expect(await verdict(token)).toBe("TOKEN_EXPIRED");
+  });
+});
+
+test("revocations: unknown, known, recovered", async () => {
+  let down = true;
+  const revocations = new Revocations({
+    fetch: () =>
+      down ? Promise.reject(new Error("away")) : Promise.resolve({ tokenIds: ["t1"], nextCursor: 1n, more: false }),
+    logger,
+  });
+  const authenticator = createAuthenticator({ keyring: run, revocations });
+  const unknown = await authenticator.authenticate(`Bearer ${adminToken}`).catch((error: unknown) => error);
+  expect(unknown).toMatchObject({ code: "REVOCATIONS_UNKNOWN", retryAfterMs: 5_000 });
+  down = false;
+  expect(await verdict(adminToken, authenticator)).toBe("TOKEN_REVOKED");
+  const other = await run.issueApiToken({ ...adminClaims, tokenId: "t2" });
+  expect(await verdict(other, authenticator)).toBe("api");
+  await revocations.destroy();
+});
+
+test("the access table must fit the services, and roles build on each other", () => {
+  const { services, access } = fakeModule();
+  checkAccessTable(services, access);
+  expect(() => checkAccessTable(services, {})).toThrow("no access rule for attestry.run.v1.WorkflowService");
+  expect(() => checkAccessTable(services, { ...access, "a.B/C": { public: true } })).toThrow("a.B/C");
+
+  const ranks = ["reader", "ci", "admin"] as const;
+  for (const needed of ranks) {
+    for (const role of ranks) {
+      const call = () => authorize("a.B/C", { api: needed }, { kind: "api", ...adminClaims, role });
+      if (ranks.indexOf(role) >= ranks.indexOf(needed)) call();
+      else expect(call).toThrow(DomainError);
+    }
+  }
+  const owner = { kind: "api", ...adminClaims, role: "reader", instanceAdmin: true } as const;
+  authorize("a.B/C", { instanceAdmin: true }, owner);
+  expect(() => authorize("a.B/C", { api: "ci" }, owner)).toThrow(DomainError);
+  const ingest = { kind: "service", service: "attestation-ingest" } as const;
+  authorize("a.B/C", { services: ["attestation-ingest"] }, ingest);
+  expect(() => authorize("a.B/C", { api: "reader", services: ["cas-gateway"] }, ingest)).toThrow(DomainError);
+});
+
+test("key files: private, kept, and whole when many make them at once", async () => {
+  const dir = await mkdtemp(path.join(os.tmpdir(), "keys-"));
+  try {
+    const [files] = await Promise.all(Array.from({ length: 8 }, () => createKeyFiles(dir)));
+    if (files === undefined) throw new Error("no files");
+    const file = files.signingKeyFile("cas-gateway");
+    const before = await readFile(file, "utf8");
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    await createKeyFiles(dir);
+    expect(await readFile(file, "utf8")).toBe(before);
+    const keyring = await Keyring.load({ signingKeyFile: file, jwksFile: files.jwksFile });
+    const runKeys = { signingKeyFile: files.signingKeyFile("workflow-run"), jwksFile: files.jwksFile };
+    const authenticator = createAuthenticator({ keyring: await Keyring.load(runKeys) });
+    expect(await verdict(await keyring.serviceToken("workflow-run"), authenticator)).toBe("service");
+    expect(await readFile(files.jwksFile, "utf8")).not.toContain('"d"');
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});

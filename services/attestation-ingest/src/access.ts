@@ -1,0 +1,12 @@
+import { AttestationService, UploadService } from "@attestry/api/ingest";
+import { type AccessTable, methodName } from "@attestry/service-kit";
+
+/** Who may call each method. */
+export const access: AccessTable = {
+  [methodName(AttestationService.method.store)]: { api: "ci" },
+  [methodName(AttestationService.method.get)]: { api: "reader" },
+  [methodName(AttestationService.method.download)]: { api: "reader" },
+  [methodName(AttestationService.method.list)]: { api: "reader" },
+  [methodName(UploadService.method.list)]: { api: "reader" },
+  [methodName(UploadService.method.retry)]: { api: "admin" },
+};

@@ -1,0 +1,46 @@
+import { AttestationService, UploadService } from "@attestry/api/ingest";
+import type { Logger, ServiceModule } from "@attestry/service-kit";
+import { migrate } from "@attestry/service-kit/postgres";
+import { access } from "./access.ts";
+import { type ServiceConfig, schemaDir } from "./config.ts";
+import { createContext, type Dependencies } from "./context.ts";
+import { download } from "./routes/download.ts";
+import { get } from "./routes/get.ts";
+import { list } from "./routes/list.ts";
+import { listUploads } from "./routes/list-uploads.ts";
+import { retryUploads } from "./routes/retry-uploads.ts";
+import { store, storeReadMaxBytes } from "./routes/store.ts";
+
+export { type Config, type ServiceConfig, serviceSettings, settings } from "./config.ts";
+export type { Dependencies } from "./context.ts";
+
+/** The service, ready to be served. The database is to have its schema: see migrateDatabase. */
+export async function createAttestationIngest(
+  config: ServiceConfig,
+  dependencies: Dependencies,
+): Promise<ServiceModule> {
+  const context = createContext(config, dependencies);
+  return {
+    name: "attestation-ingest",
+    services: [AttestationService, UploadService],
+    access,
+    authenticator: context.authenticator,
+    routes(router) {
+      const { method } = AttestationService;
+      router.rpc(method.store, (request, call) => store(context, request, call), { readMaxBytes: storeReadMaxBytes });
+      router.rpc(method.get, (request, call) => get(context, request, call));
+      router.rpc(method.download, (request, call) => download(context, request, call));
+      router.rpc(method.list, (request, call) => list(context, request, call));
+      router.rpc(UploadService.method.list, (request, call) => listUploads(context, request, call));
+      router.rpc(UploadService.method.retry, (request, call) => retryUploads(context, request, call));
+    },
+    ready: context.ready,
+    start: async () => context.start(),
+    destroy: context.destroy,
+  };
+}
+
+/** Brings the database to the schema of this build. */
+export function migrateDatabase(config: Pick<ServiceConfig, "databaseUrl">, logger: Logger): Promise<void> {
+  return migrate({ url: config.databaseUrl, schemaDir, logger });
+}

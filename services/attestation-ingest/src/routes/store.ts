@@ -1,0 +1,64 @@
+import type { AttestationServiceStoreRequest, AttestationServiceStoreResponse } from "@attestry/api/ingest";
+import { AttestationServiceStoreResponseSchema } from "@attestry/api/ingest";
+import { digestOf, parseBundle } from "@attestry/bundle";
+import { apiPrincipal, DomainError, parseUuid } from "@attestry/service-kit";
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
+import type { Context } from "../context.ts";
+import type { StoredAttestation } from "../store/attestation.ts";
+import { keep } from "../store/keep.ts";
+import { newAttestation } from "../store/new-attestation.ts";
+import { findStoredOrPlan } from "../store/plan.ts";
+import { settle } from "../store/settle.ts";
+import { modeOf, uploadStateOf } from "./messages.ts";
+
+const largestBundleBytes = 32 * 1024 * 1024;
+/** Of the message: the bundle, and the third that base64 in JSON adds. */
+export const storeReadMaxBytes = 48 * 1024 * 1024;
+
+/** AttestationService.Store: keeps a bundle as the attestation of a run. OK means durable and complete. */
+export async function store(
+  context: Context,
+  request: AttestationServiceStoreRequest,
+  call: HandlerContext,
+): Promise<AttestationServiceStoreResponse> {
+  const { organizationId } = apiPrincipal(call);
+  const runId = parseUuid(request.runId, "RUN_ID_INVALID", "run_id");
+  const bundle = boundedBundle(request.bundle);
+  const digest = digestOf(bundle);
+  const parsed = parseBundle(bundle);
+
+  const wanted = { organizationId, runId, digest, sizeBytes: bundle.length };
+  const found = await findStoredOrPlan(context, wanted, call.signal);
+  if ("stored" in found) {
+    if (!found.stored.visible) await settle(context, found.stored);
+    context.telemetry.stored(found.stored.mode, "again");
+    return answer(found.stored);
+  }
+
+  const attestation = newAttestation(wanted, found.plan, parsed);
+  const kept = await keep(context, attestation, bundle, found.plan, call);
+  // From here on nothing is lost: whatever fails, a retry or the reconciler completes the run.
+  if (!kept.visible) await settle(context, kept);
+  context.telemetry.stored(kept.mode, "new");
+  return answer(kept);
+}
+
+/** The bytes exactly as they came, without a copy. */
+function boundedBundle(bytes: Uint8Array): Buffer {
+  if (bytes.length <= largestBundleBytes) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  throw new DomainError(
+    "BUNDLE_TOO_LARGE",
+    `a bundle has at most ${largestBundleBytes} bytes (32 MiB); came ${bytes.length}`,
+    { metadata: { expected: `at most ${largestBundleBytes} bytes`, actual: `${bytes.length} bytes` } },
+  );
+}
+
+function answer(stored: StoredAttestation): AttestationServiceStoreResponse {
+  return create(AttestationServiceStoreResponseSchema, {
+    digest: stored.digest,
+    runId: stored.runId,
+    mode: modeOf(stored.mode),
+    upload: uploadStateOf(stored.upload),
+  });
+}

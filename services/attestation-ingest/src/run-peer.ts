@@ -1,0 +1,83 @@
+import {
+  CasRole,
+  CasSpace,
+  CredentialService,
+  RunService,
+  type RunServiceGetStoragePlanResponse,
+  TokenService,
+} from "@attestry/api/run";
+import type { Digest } from "@attestry/bundle";
+import type { RevokedPage } from "@attestry/service-kit";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import type { KeptAttestation } from "./store/attestation.ts";
+
+const callTimeoutMs = 10_000;
+
+/**
+ * What ingest asks of workflow-run. A call ends after 10 s, or with the request that it is part of; errors are
+ * DomainErrors with the peer's reason, PEER_UNAVAILABLE if it is away.
+ */
+export class RunPeer {
+  readonly #runs: Client<typeof RunService>;
+  readonly #credentials: Client<typeof CredentialService>;
+  readonly #tokens: Client<typeof TokenService>;
+
+  constructor(transport: Transport) {
+    this.#runs = createClient(RunService, transport);
+    this.#credentials = createClient(CredentialService, transport);
+    this.#tokens = createClient(TokenService, transport);
+  }
+
+  /** Where the attestation of a run is to be kept; a read. */
+  plan(
+    request: { organizationId: string; runId: string; digest: Digest; sizeBytes: number },
+    signal: AbortSignal,
+  ): Promise<RunServiceGetStoragePlanResponse> {
+    return this.#runs.getStoragePlan(
+      { ...request, sizeBytes: BigInt(request.sizeBytes) },
+      { signal, timeoutMs: callTimeoutMs },
+    );
+  }
+
+  /** Makes the run a success. Once asked it is not cancelled: the row is there, and its run is to follow. */
+  async complete({ organizationId, runId, digest, planGivenAt }: KeptAttestation): Promise<void> {
+    await this.#runs.complete(
+      { organizationId, runId, digest, planGivenAt: timestampFromDate(planGivenAt) },
+      { timeoutMs: callTimeoutMs },
+    );
+  }
+
+  /** A CAS token by which a bundle of at most `maxBytes` is uploaded to one backend. */
+  async uploadToken(to: { organizationId: string; backendId: string; maxBytes: number }): Promise<string> {
+    const { token } = await this.#credentials.issueCasToken(
+      {
+        purpose: {
+          case: "service",
+          value: { ...to, role: CasRole.UPLOADER, space: CasSpace.BUNDLES, maxBytes: BigInt(to.maxBytes) },
+        },
+      },
+      { timeoutMs: callTimeoutMs },
+    );
+    return token;
+  }
+
+  /** A CAS token by which bundles are read from all of the organization's backends. Throws BACKEND_INLINE if it has none. */
+  async downloadToken(organizationId: string): Promise<string> {
+    const { token } = await this.#credentials.issueCasToken(
+      {
+        purpose: {
+          case: "service",
+          value: { organizationId, role: CasRole.DOWNLOADER, space: CasSpace.BUNDLES },
+        },
+      },
+      { timeoutMs: callTimeoutMs },
+    );
+    return token;
+  }
+
+  /** API tokens that were revoked since the cursor. */
+  async revoked(cursor: bigint, signal: AbortSignal): Promise<RevokedPage> {
+    return this.#tokens.listRevoked({ cursor }, { signal, timeoutMs: callTimeoutMs });
+  }
+}

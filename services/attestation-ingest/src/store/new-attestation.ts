@@ -1,0 +1,40 @@
+import { type ParsedBundle, type Subject, subjectDigests } from "@attestry/bundle";
+import { uuidv7 } from "@attestry/service-kit";
+import { timeOfId } from "../ids.ts";
+import type { NewAttestation } from "./attestation.ts";
+import type { PlanRequest, StoragePlan } from "./plan.ts";
+
+const shownSubjects = 100;
+/** Of all that a row shows, so that a page of 200 rows stays below a client's 4 MiB whatever a statement contains. */
+const shownSubjectsBytes = 16 * 1024;
+
+/** The row of an attestation: who and where from the plan, what from the bundle. */
+export function newAttestation(request: PlanRequest, plan: StoragePlan, bundle: ParsedBundle): NewAttestation {
+  const id = uuidv7();
+  return {
+    id,
+    organizationId: request.organizationId,
+    runId: request.runId,
+    digest: request.digest,
+    sizeBytes: request.sizeBytes,
+    workflowId: plan.workflowId,
+    project: plan.project,
+    workflow: plan.workflow,
+    backendId: plan.backend.id,
+    planGivenAt: plan.givenAt,
+    mode: plan.mode,
+    mediaType: bundle.mediaType,
+    predicateType: bundle.statement.predicateType,
+    subjects: firstSubjects(bundle.statement.subjects),
+    subjectKeys: subjectDigests(bundle.statement),
+    receivedAt: timeOfId(id),
+  };
+}
+
+function firstSubjects(subjects: readonly Subject[]): Subject[] {
+  let bytes = 0;
+  return subjects.slice(0, shownSubjects).filter((subject) => {
+    bytes += Buffer.byteLength(JSON.stringify(subject));
+    return bytes <= shownSubjectsBytes;
+  });
+}

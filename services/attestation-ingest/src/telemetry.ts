@@ -1,0 +1,58 @@
+import { Counter, Histogram, type Registry } from "prom-client";
+import type { Mode } from "./store/attestation.ts";
+
+/** Where bytes were looked for. */
+export type Source = "process" | "redis" | "database" | "cas";
+
+/** One function per event; none throws. */
+export interface Telemetry {
+  /** A Store was answered OK: with a new row, or again. */
+  stored(mode: Mode, how: "new" | "again"): void;
+  /** A row was removed because its run ended otherwise. */
+  rowRemoved(reason: string): void;
+  /** A row whose Store had not finished was looked at. */
+  reconciled(outcome: "completed" | "removed" | "left"): void;
+  /** Bytes came from there. */
+  bundleRead(source: Source): void;
+  /** Bytes there were not those of the digest. */
+  bundleCorrupt(source: Source): void;
+  /** Redis was skipped: it is away, or a command failed. */
+  cacheSkipped(operation: "get" | "set"): void;
+  /** An attempt ended, after that many milliseconds. */
+  uploadEnded(outcome: "confirmed" | "failing" | "given_up", ms: number): void;
+  /** Bytes left that many spooled rows. */
+  pruned(rows: number): void;
+}
+
+/** Registers the counters of the service. */
+export function createTelemetry(registry: Registry): Telemetry {
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: L[]) =>
+    new Counter({ name: `attestry_ingest_${name}_total`, help, labelNames, registers });
+
+  const stores = counter("stores", "Stores answered OK", ["mode", "how"]);
+  const removed = counter("rows_removed", "Rows removed because their run ended otherwise", ["reason"]);
+  const reconciles = counter("reconciled", "Rows whose Store had not finished", ["outcome"]);
+  const reads = counter("bundle_reads", "Bundles read, by where the bytes came from", ["source"]);
+  const corrupt = counter("bundles_corrupt", "Bytes that were not those of their digest", ["source"]);
+  const skipped = counter("cache_skipped", "Times that Redis was skipped", ["operation"]);
+  const pruned = counter("pruned", "Spooled rows whose bytes have left the database", []);
+  const uploads = new Histogram({
+    name: "attestry_ingest_upload_seconds",
+    help: "Attempts to upload a bundle",
+    labelNames: ["outcome"],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60],
+    registers,
+  });
+
+  return {
+    stored: (mode, how) => stores.inc({ mode, how }),
+    rowRemoved: (reason) => removed.inc({ reason }),
+    reconciled: (outcome) => reconciles.inc({ outcome }),
+    bundleRead: (source) => reads.inc({ source }),
+    bundleCorrupt: (source) => corrupt.inc({ source }),
+    cacheSkipped: (operation) => skipped.inc({ operation }),
+    uploadEnded: (outcome, ms) => uploads.observe({ outcome }, ms / 1000),
+    pruned: (rows) => pruned.inc(rows),
+  };
+}

@@ -1,0 +1,184 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "@attestry/service-kit";
+import { inBatches } from "@attestry/service-kit";
+import { BrokenCircuitError } from "cockatiel";
+import type { ClaimedUpload, Uploads } from "../db/uploads.ts";
+import { Periodic } from "../periodic.ts";
+import type { Telemetry } from "../telemetry.ts";
+import { BackendHealth } from "./backend-health.ts";
+import { backoffMs } from "./backoff.ts";
+import type { Uploader } from "./uploader.ts";
+
+const idleMs = 200;
+/** When the queue cannot be read. */
+const faultMs = 2_000;
+const longestError = 500;
+
+export interface UploadWorkerOptions {
+  uploads: Uploads;
+  uploader: Uploader;
+  telemetry: Telemetry;
+  logger: Logger;
+  config: { uploadConcurrency: number; uploadLeaseMs: number; uploadGiveUpMs: number; backendProbeMs: number };
+}
+
+/**
+ * Works off the upload queue: claims what it can start now under a lease, uploads it, and confirms. It polls every
+ * 200 ms when idle and at once while there is work; what it holds when it dies is claimed again when the lease ends.
+ */
+export class UploadWorker {
+  readonly #options: UploadWorkerOptions;
+  readonly #owner = randomUUID();
+  readonly #health: BackendHealth;
+  readonly #confirm: (id: string) => Promise<void>;
+  readonly #renewal: Periodic;
+  readonly #stop = new AbortController();
+  /** What it holds, by id, with how to cut it short. */
+  readonly #held = new Map<string, AbortController>();
+  #roomMade: (() => void) | undefined;
+  #loop: Promise<void> | undefined;
+
+  constructor(options: UploadWorkerOptions) {
+    const { uploads, logger, config } = options;
+    this.#options = options;
+    this.#health = new BackendHealth({
+      perBackend: Math.max(1, Math.ceil(config.uploadConcurrency / 2)),
+      probeMs: config.backendProbeMs,
+      onRecovered: (backendId) => this.#makeDue(backendId),
+    });
+    this.#confirm = inBatches(
+      async (ids) => {
+        await uploads.confirm(ids);
+        return ids.map(() => undefined);
+      },
+      { lanes: 1, maxBatch: 100 },
+    );
+    this.#renewal = new Periodic(
+      config.uploadLeaseMs / 3,
+      async () => {
+        if (this.#held.size > 0) await uploads.renew(this.#owner, [...this.#held.keys()], config.uploadLeaseMs);
+      },
+      (error) => logger.warn({ err: error }, "could not renew the leases of uploads"),
+    );
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+    this.#renewal.start();
+  }
+
+  /** Cuts short what is under way and gives it back, so that another worker goes on at once. */
+  async destroy(): Promise<void> {
+    this.#stop.abort();
+    this.#roomMade?.();
+    await this.#loop;
+    await this.#renewal.destroy();
+  }
+
+  async #run(): Promise<void> {
+    const { logger } = this.#options;
+    const underWay = new Set<Promise<void>>();
+    while (!this.#stop.signal.aborted) {
+      try {
+        const claimed = await this.#claim();
+        for (const upload of claimed) {
+          const done = this.#process(upload).finally(() => underWay.delete(done));
+          underWay.add(done);
+        }
+        if (claimed.length === 0) await this.#pause(idleMs);
+        else await this.#roomOrPause();
+      } catch (error) {
+        logger.warn({ err: error }, "could not claim uploads");
+        await this.#pause(faultMs);
+      }
+    }
+    for (const controller of this.#held.values()) controller.abort();
+    await Promise.all(underWay);
+  }
+
+  async #claim(): Promise<ClaimedUpload[]> {
+    const { uploads, config } = this.#options;
+    const limit = config.uploadConcurrency - this.#held.size;
+    if (limit <= 0) return [];
+    const claimed = await uploads.claim({
+      owner: this.#owner,
+      leaseMs: config.uploadLeaseMs,
+      limit,
+      perBackend: Math.max(1, Math.ceil(config.uploadConcurrency / 2)),
+      rooms: this.#health.rooms(),
+    });
+    for (const upload of claimed) this.#held.set(upload.id, new AbortController());
+    return claimed;
+  }
+
+  /** Waits until a quarter of the places is free, so that claims come in batches, but never longer than when idle. */
+  async #roomOrPause(): Promise<void> {
+    const wanted = Math.max(1, Math.floor(this.#options.config.uploadConcurrency / 4));
+    const hasRoom = () => this.#options.config.uploadConcurrency - this.#held.size >= wanted;
+    if (hasRoom()) return;
+    const waiting = new AbortController();
+    const room = new Promise<void>((resolve) => {
+      this.#roomMade = () => {
+        if (hasRoom() || this.#stop.signal.aborted) resolve();
+      };
+    });
+    await Promise.race([room, sleep(idleMs, undefined, { signal: waiting.signal, ref: false }).catch(() => undefined)]);
+    waiting.abort();
+    this.#roomMade = undefined;
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.#stop.signal, ref: false }).catch(() => undefined);
+  }
+
+  /** Never rejects: what cannot be noted is found again when the lease ends. */
+  async #process(upload: ClaimedUpload): Promise<void> {
+    const { telemetry, logger, uploader } = this.#options;
+    const began = performance.now();
+    const signal = this.#held.get(upload.id)?.signal ?? AbortSignal.abort();
+    try {
+      const bytes = await uploader.bytes(upload);
+      await this.#health.run(upload.backendId, () => uploader.upload(upload, bytes, signal));
+      await this.#confirm(upload.id);
+      telemetry.uploadEnded("confirmed", performance.now() - began);
+    } catch (error) {
+      await this.#failed(upload, error, performance.now() - began).catch((fault: unknown) => {
+        logger.warn({ err: fault, digest: upload.digest }, "could not note a failed upload");
+      });
+    } finally {
+      this.#held.delete(upload.id);
+      this.#roomMade?.();
+    }
+  }
+
+  async #failed(upload: ClaimedUpload, error: unknown, ms: number): Promise<void> {
+    const { uploads, telemetry, logger, config } = this.#options;
+    // It was not tried at all, or cut short: that is no attempt.
+    if (error instanceof BrokenCircuitError || this.#stop.signal.aborted) {
+      await uploads.release(this.#owner, [upload.id]);
+      return;
+    }
+    const state = upload.triedForMs + ms > config.uploadGiveUpMs ? "given_up" : "failing";
+    const text = error instanceof Error ? error.message : String(error);
+    telemetry.uploadEnded(state, ms);
+    logger.warn(
+      { err: error, digest: upload.digest, backendId: upload.backendId, attempts: upload.attempts + 1, state },
+      "upload failed",
+    );
+    await uploads.fail(this.#owner, {
+      id: upload.id,
+      state,
+      retryInMs: backoffMs(upload.attempts + 1),
+      error: text.slice(0, longestError),
+    });
+  }
+
+  #makeDue(backendId: string): void {
+    const { uploads, logger } = this.#options;
+    uploads.makeDue(backendId).then(
+      (count) => logger.info({ backendId, count }, "a backend works again; what waited for it is due"),
+      (error: unknown) => logger.warn({ err: error, backendId }, "could not make uploads due"),
+    );
+  }
+}

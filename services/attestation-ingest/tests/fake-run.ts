@@ -1,0 +1,168 @@
+import { randomUUID } from "node:crypto";
+import {
+  BackendProvider,
+  CasRole,
+  CredentialService,
+  type CredentialServiceIssueCasTokenRequest,
+  RunService,
+  type RunServiceCompleteRequest,
+  type RunServiceGetStoragePlanRequest,
+  StorageMode,
+  TokenService,
+} from "@attestry/api/run";
+import {
+  type CasPrincipal,
+  createAuthenticator,
+  DomainError,
+  type Keyring,
+  methodName,
+  type Reason,
+  type ServiceModule,
+  uuidv7,
+} from "@attestry/service-kit";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+
+type State = "initialized" | "success" | "error" | "cancelled" | "expired";
+
+interface FakeBackend {
+  id: string;
+  name: string;
+  provider: BackendProvider;
+}
+
+interface FakeRunRow {
+  organizationId: string;
+  state: State;
+  digest: string;
+}
+
+const refusals: Partial<Record<State, Reason>> = {
+  cancelled: "RUN_CANCELLED",
+  error: "RUN_FAILED",
+  expired: "RUN_EXPIRED",
+};
+
+/** A workflow-run in memory, whose rules are those of the protos and whose faults the tests make. */
+export class FakeRun {
+  readonly runs = new Map<string, FakeRunRow>();
+  readonly workflowId = randomUUID();
+  backend: FakeBackend = { id: randomUUID(), name: "inline", provider: BackendProvider.INLINE };
+  storageMode: StorageMode = StorageMode.UNSPECIFIED;
+  readonly calls = { plan: 0, complete: 0, token: 0 };
+  /** Called before each call is answered; what they throw is the answer. */
+  beforePlan: (request: RunServiceGetStoragePlanRequest) => void | Promise<void> = () => undefined;
+  beforeComplete: (request: RunServiceCompleteRequest) => void | Promise<void> = () => undefined;
+  beforeToken: (request: CredentialServiceIssueCasTokenRequest) => void | Promise<void> = () => undefined;
+  readonly #keyring: Keyring;
+
+  constructor(keyring: Keyring) {
+    this.#keyring = keyring;
+  }
+
+  /** A new run of the organization. */
+  begin(organizationId: string, state: State = "initialized"): string {
+    const id = uuidv7();
+    this.runs.set(id, { organizationId, state, digest: "" });
+    return id;
+  }
+
+  set(runId: string, state: State): void {
+    const run = this.runs.get(runId);
+    if (run !== undefined) run.state = state;
+  }
+
+  /** The default backend of new runs becomes an external one. */
+  useExternal(): string {
+    this.backend = { id: randomUUID(), name: "store", provider: BackendProvider.FILESYSTEM };
+    return this.backend.id;
+  }
+
+  module(): ServiceModule {
+    const services = [RunService, CredentialService, TokenService];
+    const peers = { services: ["attestation-ingest", "cas-gateway"] } as const;
+    return {
+      name: "workflow-run",
+      services,
+      access: Object.fromEntries(services.flatMap((s) => s.methods.map((method) => [methodName(method), peers]))),
+      authenticator: createAuthenticator({ keyring: this.#keyring }),
+      routes: (router) => {
+        router.rpc(RunService.method.getStoragePlan, (request) => this.#plan(request));
+        router.rpc(RunService.method.complete, (request) => this.#complete(request));
+        router.rpc(CredentialService.method.issueCasToken, (request) => this.#issue(request));
+        router.rpc(TokenService.method.listRevoked, () => ({ tokenIds: [], nextCursor: 1n, more: false }));
+      },
+      ready: async () => undefined,
+      start: async () => undefined,
+      destroy: async () => undefined,
+    };
+  }
+
+  async #plan(request: RunServiceGetStoragePlanRequest) {
+    this.calls.plan++;
+    await this.beforePlan(request);
+    const run = this.#find(request);
+    this.#refuse(run, request.digest);
+    return {
+      backendId: this.backend.id,
+      backendName: this.backend.name,
+      backendProvider: this.backend.provider,
+      casToken:
+        this.backend.provider === BackendProvider.INLINE
+          ? ""
+          : await this.#casToken(request.organizationId, "uploader", Number(request.sizeBytes)),
+      storageMode: this.storageMode,
+      planGivenAt: timestampFromDate(new Date()),
+      workflowId: this.workflowId,
+      project: "shop",
+      workflow: "release",
+    };
+  }
+
+  async #complete(request: RunServiceCompleteRequest) {
+    this.calls.complete++;
+    await this.beforeComplete(request);
+    const run = this.#find(request);
+    // Here every plan was given in time.
+    if (run.state !== "expired") this.#refuse(run, request.digest);
+    run.state = "success";
+    run.digest = request.digest;
+    return {};
+  }
+
+  async #issue(request: CredentialServiceIssueCasTokenRequest) {
+    this.calls.token++;
+    await this.beforeToken(request);
+    if (request.purpose.case !== "service") throw new Error("ingest asks as a service");
+    if (this.backend.provider === BackendProvider.INLINE)
+      throw new DomainError("BACKEND_INLINE", "no external backend");
+    const { organizationId, role, maxBytes } = request.purpose.value;
+    const name = role === CasRole.UPLOADER ? "uploader" : "downloader";
+    return { token: await this.#casToken(organizationId, name, Number(maxBytes)), backendNames: [this.backend.name] };
+  }
+
+  #find({ organizationId, runId }: { organizationId: string; runId: string }): FakeRunRow {
+    const run = this.runs.get(runId);
+    if (run?.organizationId === organizationId) return run;
+    throw new DomainError("RUN_NOT_FOUND", `no run ${runId}`);
+  }
+
+  #refuse({ state, digest }: FakeRunRow, wanted: string): void {
+    const reason = refusals[state];
+    if (reason !== undefined) throw new DomainError(reason, `the run is ${state}`);
+    if (state === "success" && digest !== wanted)
+      throw new DomainError("RUN_HAS_OTHER_ATTESTATION", `it has ${digest}`);
+  }
+
+  async #casToken(organizationId: string, role: CasPrincipal["role"], maxBytes: number): Promise<string> {
+    const { id, name } = this.backend;
+    const { token } = await this.#keyring.issueCasToken({
+      organizationId,
+      organization: "acme",
+      role,
+      space: "bundles",
+      backends: [{ id, name, provider: "filesystem", secretRef: "_shared/store", prefix: "" }],
+      maxBytes,
+    });
+    return token;
+  }
+}

@@ -1,0 +1,81 @@
+import { StorageMode } from "@attestry/api/run";
+import { inBatches, uuidv7 } from "@attestry/service-kit";
+import { describe, expect, test } from "@jest/globals";
+import { firstIdAt, timeOfId } from "../src/ids.ts";
+import { decideMode } from "../src/store/mode.ts";
+import { backoffMs } from "../src/uploads/backoff.ts";
+
+describe("the mode of a Store", () => {
+  const { UNSPECIFIED, DATABASE, CAS, SPOOL } = StorageMode;
+  test.each([
+    ["inline", "false", UNSPECIFIED, "database"],
+    ["inline", "true", UNSPECIFIED, "database"],
+    ["inline", "spool", UNSPECIFIED, "database"],
+    ["inline", "false", CAS, "database"],
+    ["inline", "false", SPOOL, "database"],
+    ["external", "false", UNSPECIFIED, "database"],
+    ["external", "true", UNSPECIFIED, "cas"],
+    ["external", "spool", UNSPECIFIED, "spool"],
+    ["external", "true", DATABASE, "database"],
+    ["external", "false", CAS, "cas"],
+    ["external", "true", SPOOL, "spool"],
+    ["external", "spool", CAS, "cas"],
+  ] as const)("%s backend, setting %s, override %d: %s", (backend, setting, override, mode) => {
+    expect(decideMode(backend, setting, override)).toBe(mode);
+  });
+});
+
+describe("the back-off", () => {
+  test("doubles from 1 s up to 10 min, and keeps a random half", () => {
+    const full = () => 1;
+    expect([1, 2, 3, 10, 11, 500].map((failed) => backoffMs(failed, full))).toEqual([
+      1_000, 2_000, 4_000, 512_000, 600_000, 600_000,
+    ]);
+    expect(backoffMs(1, () => 0)).toBe(500);
+  });
+});
+
+describe("ids and times", () => {
+  test("the time of an id bounds it", () => {
+    const id = uuidv7();
+    const time = timeOfId(id).getTime();
+    expect(Math.abs(time - Date.now())).toBeLessThan(1_000);
+    expect(firstIdAt(time) <= id).toBe(true);
+    expect(firstIdAt(time + 1) > id).toBe(true);
+  });
+  test("a bound between two milliseconds is the later one's; times out of range are clamped", () => {
+    expect(firstIdAt(1.5)).toBe(firstIdAt(2));
+    expect(firstIdAt(-1)).toBe("00000000-0000-0000-0000-000000000000");
+    expect(firstIdAt(1e20)).toBe("ffffffff-ffff-0000-0000-000000000000");
+  });
+});
+
+describe("batches", () => {
+  test("what comes while a batch is under way gathers in the next one", async () => {
+    const batches: number[][] = [];
+    const double = inBatches<number, number>(
+      async (keys) => {
+        batches.push([...keys]);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        return keys.map((key) => key * 2);
+      },
+      { lanes: 1, maxBatch: 100 },
+    );
+    const first = double(1);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await Promise.all([first, double(2), double(3)])).toEqual([2, 4, 6]);
+    expect(batches).toEqual([[1], [2, 3]]);
+  });
+
+  test("a batch that fails, fails its own keys only", async () => {
+    const run = inBatches<number, number>(
+      async (keys) => {
+        if (keys.includes(1)) throw new Error("no");
+        return keys;
+      },
+      { lanes: 1, maxBatch: 1 },
+    );
+    const results = await Promise.allSettled([run(1), run(2)]);
+    expect(results.map((result) => result.status)).toEqual(["rejected", "fulfilled"]);
+  });
+});

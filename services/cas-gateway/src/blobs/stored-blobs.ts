@@ -1,0 +1,106 @@
+import type { CasBackend, CasPrincipal, CasSpace } from "@attestry/service-kit";
+import { DomainError } from "@attestry/service-kit";
+import type { Backend, OpenBlob, Range, StoredBlob } from "../backends/backend.ts";
+import type { BackendPool } from "../backends/backend-pool.ts";
+import { type BlobRef, digestOf } from "./blob-ref.ts";
+import { blobKey } from "./key.ts";
+import type { Suspects } from "./suspects.ts";
+
+/** A blob in one of the caller's backends. */
+export interface Found<T> {
+  value: T;
+  named: CasBackend;
+  backend: Backend;
+  key: string;
+}
+
+/** Looks for blobs in the caller's backends, in the token's order, and there in the token's own key space first. */
+export class StoredBlobs {
+  readonly #pool: BackendPool;
+  readonly #suspects: Suspects;
+
+  constructor(pool: BackendPool, suspects: Suspects) {
+    this.#pool = pool;
+    this.#suspects = suspects;
+  }
+
+  /** Throws BLOB_NOT_FOUND if every backend said so, and else the fault of the first that could not tell. */
+  describe(
+    caller: CasPrincipal,
+    hex: string,
+    spaces: readonly CasSpace[],
+    signal: AbortSignal,
+  ): Promise<Found<StoredBlob>> {
+    return this.#first(caller, hex, spaces, (backend, key) => backend.describe(key, signal));
+  }
+
+  /**
+   * Opens a blob for reading. Throws as `describe` does. An object of another size is not the blob that was named, by
+   * the Remote Execution API's rule that a digest is hash and size.
+   */
+  open(caller: CasPrincipal, blob: BlobRef, range: Range, signal: AbortSignal): Promise<Found<OpenBlob>> {
+    return this.#first(caller, blob.hex, spacesOf(caller), async (backend, key) => {
+      const opened = await backend.read(key, range, signal);
+      if (opened === undefined || opened.sizeBytes === blob.sizeBytes) return opened;
+      await opened.close();
+      return undefined;
+    });
+  }
+
+  /** Whether an upload of the caller would find the blob there: in its first backend and own key space, with the right size. */
+  async isStored(caller: CasPrincipal, blob: BlobRef, signal: AbortSignal): Promise<boolean> {
+    const { named, backend } = await this.uploadBackend(caller);
+    const key = blobKey(caller.space, blob.hex);
+    if (this.#suspects.has(caller.organization, named, key)) return false;
+    return (await backend.describe(key, signal))?.sizeBytes === blob.sizeBytes;
+  }
+
+  /** Those of the blobs that `isStored` would not find. */
+  async missing<T extends BlobRef>(caller: CasPrincipal, blobs: readonly T[], signal: AbortSignal): Promise<T[]> {
+    const { named, backend } = await this.uploadBackend(caller);
+    const keys = blobs.map(({ hex }) => blobKey(caller.space, hex));
+    const sizes = await backend.sizes(keys, signal);
+    return blobs.filter((blob, i) => {
+      const key = keys[i] ?? "";
+      return sizes.get(key) !== blob.sizeBytes || this.#suspects.has(caller.organization, named, key);
+    });
+  }
+
+  /** The backend that the caller's uploads go to. */
+  async uploadBackend(caller: CasPrincipal): Promise<{ named: CasBackend; backend: Backend }> {
+    const [named] = caller.backends;
+    if (named === undefined) throw new DomainError("BACKEND_NOT_FOUND", "the token names no backend");
+    return { named, backend: await this.#pool.get(caller.organization, named) };
+  }
+
+  async #first<T>(
+    caller: CasPrincipal,
+    hex: string,
+    spaces: readonly CasSpace[],
+    look: (backend: Backend, key: string) => Promise<T | undefined>,
+  ): Promise<Found<T>> {
+    const faults: unknown[] = [];
+    for (const named of caller.backends) {
+      try {
+        const backend = await this.#pool.get(caller.organization, named);
+        for (const space of spaces) {
+          const key = blobKey(space, hex);
+          const value = await look(backend, key);
+          if (value !== undefined) return { value, named, backend, key };
+        }
+      } catch (error) {
+        // Another backend may have it; that this one could not tell counts only if none has.
+        faults.push(error);
+      }
+    }
+    if (faults.length > 0) throw faults[0];
+    throw new DomainError("BLOB_NOT_FOUND", `none of the caller's backends has ${digestOf(hex)}`, {
+      metadata: { digest: digestOf(hex), backends: caller.backends.map(({ name }) => name).join(",") },
+    });
+  }
+}
+
+/** Both key spaces, the token's own first: the bytes are the same, whoever stored them. */
+export function spacesOf({ space }: CasPrincipal): CasSpace[] {
+  return space === "blobs" ? ["blobs", "bundles"] : ["bundles", "blobs"];
+}

@@ -1,0 +1,61 @@
+import { createHash, randomBytes, randomUUID } from "node:crypto";
+import { DomainError } from "@attestry/service-kit";
+import type { Backend } from "../backends/backend.ts";
+import { childController } from "./abortable.ts";
+
+type Step = "secret" | "write" | "read" | "delete";
+
+const probeBytes = 64;
+const stepTimeoutMs = 15_000;
+
+/**
+ * Tries what a backend is for: writes, reads back and deletes a probe, in a key space of its own. Returns undefined
+ * if all worked, else the step and its fault. Faults that are no backend's are thrown.
+ */
+export async function validateBackend(open: () => Promise<Backend>, signal: AbortSignal): Promise<string | undefined> {
+  const probe = randomBytes(probeBytes);
+  const blob = { hex: createHash("sha256").update(probe).digest("hex"), sizeBytes: probe.byteLength };
+  const key = `probes/${randomUUID()}`;
+  let step: Step = "secret";
+  const { controller, release } = childController(signal, { ms: stepTimeoutMs, reason: () => noAnswer(step) });
+  try {
+    const backend = await open();
+    step = "write";
+    await backend.write(key, blob, once(probe), controller.signal);
+    step = "read";
+    const came = await readAll(backend, key, controller.signal);
+    if (!came.equals(probe))
+      return `read: what came back is not what was written (${came.byteLength} of ${probe.byteLength} bytes)`;
+    step = "delete";
+    await backend.delete(key, controller.signal);
+    if ((await backend.describe(key, controller.signal)) !== undefined) return "delete: the probe is still there";
+    return undefined;
+  } catch (error) {
+    if (error instanceof DomainError && !signal.aborted) return `${step}: ${error.message}`;
+    throw error;
+  } finally {
+    release();
+  }
+}
+
+async function readAll(backend: Backend, key: string, signal: AbortSignal): Promise<Buffer> {
+  const opened = await backend.read(key, { offset: 0, length: undefined }, signal);
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of opened?.chunks ?? []) chunks.push(chunk);
+  } finally {
+    await opened?.close();
+  }
+  return Buffer.concat(chunks);
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
+  yield bytes;
+}
+
+function noAnswer(step: Step): DomainError {
+  return new DomainError(
+    "BACKEND_UNAVAILABLE",
+    `the backend did not answer within ${stepTimeoutMs} ms while it was to ${step}`,
+  );
+}

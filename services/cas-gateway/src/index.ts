@@ -1,0 +1,27 @@
+import { ByteStream } from "@attestry/api/bytestream";
+import { BlobService } from "@attestry/api/cas";
+import { Capabilities, ContentAddressableStorage } from "@attestry/api/reapi";
+import type { ServiceModule } from "@attestry/service-kit";
+import { access } from "./access.ts";
+import { type ContextConfig, createContext, type Dependencies } from "./context.ts";
+import { registerRoutes } from "./routes/index.ts";
+
+export { type Config, settings } from "./config.ts";
+
+/** The CAS gateway, which alone speaks to object storage. It has no database, and needs workflow-run only for callers with an API token. */
+export async function createCasGateway(config: ContextConfig, dependencies: Dependencies): Promise<ServiceModule> {
+  const context = createContext(config, dependencies);
+  return {
+    name: "cas-gateway",
+    services: [ByteStream, ContentAddressableStorage, Capabilities, BlobService],
+    routes: (router) => registerRoutes(router, context),
+    access,
+    authenticator: context.authenticator,
+    ready: async () => undefined,
+    start: async () => context.revocations.start(),
+    destroy: async () => {
+      await context.revocations.destroy();
+      context.backends.close();
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import type { BatchUpdateBlobsRequest, BatchUpdateBlobsRequest_Request, Digest } from "@attestry/api/reapi";
+import { type CasPrincipal, principal } from "@attestry/service-kit";
+import type { HandlerContext } from "@connectrpc/connect";
+import { parseDigestMessage } from "../blobs/blob-ref.ts";
+import { concurrently } from "../blobs/concurrently.ts";
+import {
+  checkBatchBytes,
+  checkDigestFunction,
+  checkUncompressed,
+  parseInstance,
+  type Status,
+  statusOf,
+  statusOk,
+} from "../blobs/reapi.ts";
+import { storeBlob } from "../blobs/store-blob.ts";
+import type { Context } from "../context.ts";
+
+const writesAtATime = 8;
+
+interface Response {
+  digest?: Digest;
+  status: Status;
+}
+
+/** ContentAddressableStorage.BatchUpdateBlobs: each blob has its own status, as a Write of it would have. */
+export async function batchUpdateBlobs(
+  context: Context,
+  request: BatchUpdateBlobsRequest,
+  handler: HandlerContext,
+): Promise<{ responses: Response[] }> {
+  checkDigestFunction(request.digestFunction);
+  checkBatchBytes(request.requests.map(({ data }) => data.byteLength));
+  const caller = await context.callers.of(principal(handler), "upload", parseInstance(request.instanceName));
+  const responses = await concurrently(request.requests, writesAtATime, async (one) => {
+    const status = await storeOne(context, caller, one, handler.signal).then(() => statusOk, statusOf);
+    return { ...(one.digest && { digest: one.digest }), status };
+  });
+  return { responses };
+}
+
+async function storeOne(
+  context: Context,
+  caller: CasPrincipal,
+  { digest, data, compressor }: BatchUpdateBlobsRequest_Request,
+  signal: AbortSignal,
+): Promise<void> {
+  checkUncompressed(compressor);
+  await storeBlob(context, { caller, blob: parseDigestMessage(digest), body: once(data), whole: true, signal });
+}
+
+async function* once(data: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
+  yield data;
+}

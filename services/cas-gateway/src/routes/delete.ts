@@ -1,0 +1,53 @@
+import type { BlobServiceDeleteRequest } from "@attestry/api/cas";
+import { casPrincipal, DomainError } from "@attestry/service-kit";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import type { HandlerContext } from "@connectrpc/connect";
+import { childController } from "../blobs/abortable.ts";
+import { parseDigest } from "../blobs/blob-ref.ts";
+import { blobKey } from "../blobs/key.ts";
+import { checkDigest } from "../callers/permissions.ts";
+import type { Context } from "../context.ts";
+
+/**
+ * BlobService.Delete: in the token's first backend and own key space. Nothing is sent to the store once `not_after`
+ * has passed, and what is under way then is broken off: whoever holds the lease that ends then must be able to rely on it.
+ */
+export async function deleteBlob(
+  context: Context,
+  request: BlobServiceDeleteRequest,
+  handler: HandlerContext,
+): Promise<Record<string, never>> {
+  const caller = casPrincipal(handler);
+  const hex = parseDigest(request.digest);
+  checkDigest(caller, hex);
+  if (request.notAfter === undefined)
+    throw new DomainError("REQUEST_INVALID", "not_after must be given: until when the blob may be deleted");
+  const notAfter = timestampDate(request.notAfter);
+  const leftMs = notAfter.getTime() - Date.now();
+  if (!(leftMs > 0)) throw tooLate(notAfter);
+  const { named, backend } = await context.blobs.uploadBackend(caller);
+  const { controller, release } = childController(handler.signal, {
+    ms: Math.min(leftMs, longestMs),
+    reason: () => tooLate(notAfter),
+  });
+  try {
+    await backend.delete(blobKey(caller.space, hex), controller.signal);
+  } finally {
+    release();
+  }
+  context.telemetry.deleted(named.provider);
+  return {};
+}
+
+/** A call never needs longer; timers hold no more than 2^31 ms. */
+const longestMs = 60_000;
+
+function tooLate(notAfter: Date): DomainError {
+  return new DomainError(
+    "DELETE_TOO_LATE",
+    `the blob was to be deleted until ${notAfter.toISOString()}, which has passed`,
+    {
+      metadata: { not_after: notAfter.toISOString() },
+    },
+  );
+}

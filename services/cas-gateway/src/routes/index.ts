@@ -1,0 +1,38 @@
+import { ByteStream } from "@attestry/api/bytestream";
+import { BlobService } from "@attestry/api/cas";
+import { Capabilities, ContentAddressableStorage } from "@attestry/api/reapi";
+import type { ConnectRouter } from "@connectrpc/connect";
+import type { Context } from "../context.ts";
+import { batchReadBlobs } from "./batch-read-blobs.ts";
+import { batchUpdateBlobs } from "./batch-update-blobs.ts";
+import { deleteBlob } from "./delete.ts";
+import { describe } from "./describe.ts";
+import { findMissingBlobs } from "./find-missing-blobs.ts";
+import { getCapabilities } from "./get-capabilities.ts";
+import { queryWriteStatus } from "./query-write-status.ts";
+import { read } from "./read.ts";
+import { validateBackend } from "./validate-backend.ts";
+import { write } from "./write.ts";
+
+/** Large builds ask for 60,000 digests and more in one call; that is about 72 bytes each. */
+const findMissingMaxBytes = 16 * 1024 * 1024;
+
+export function registerRoutes(router: ConnectRouter, context: Context): void {
+  router.service(ByteStream, {
+    write: (messages, handler) => write(context, messages, handler),
+    read: (request, handler) => read(context, request, handler),
+    queryWriteStatus: (request, handler) => queryWriteStatus(context, request, handler),
+  });
+  const cas = ContentAddressableStorage.method;
+  router.rpc(cas.findMissingBlobs, (request, handler) => findMissingBlobs(context, request, handler), {
+    readMaxBytes: findMissingMaxBytes,
+  });
+  router.rpc(cas.batchUpdateBlobs, (request, handler) => batchUpdateBlobs(context, request, handler));
+  router.rpc(cas.batchReadBlobs, (request, handler) => batchReadBlobs(context, request, handler));
+  router.service(Capabilities, { getCapabilities: (_request, handler) => getCapabilities(handler) });
+  router.service(BlobService, {
+    describe: (request, handler) => describe(context, request, handler),
+    delete: (request, handler) => deleteBlob(context, request, handler),
+    validateBackend: (_request, handler) => validateBackend(context, handler),
+  });
+}

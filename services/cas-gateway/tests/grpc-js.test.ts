@@ -1,0 +1,132 @@
+import { randomUUID } from "node:crypto";
+import {
+  ByteStream,
+  ReadRequestSchema,
+  ReadResponseSchema,
+  WriteRequestSchema,
+  WriteResponseSchema,
+} from "@attestry/api/bytestream";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { type Gateway, randomBlob, startGateway, type TestBlob } from "./harness.ts";
+import { folderStore, type Store } from "./stores.ts";
+
+const mebibyte = 1024 * 1024;
+
+const pathOf = (method: DescMethod) => `/${method.parent.typeName}/${method.name}`;
+const writer =
+  <D extends DescMessage>(schema: D) =>
+  (message: MessageShape<D>) =>
+    Buffer.from(toBinary(schema, message));
+const reader =
+  <D extends DescMessage>(schema: D) =>
+  (bytes: Buffer) =>
+    fromBinary(schema, bytes);
+
+/** A client that knows the API's messages and one static header, and nothing else of this project. */
+describe("a plain gRPC client", () => {
+  let store: Store;
+  let gateway: Gateway;
+  let client: Client;
+  let metadata: Metadata;
+  beforeAll(async () => {
+    store = await folderStore();
+    gateway = await startGateway(store.secret);
+    client = new Client(`127.0.0.1:${gateway.port}`, credentials.createInsecure());
+    metadata = new Metadata();
+    metadata.set("authorization", `Bearer ${await gateway.apiToken("ci")}`);
+  });
+  afterAll(async () => {
+    client.close();
+    await gateway.close();
+    await store.stop();
+  });
+
+  const nameOf = ({ hex, sizeBytes }: TestBlob) => `uploads/${randomUUID()}/blobs/${hex}/${sizeBytes}`;
+
+  function write(messages: MessageInitShape<typeof WriteRequestSchema>[], { end = true } = {}): Promise<bigint> {
+    return new Promise((resolve, reject) => {
+      const call = client.makeClientStreamRequest(
+        pathOf(ByteStream.method.write),
+        writer(WriteRequestSchema),
+        reader(WriteResponseSchema),
+        metadata,
+        (error: ServiceError | null, response) =>
+          error === null && response !== undefined ? resolve(response.committedSize) : reject(error),
+      );
+      call.on("error", () => undefined);
+      for (const message of messages) call.write(create(WriteRequestSchema, message));
+      if (end) call.end();
+    });
+  }
+
+  function read(resourceName: string): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const chunks: Uint8Array[] = [];
+      const request = create(ReadRequestSchema, { resourceName });
+      const call = client.makeServerStreamRequest(
+        pathOf(ByteStream.method.read),
+        writer(ReadRequestSchema),
+        reader(ReadResponseSchema),
+        request,
+        metadata,
+      );
+      call.on("data", ({ data }: { data: Uint8Array }) => chunks.push(data));
+      call.on("error", reject);
+      call.on("end", () => resolve(Buffer.concat(chunks)));
+    });
+  }
+
+  function messagesOf(blob: TestBlob): MessageInitShape<typeof WriteRequestSchema>[] {
+    const count = Math.max(1, Math.ceil(blob.sizeBytes / mebibyte));
+    const resourceName = nameOf(blob);
+    return Array.from({ length: count }, (_, i) => ({
+      resourceName,
+      writeOffset: BigInt(i * mebibyte),
+      data: blob.bytes.subarray(i * mebibyte, (i + 1) * mebibyte),
+      finishWrite: i === count - 1,
+    }));
+  }
+
+  test.each([0, 1, 100_000, 5 * mebibyte + 1, 64 * mebibyte])("writes and reads %d bytes", async (size) => {
+    const blob = randomBlob(size);
+    expect(await write(messagesOf(blob))).toBe(BigInt(size));
+    expect((await read(`blobs/${blob.hex}/${size}`)).equals(blob.bytes)).toBe(true);
+  });
+
+  test("is answered at once when the blob is there, though it says no more", async () => {
+    const blob = randomBlob(5 * mebibyte);
+    await write(messagesOf(blob));
+    expect(await write(messagesOf(blob).slice(0, 1), { end: false })).toBe(BigInt(blob.sizeBytes));
+  });
+
+  test("gets refusals in the middle of a stream, twenty times on one connection", async () => {
+    const blob = randomBlob(5 * mebibyte);
+    for (let i = 0; i < 20; i++) {
+      const [first, ...rest] = messagesOf(blob);
+      const messages = first === undefined ? [] : [{ ...first, finishWrite: true }, ...rest];
+      await expect(write(messages)).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+    }
+    expect(await write(messagesOf(blob))).toBe(BigInt(blob.sizeBytes));
+  });
+
+  test("that stops without finish_write commits nothing", async () => {
+    const blob = randomBlob(2 * mebibyte);
+    const messages = messagesOf(blob).map((message) => ({ ...message, finishWrite: false }));
+    await expect(write(messages)).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      details: expect.stringContaining("without finish_write"),
+    });
+    expect((await store.content()).filter((name) => name.includes(blob.hex))).toEqual([]);
+    await expect(read(`blobs/${blob.hex}/${blob.sizeBytes}`)).rejects.toMatchObject({ code: status.NOT_FOUND });
+  });
+});

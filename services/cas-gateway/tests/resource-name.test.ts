@@ -1,0 +1,83 @@
+import { describe, expect, test } from "@jest/globals";
+import { parseReadName, parseWriteName } from "../src/blobs/resource-name.ts";
+
+const hex = "0123456789abcdef".repeat(4);
+const uuid = "01930000-0000-7000-8000-0000000000aa";
+const blob = { hex, sizeBytes: 42 };
+
+describe("the name of a blob to read", () => {
+  test.each([
+    [`blobs/${hex}/42`, undefined],
+    [`/blobs/${hex}/42`, undefined],
+    [`blobs/sha256/${hex}/42`, undefined],
+    [`main/blobs/${hex}/42`, "main"],
+    [`main/blobs/sha256/${hex}/42`, "main"],
+    [`sha256/blobs/${hex}/42`, "sha256"],
+  ])("%s", (name, instance) => {
+    expect(parseReadName(name)).toEqual({ instance, ...blob });
+  });
+
+  test.each([
+    ["", ""],
+    ["blobs", ""],
+    [`blobs/${hex}`, ""],
+    [`blobs/${hex}/`, ""],
+    [`blobs/${hex}/42/`, ""],
+    [`blobs/${hex}/42/name`, "name"],
+    [`blobs/${hex}/042`, "042"],
+    [`blobs/${hex}/-1`, "-1"],
+    [`blobs/${hex}/+1`, "+1"],
+    [`blobs/${hex}/4e1`, "4e1"],
+    [`blobs/${hex}/0x2a`, "0x2a"],
+    [`blobs/${hex}/9007199254740992`, "9007199254740992"],
+    [`blobs/${hex}/99999999999999999999`, "99999999999999999999"],
+    [`blobs/${hex.toUpperCase()}/42`, hex.toUpperCase()],
+    [`blobs/${hex.slice(1)}/42`, hex.slice(1)],
+    [`blobs/${hex}0/42`, `${hex}0`],
+    [`blobs/sha256:${hex}/42`, `sha256:${hex}`],
+    [`blobs/blake3/${hex}/42`, "blake3"],
+    [`blobs/sha512/${hex}/42`, "sha512"],
+    [`blobs/sha256/sha256/${hex}/42`, "sha256"],
+    [`blobs/../${hex}/42`, ".."],
+    [`../blobs/${hex}/42`, ".."],
+    [`Main/blobs/${hex}/42`, "Main"],
+    [`a/b/blobs/${hex}/42`, "b"],
+    [`//blobs/${hex}/42`, ""],
+    [`uploads/${uuid}/blobs/${hex}/42`, uuid],
+    [`compressed-blobs/zstd/${hex}/42`, "compressed-blobs"],
+    [`blobs/${hex}/42\u0000`, "42\u0000"],
+    [`blobs /${hex}/42`, "blobs "],
+  ])("%j is refused", (name, segment) => {
+    expect(() => parseReadName(name)).toThrow(
+      expect.objectContaining({ code: "RESOURCE_NAME_INVALID", metadata: expect.objectContaining({ segment }) }),
+    );
+  });
+});
+
+describe("the name of a blob to write", () => {
+  test.each([
+    [`uploads/${uuid}/blobs/${hex}/42`, undefined],
+    [`/uploads/${uuid}/blobs/${hex}/42`, undefined],
+    [`uploads/${uuid.toUpperCase()}/blobs/${hex}/42`, undefined],
+    [`uploads/${uuid}/blobs/sha256/${hex}/42`, undefined],
+    [`uploads/${uuid}/blobs/${hex}/42/some/file name.txt`, undefined],
+    [`main/uploads/${uuid}/blobs/${hex}/42`, "main"],
+  ])("%s", (name, instance) => {
+    expect(parseWriteName(name)).toEqual({ instance, uploadId: uuid, ...blob });
+  });
+
+  test.each([
+    [`blobs/${hex}/42`, "blobs"],
+    [`uploads/blobs/${hex}/42`, "blobs"],
+    [`uploads/1/blobs/${hex}/42`, "1"],
+    [`uploads/${uuid}/${hex}/42`, hex],
+    [`uploads/${uuid}/blobs/blake3/${hex}/42`, "blake3"],
+    [`uploads/${uuid}/compressed-blobs/zstd/${hex}/42`, "compressed-blobs"],
+    [`uploads/${uuid}/blobs/${hex}`, ""],
+    [`a/b/uploads/${uuid}/blobs/${hex}/42`, "b"],
+  ])("%j is refused", (name, segment) => {
+    expect(() => parseWriteName(name)).toThrow(
+      expect.objectContaining({ code: "RESOURCE_NAME_INVALID", metadata: expect.objectContaining({ segment }) }),
+    );
+  });
+});

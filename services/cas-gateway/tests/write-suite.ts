@@ -1,0 +1,296 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ByteStream, type WriteRequestSchema } from "@attestry/api/bytestream";
+import { downloadBlob, uploadBlob } from "@attestry/cas-client";
+import { reasonOf } from "@attestry/service-kit";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { acme, blobOf, chunksOf, type Gateway, globex, randomBlob, startGateway, type TestBlob } from "./harness.ts";
+import type { Store } from "./stores.ts";
+
+type Message = MessageInitShape<typeof WriteRequestSchema>;
+
+const mebibyte = 1024 * 1024;
+
+/** Writes through a gateway, right and wrong, whatever the store behind it. */
+export function writeSuite(startStore: () => Promise<Store>): void {
+  let store: Store;
+  let gateway: Gateway;
+  let token: string;
+  beforeAll(async () => {
+    store = await startStore();
+    gateway = await startGateway(store.secret, { idleTimeoutMs: 700 });
+    token = await gateway.casToken();
+  });
+  afterAll(async () => {
+    await gateway.close();
+    await store.stop();
+  });
+
+  const nameOf = ({ hex, sizeBytes }: TestBlob) => `uploads/${randomUUID()}/blobs/${hex}/${sizeBytes}`;
+  const keyOf = ({ hex }: TestBlob, organization = "acme", space = "blobs") =>
+    `${organization}/${space}/${hex.slice(0, 2)}/${hex.slice(2, 4)}/${hex}`;
+  const headers = (bearer = token) => ({ authorization: `Bearer ${bearer}` });
+  const write = (messages: AsyncIterable<Message>, bearer = token, signal?: AbortSignal) =>
+    createClient(ByteStream, gateway.transport).write(messages, {
+      headers: headers(bearer),
+      ...(signal && { signal }),
+    });
+  async function* sending(...messages: Message[]) {
+    yield* messages;
+  }
+  async function refusal(promise: Promise<unknown>): Promise<{ code: Code; reason: string | undefined }> {
+    const error = ConnectError.from(
+      await promise.then(
+        () => new Error("was accepted"),
+        (fault: unknown) => fault,
+      ),
+    );
+    return { code: error.code, reason: reasonOf(error) };
+  }
+
+  test.each([0, 1, 50_000, mebibyte, 8 * mebibyte, 11 * mebibyte, 20_000_001])(
+    "%d bytes go in and come back",
+    async (size) => {
+      const blob = randomBlob(size);
+      const progress: number[] = [];
+      const onProgress = (bytes: number) => progress.push(bytes);
+      expect(await uploadBlob(gateway.transport, { token, ...blob, onProgress })).toEqual({ committedSize: size });
+      expect(await store.content()).toContain(keyOf(blob));
+      const reader = await gateway.casToken({ role: "downloader" });
+      const came = await downloadBlob(gateway.transport, { token: reader, ...blob });
+      expect(came.equals(blob.bytes)).toBe(true);
+    },
+  );
+
+  test("a source of small and large chunks", async () => {
+    const blob = randomBlob(5_000_000);
+    const bytes = chunksOf(blob.bytes, 7_777);
+    expect(await uploadBlob(gateway.transport, { token, ...blob, bytes })).toEqual({ committedSize: blob.sizeBytes });
+    expect(await store.content()).toContain(keyOf(blob));
+  });
+
+  describe.each([11, 3 * mebibyte, 12 * mebibyte])(
+    "a wrong write of %d bytes is refused and leaves nothing",
+    (size) => {
+      const { bytes, ...rest } = randomBlob(size);
+      const blob: TestBlob = { bytes, ...rest };
+      const name = nameOf(blob);
+      const split = Math.floor(size / 2);
+      const flipped = Buffer.from(bytes);
+      flipped.writeUInt8(flipped.readUInt8(0) ^ 1, 0);
+
+      async function* stream(
+        data: Buffer,
+        last: Partial<Message> = { finishWrite: true },
+        from = 0,
+      ): AsyncGenerator<Message> {
+        for (let offset = from; offset < data.byteLength; offset += mebibyte) {
+          const message = {
+            resourceName: offset === from ? name : "",
+            writeOffset: BigInt(offset),
+            data: data.subarray(offset, offset + mebibyte),
+          };
+          yield offset + mebibyte < data.byteLength ? message : { ...message, ...last };
+        }
+      }
+      async function* andThen(first: AsyncIterable<Message>, ...more: Message[]) {
+        yield* first;
+        yield* more;
+      }
+      const end = BigInt(size);
+      const cases: [string, () => AsyncIterable<Message>, string][] = [
+        ["other bytes", () => stream(flipped), "DIGEST_MISMATCH"],
+        ["fewer bytes, then finish_write", () => stream(bytes.subarray(0, size - 1)), "SIZE_MISMATCH"],
+        ["fewer bytes, then half-close", () => stream(bytes.subarray(0, size - 1), {}), "WRITE_UNFINISHED"],
+        ["all bytes, then half-close", () => stream(bytes, {}), "WRITE_UNFINISHED"],
+        ["nothing, then half-close", () => sending({ resourceName: name }), "WRITE_UNFINISHED"],
+        ["no message", () => sending(), "WRITE_UNFINISHED"],
+        ["more bytes", () => stream(Buffer.concat([bytes, Buffer.alloc(1)])), "SIZE_MISMATCH"],
+        ["much more bytes", () => stream(Buffer.concat([bytes, Buffer.alloc(2 * mebibyte)])), "SIZE_MISMATCH"],
+        [
+          "bytes after finish_write",
+          () => andThen(stream(bytes), { writeOffset: end, data: Buffer.from("x"), finishWrite: true }),
+          "WRITE_OFFSET_INVALID",
+        ],
+        ["a message after finish_write", () => andThen(stream(bytes), { writeOffset: end }), "WRITE_OFFSET_INVALID"],
+        ["an offset that begins late", () => stream(bytes, { finishWrite: true }, 1), "WRITE_OFFSET_INVALID"],
+        [
+          "a gap",
+          () =>
+            sending(
+              { resourceName: name, data: bytes.subarray(0, split) },
+              {
+                writeOffset: BigInt(split + 1),
+                data: bytes.subarray(split + 1, split + 1 + mebibyte),
+                finishWrite: true,
+              },
+            ),
+          "WRITE_OFFSET_INVALID",
+        ],
+        [
+          "an overlap",
+          () =>
+            sending(
+              { resourceName: name, data: bytes.subarray(0, split) },
+              { writeOffset: BigInt(split - 1), data: bytes.subarray(split - 1, split), finishWrite: true },
+            ),
+          "WRITE_OFFSET_INVALID",
+        ],
+        [
+          "another resource name",
+          () =>
+            sending(
+              { resourceName: name, data: bytes.subarray(0, 1) },
+              { resourceName: nameOf(blob), writeOffset: 1n, data: bytes.subarray(1, 2) },
+            ),
+          "RESOURCE_NAME_INVALID",
+        ],
+        ["no resource name", () => sending({ data: bytes.subarray(0, 1), finishWrite: true }), "RESOURCE_NAME_INVALID"],
+      ];
+      // Messages of more than 4 MiB are refused as such, which is not what these are about.
+      test.each(cases.filter(([what]) => size <= 8 * mebibyte || !/a gap|an overlap/.test(what)))(
+        "%s",
+        async (_what, messages, reason) => {
+          const before = await store.content();
+          expect(await refusal(write(messages()))).toEqual({ code: Code.InvalidArgument, reason });
+          expect(await store.content()).toEqual(before);
+        },
+      );
+
+      test("a cancel between messages", async () => {
+        const before = await store.content();
+        const cancelling = new AbortController();
+        async function* cancelled() {
+          yield { resourceName: name, data: bytes.subarray(0, Math.min(split, mebibyte)) };
+          await sleep(30);
+          cancelling.abort();
+          await sleep(30);
+          yield { writeOffset: 0n, data: bytes, finishWrite: true };
+        }
+        expect(await refusal(write(cancelled(), token, cancelling.signal))).toMatchObject({ code: Code.Canceled });
+        await sleep(50);
+        expect(await store.content()).toEqual(before);
+      });
+
+      test("silence", async () => {
+        const before = await store.content();
+        async function* silent() {
+          yield { resourceName: name, data: bytes.subarray(0, 1) };
+          await sleep(1_500);
+        }
+        expect(await refusal(write(silent()))).toEqual({ code: Code.DeadlineExceeded, reason: "DEADLINE_EXCEEDED" });
+        expect(await store.content()).toEqual(before);
+      });
+
+      test("and the right one is accepted after them all", async () => {
+        expect(await write(stream(bytes))).toMatchObject({ committedSize: end });
+        expect(await store.content()).toContain(keyOf(blob));
+      });
+    },
+  );
+
+  // A store may complete an upload of fewer bytes than were declared.
+  test.each([
+    [11, { finishWrite: true }, "SIZE_MISMATCH"],
+    [11, {}, "WRITE_UNFINISHED"],
+    [13, { finishWrite: true }, "SIZE_MISMATCH"],
+  ])("a name that says 12 MiB and %d MiB of bytes, ending with %j", async (mebibytes, last, reason) => {
+    const blob = randomBlob(12 * mebibyte);
+    const sent = Buffer.concat([blob.bytes, Buffer.alloc(mebibyte)]).subarray(0, mebibytes * mebibyte);
+    async function* stream(): AsyncGenerator<Message> {
+      for (let offset = 0; offset < sent.byteLength; offset += mebibyte) {
+        const isLast = offset + mebibyte === sent.byteLength;
+        yield {
+          resourceName: offset === 0 ? nameOf(blob) : "",
+          writeOffset: BigInt(offset),
+          data: sent.subarray(offset, offset + mebibyte),
+          ...(isLast && last),
+        };
+      }
+    }
+    const before = await store.content();
+    expect(await refusal(write(stream()))).toEqual({ code: Code.InvalidArgument, reason });
+    expect(await store.content()).toEqual(before);
+  });
+
+  test("a blob that is there is answered while its bytes are still on their way", async () => {
+    const blob = randomBlob(20 * mebibyte);
+    await uploadBlob(gateway.transport, { token, ...blob });
+    async function* slow(): AsyncGenerator<Message> {
+      yield { resourceName: nameOf(blob), data: blob.bytes.subarray(0, mebibyte) };
+      await sleep(500);
+      throw new Error("was asked for more");
+    }
+    expect(await write(slow())).toMatchObject({ committedSize: BigInt(blob.sizeBytes) });
+    expect(await gateway.metric("cas_gateway_blobs_existed_total")).toBeGreaterThan(0);
+    expect(await uploadBlob(gateway.transport, { token, ...blob })).toEqual({ committedSize: blob.sizeBytes });
+  });
+
+  test("an object of another size under its key does not count as the blob, and is replaced", async () => {
+    const blob = randomBlob(3 * mebibyte);
+    await store.put(keyOf(blob), Buffer.from("poison"));
+    const reader = await gateway.casToken({ role: "downloader" });
+    expect(await refusal(downloadBlob(gateway.transport, { token: reader, ...blob }))).toEqual({
+      code: Code.NotFound,
+      reason: "BLOB_NOT_FOUND",
+    });
+    await uploadBlob(gateway.transport, { token, ...blob });
+    expect((await downloadBlob(gateway.transport, { token: reader, ...blob })).equals(blob.bytes)).toBe(true);
+  });
+
+  test("the token bounds what may be written, where, and by whom", async () => {
+    const blob = randomBlob(1_000);
+    const upload = (bearer: string, wanted = blob) =>
+      refusal(uploadBlob(gateway.transport, { token: bearer, ...wanted }));
+    const before = await store.content();
+    expect(await upload(await gateway.casToken({ maxBytes: 999 }))).toEqual({
+      code: Code.InvalidArgument,
+      reason: "BLOB_TOO_LARGE",
+    });
+    expect(await upload(await gateway.casToken({ digest: randomBlob(1).digest }))).toEqual({
+      code: Code.PermissionDenied,
+      reason: "DIGEST_NOT_ALLOWED",
+    });
+    for (const role of ["downloader", "manager"] as const) {
+      expect(await upload(await gateway.casToken({ role }))).toEqual({
+        code: Code.PermissionDenied,
+        reason: "ROLE_INSUFFICIENT",
+      });
+    }
+    expect(await upload(await gateway.apiToken("reader"))).toEqual({
+      code: Code.PermissionDenied,
+      reason: "ROLE_INSUFFICIENT",
+    });
+    expect(await upload("no.such.token")).toMatchObject({ code: Code.Unauthenticated });
+    expect(await store.content()).toEqual(before);
+
+    await uploadBlob(gateway.transport, {
+      token: await gateway.casToken({ maxBytes: 1_000, digest: blob.digest, space: "bundles" }),
+      ...blob,
+    });
+    expect(await store.content()).toContain(keyOf(blob, "acme", "bundles"));
+    await uploadBlob(gateway.transport, { token: await gateway.apiToken("ci", globex), ...blob });
+    expect(await store.content()).toContain(keyOf(blob, "globex"));
+    expect(await store.content()).not.toContain(keyOf(blob, acme.name));
+  });
+
+  test("what the source throws reaches the caller, and a source of another size is told from the gateway's refusals", async () => {
+    const blob = blobOf(Buffer.from("twelve bytes"));
+    async function* failing() {
+      yield Buffer.from("twelve");
+      throw new RangeError("the disk is gone");
+    }
+    await expect(uploadBlob(gateway.transport, { token, ...blob, bytes: failing() })).rejects.toThrow(
+      "the disk is gone",
+    );
+    await expect(uploadBlob(gateway.transport, { token, ...blob, bytes: Buffer.from("twelve") })).rejects.toMatchObject(
+      { code: "SIZE_MISMATCH" },
+    );
+    await expect(
+      uploadBlob(gateway.transport, { token, ...blob, bytes: Buffer.from("twelve bytes and more") }),
+    ).rejects.toMatchObject({ code: "SIZE_MISMATCH" });
+    expect(await store.content()).not.toContain(keyOf(blob));
+  });
+}
