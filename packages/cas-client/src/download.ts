@@ -35,14 +35,15 @@ export async function* readBlob(
   const abort = () => call.abort(signal?.reason);
   if (signal?.aborted) abort();
   signal?.addEventListener("abort", abort, { once: true });
+  const client = createClient(ByteStream, transport);
+  const answers = client
+    .read({ resourceName }, { ...callOptions(options), signal: call.signal })
+    [Symbol.asyncIterator]();
   try {
     const hash = createHash("sha256");
     let received = 0;
-    const answers = createClient(ByteStream, transport).read(
-      { resourceName },
-      { ...callOptions(options), signal: call.signal },
-    );
-    for await (const { data } of answers) {
+    for (let step = await answers.next(); step.done !== true; step = await answers.next()) {
+      const { data } = step.value;
       received += data.byteLength;
       if (received > sizeBytes) throw corrupt(`expected ${sizeBytes} bytes, got more`);
       hash.update(data);
@@ -53,7 +54,9 @@ export async function* readBlob(
     if (actual !== digest) throw corrupt(`expected the digest ${digest}, got ${actual}`);
   } finally {
     signal?.removeEventListener("abort", abort);
+    // Ended early: the call lets go of its timers only when it is asked once more after the abort.
     call.abort();
+    answers.next().catch(() => undefined);
   }
 }
 

