@@ -31,6 +31,7 @@ export { createLogger, type Logger } from "./observe/logger.ts";
 export { createMetrics } from "./observe/metrics.ts";
 export { decodePageToken, encodePageToken, type PageScope, pageSize } from "./paging.ts";
 export type { ServiceModule } from "./server/module.ts";
+export { runMain } from "./server/run-main.ts";
 export { runService } from "./server/run-service.ts";
 export { type RunningServer, serve } from "./server/serve.ts";
 export {

@@ -5,26 +5,29 @@ import {
   createServiceTransport,
   Keyring,
   readSettings,
+  runMain,
   runService,
 } from "@attestry/service-kit";
 import { createAttestationIngest, migrateDatabase, serviceSettings, settings } from "./index.ts";
 
-const { logLevel } = readSettings({ logLevel: commonSettings.logLevel });
-const logger = createLogger({ name: "attestation-ingest", level: logLevel });
+await runMain("attestation-ingest", async () => {
+  const { logLevel } = readSettings({ logLevel: commonSettings.logLevel });
+  const logger = createLogger({ name: "attestation-ingest", level: logLevel });
 
-if (process.argv[2] === "migrate") {
-  await migrateDatabase(readSettings(serviceSettings), logger);
-} else {
-  const config = readSettings(settings);
-  const keyring = await Keyring.load(config);
-  const metrics = createMetrics();
-  const run = createServiceTransport({ address: config.runAddress, keyring, to: "workflow-run" });
-  const cas = createServiceTransport({ address: config.casAddress, keyring, to: "cas-gateway" });
-  const ingest = await createAttestationIngest(config, { keyring, logger, metrics, run, cas });
-  async function destroy(): Promise<void> {
-    await ingest.destroy();
-    run.close();
-    cas.close();
+  if (process.argv[2] === "migrate") {
+    await migrateDatabase(readSettings(serviceSettings), logger);
+  } else {
+    const config = readSettings(settings);
+    const keyring = await Keyring.load(config);
+    const metrics = createMetrics();
+    const run = createServiceTransport({ address: config.runAddress, keyring, to: "workflow-run" });
+    const cas = createServiceTransport({ address: config.casAddress, keyring, to: "cas-gateway" });
+    const ingest = await createAttestationIngest(config, { keyring, logger, metrics, run, cas });
+    async function destroy(): Promise<void> {
+      await ingest.destroy();
+      run.close();
+      cas.close();
+    }
+    await runService({ ...ingest, destroy }, { listen: config.listen, logger, metrics });
   }
-  await runService({ ...ingest, destroy }, { listen: config.listen, logger, metrics });
-}
+});

@@ -4,14 +4,21 @@ import {
   createServiceTransport,
   Keyring,
   readSettings,
+  runMain,
   runService,
 } from "@attestry/service-kit";
 import { createCasGateway, settings } from "./index.ts";
 
-const config = readSettings(settings);
-const logger = createLogger({ name: "cas-gateway", level: config.logLevel });
-const metrics = createMetrics();
-const keyring = await Keyring.load(config);
-const run = createServiceTransport({ address: config.runAddress, keyring, to: "workflow-run" });
-const gateway = await createCasGateway(config, { keyring, logger, run, metrics });
-await runService(gateway, { listen: config.listen, logger, metrics });
+await runMain("cas-gateway", async () => {
+  const config = readSettings(settings);
+  const logger = createLogger({ name: "cas-gateway", level: config.logLevel });
+  const metrics = createMetrics();
+  const keyring = await Keyring.load(config);
+  const run = createServiceTransport({ address: config.runAddress, keyring, to: "workflow-run" });
+  const gateway = await createCasGateway(config, { keyring, logger, run, metrics });
+  async function destroy(): Promise<void> {
+    await gateway.destroy();
+    run.close();
+  }
+  await runService({ ...gateway, destroy }, { listen: config.listen, logger, metrics });
+});

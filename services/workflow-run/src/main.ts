@@ -4,28 +4,29 @@ import {
   createMetrics,
   createServiceTransport,
   Keyring,
+  type Logger,
   readSettings,
+  runMain,
   runService,
 } from "@attestry/service-kit";
-import { bootstrap, bootstrapSettings, createWorkflowRun, migrateDatabase, settings } from "./index.ts";
+import { bootstrap, bootstrapSettings, type Config, createWorkflowRun, migrateDatabase, settings } from "./index.ts";
 
-const config = readSettings(settings);
-const logger = createLogger({ name: "workflow-run", level: config.logLevel });
-
-switch (process.argv[2]) {
-  case "migrate":
-    await migrateDatabase(config, logger);
-    break;
-  case "bootstrap":
-    await bootstrapInstance();
-    break;
-  default: {
-    const { module, metrics } = await create();
-    await runService(module, { listen: config.listen, logger, metrics });
+await runMain("workflow-run", async () => {
+  const config = readSettings(settings);
+  const logger = createLogger({ name: "workflow-run", level: config.logLevel });
+  switch (process.argv[2]) {
+    case "migrate":
+      return migrateDatabase(config, logger);
+    case "bootstrap":
+      return bootstrapInstance(config, logger);
+    default: {
+      const { module, metrics } = await create(config, logger);
+      await runService(module, { listen: config.listen, logger, metrics });
+    }
   }
-}
+});
 
-async function create() {
+async function create(config: Config, logger: Logger) {
   const keyring = await Keyring.load(config);
   const metrics = createMetrics();
   const cas = createServiceTransport({ address: config.casAddress, keyring, to: "cas-gateway" });
@@ -37,9 +38,9 @@ async function create() {
   return { metrics, module: { ...service, destroy } };
 }
 
-async function bootstrapInstance(): Promise<void> {
+async function bootstrapInstance(config: Config, logger: Logger): Promise<void> {
   const { organization, backend: name, provider, secretRef, tokenFile } = readSettings(bootstrapSettings);
-  const { module } = await create();
+  const { module } = await create(config, logger);
   const backend = name === undefined ? {} : { backend: { name, provider, secretRef } };
   const { adminToken = "" } = await bootstrap(module.context, { organization, ...backend });
   await module.destroy();

@@ -2,6 +2,7 @@ import {
   create,
   type DescMessage,
   type DescMethod,
+  type DescMethodStreaming,
   type DescMethodUnary,
   type MessageInitShape,
   type MessageShape,
@@ -100,8 +101,7 @@ export async function invokeStream(
   context: HandlerContext,
   interceptor: Interceptor,
 ): Promise<StreamResponse> {
-  if (method.methodKind === "unary") throw new Error(`${method.name} is no stream`);
-  const streaming = method;
+  const streaming = method as DescMethodStreaming;
   const call = interceptor(async (request) => {
     const requests = request.message as AsyncIterable<Message>;
     const input = method.methodKind === "server_streaming" ? await only(requests) : requests;
