@@ -1,3 +1,5 @@
+import { availableParallelism } from "node:os";
+
 // Node strips the types itself, so nothing is transformed; coverage and line numbers are those of the sources.
 export default {
   testMatch: ["<rootDir>/{packages,services}/*/{src,tests}/**/*.test.ts"],
@@ -8,6 +10,8 @@ export default {
   watchman: false,
   // Suites start servers and processes; a busy machine takes its time.
   testTimeout: 30_000,
+  // Suites wait for servers more than they compute. With one worker they would run in the process that has to end.
+  maxWorkers: Math.max(2, availableParallelism() - 1),
   // One PostgreSQL, Redis and MinIO for the whole run; a database, bucket or key prefix for each suite.
   globalSetup: "<rootDir>/packages/dev-env/src/jest/global-setup.ts",
   globalTeardown: "<rootDir>/packages/dev-env/src/jest/global-teardown.ts",

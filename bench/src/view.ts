@@ -1,6 +1,7 @@
 import { openBaseline } from "./baseline.ts";
 import { uniqueBundle } from "./bundles.ts";
-import { attestations, type BenchMode, createOrganization, createRun, openClient } from "./client.ts";
+import { attestations, type BenchMode, createOrganization, createRun } from "./client.ts";
+import { openClient } from "./grpc-client.ts";
 import { each, type Measurement, measure, median } from "./load.ts";
 import { type Figure, figures } from "./report.ts";
 import type { LoadPlan } from "./store.ts";

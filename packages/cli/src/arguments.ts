@@ -48,7 +48,8 @@ export interface WorkflowName {
 export function workflowName(text: string): WorkflowName {
   const parts = text.split("/");
   const [project, workflow] = parts;
-  if (parts.length !== 2 || !project || !workflow) throw new InvalidArgumentError("Expected PROJECT/NAME, for example web/release.");
+  if (parts.length !== 2 || !project || !workflow)
+    throw new InvalidArgumentError("Expected PROJECT/NAME, for example web/release.");
   return { project, workflow };
 }
 

@@ -73,7 +73,8 @@ export function exitCodeOf(error: unknown): number {
 /** What goes to stderr: one line with the message and its reason, and a line that says what to do about it, if known. */
 export function describeError(error: unknown): string {
   const reason = reasonOf(error);
-  const message = error instanceof ConnectError ? error.rawMessage : error instanceof Error ? error.message : String(error);
+  const message =
+    error instanceof ConnectError ? error.rawMessage : error instanceof Error ? error.message : String(error);
   const line = `error: ${printable(message) || "failed without a message"}${reason === undefined ? "" : ` (${printable(reason)})`}\n`;
   const hint = hintOf(reason) ?? (isConnectionFailure(error) ? hintOf("CONNECTION_FAILED") : undefined);
   return hint === undefined ? line : `${line}hint: ${hint}\n`;

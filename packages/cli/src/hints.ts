@@ -1,7 +1,9 @@
 /** What a person can do about an error, by its reason. Only where the message alone does not say it. */
 const hints: Record<string, string> = {
-  CONNECTION_FAILED: "is a server running there? Give its address by --addr or ATTESTRY_ADDR; `npm start` runs one on http://127.0.0.1:7700",
-  TOKEN_MISSING: "give a token by --token or ATTESTRY_TOKEN; a standalone server keeps its first one in <data dir>/admin-token",
+  CONNECTION_FAILED:
+    "is a server running there? Give its address by --addr or ATTESTRY_ADDR; `npm start` runs one on http://127.0.0.1:7700",
+  TOKEN_MISSING:
+    "give a token by --token or ATTESTRY_TOKEN; a standalone server keeps its first one in <data dir>/admin-token",
   TOKEN_MALFORMED: "check that --token or ATTESTRY_TOKEN holds a whole token as `attestry token create` printed it",
   TOKEN_EXPIRED: "make a new one with `attestry token create`",
   TOKEN_REVOKED: "make a new one with `attestry token create`",
@@ -18,7 +20,8 @@ const hints: Record<string, string> = {
   RUN_NOT_FOUND: "`attestry run list` shows the runs of your organization",
   ATTESTATION_NOT_FOUND: "`attestry list` shows the attestations of your organization",
   BACKEND_NOT_FOUND: "`attestry backend list` shows them",
-  BACKEND_INLINE: "blobs need an external backend: `attestry backend add NAME --provider s3|filesystem --secret-ref REF --default`",
+  BACKEND_INLINE:
+    "blobs need an external backend: `attestry backend add NAME --provider s3|filesystem --secret-ref REF --default`",
   BACKEND_INVALID: "`attestry backend validate NAME` says what is wrong with it",
   BACKEND_IS_DEFAULT: "make another one the default first: `attestry backend default NAME`",
   ORGANIZATION_NOT_FOUND: "`attestry org list` shows those that your token may see",

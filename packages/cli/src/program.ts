@@ -44,7 +44,11 @@ export function createProgram(): Command {
     )
     .addOption(new Option("--run-addr <address>", "address of workflow-run, if not --addr").env("ATTESTRY_RUN_ADDR"))
     .addOption(new Option("--cas-addr <address>", "address of cas-gateway, if not --addr").env("ATTESTRY_CAS_ADDR"))
-    .addOption(new Option("--token <token>", "API token (better: ATTESTRY_TOKEN, which shows in no process list)").env("ATTESTRY_TOKEN"))
+    .addOption(
+      new Option("--token <token>", "API token (better: ATTESTRY_TOKEN, which shows in no process list)").env(
+        "ATTESTRY_TOKEN",
+      ),
+    )
     .option("--timeout <duration>", "how long the command may take in all (default: 60s; 15m for files)", duration)
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .showSuggestionAfterError()

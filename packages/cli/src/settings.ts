@@ -26,7 +26,7 @@ export function connectionsOf(options: GlobalOptions, env: NodeJS.ProcessEnv = p
   const runAddress = options.runAddr === undefined ? address : addressOf(options.runAddr, "--run-addr");
   const casAddress = options.casAddr === undefined ? address : addressOf(options.casAddr, "--cas-addr");
   const local = [address, runAddress, casAddress].every(isLoopback);
-  const token = options.token ?? (local ? localAdminToken(env) : undefined);
+  const token = options.token || (local ? localAdminToken(env) : undefined);
   return { address, runAddress, casAddress, token };
 }
 
@@ -46,7 +46,7 @@ function isLoopback(address: string): boolean {
 
 // A server on this machine keeps its first token where only its owner can read it, so that owner needs no option.
 function localAdminToken(env: NodeJS.ProcessEnv): string | undefined {
-  const file = path.join(env["ATTESTRY_DATA_DIR"] ?? ".attestry", "admin-token");
+  const file = path.join(env.ATTESTRY_DATA_DIR ?? ".attestry", "admin-token");
   try {
     return readFileSync(file, "utf8").trim() || undefined;
   } catch {

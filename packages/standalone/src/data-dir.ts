@@ -35,7 +35,9 @@ export async function openDataDir(folder: string): Promise<DataDir> {
     const { code } = error as NodeJS.ErrnoException;
     const why = reasons[code ?? ""];
     if (why === undefined) throw error;
-    throw new StartFailure("DATA_DIR_NOT_WRITABLE", `the data directory ${dir} cannot be used: ${why}`, { cause: error });
+    throw new StartFailure("DATA_DIR_NOT_WRITABLE", `the data directory ${dir} cannot be used: ${why}`, {
+      cause: error,
+    });
   }
 }
 

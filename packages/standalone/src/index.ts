@@ -1,15 +1,27 @@
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import { createKeyFiles, createLogger, createMetrics, type ListenAddress, type Logger, serve } from "@attestry/service-kit";
-import { firstToken } from "./admin-token.ts";
+import {
+  createKeyFiles,
+  createLogger,
+  createMetrics,
+  type ListenAddress,
+  type Logger,
+  serve,
+} from "@attestry/service-kit";
 import { type DataDir, openDataDir, writeDurably } from "./data-dir.ts";
 import { expectFree, listenFailure } from "./listen.ts";
 import { type PostgresServer, startPostgres } from "./postgres/index.ts";
 import { composeServices } from "./services.ts";
 import { StartFailure } from "./start-failure.ts";
 
+export { type DataDir, openDataDir } from "./data-dir.ts";
+export { expectFree, readListenAddress } from "./listen.ts";
 export { composeServices } from "./services.ts";
 export { StartFailure, type StartFailureCode } from "./start-failure.ts";
+export { tour } from "./tour.ts";
+
+/** The default backend of the first organization; prepareStorage writes its secret. */
+const localBackend = { name: "local", provider: "filesystem", secretRef: "_shared/local" } as const;
 
 export interface StandaloneOptions {
   listen: ListenAddress;
@@ -25,9 +37,10 @@ export interface Standalone {
   /** http://HOST:PORT. */
   readonly url: string;
   readonly port: number;
-  readonly adminToken: string;
+  /** Undefined if the first token was revoked and its file removed. */
+  readonly adminToken: string | undefined;
   readonly adminTokenFile: string;
-  /** The data directory was new. */
+  /** Nobody was told of the token yet. */
   readonly firstStart: boolean;
   /** Resolves, with the reason, when it can no longer serve; `stop` is then still to be called. */
   readonly failed: Promise<StartFailure>;
@@ -49,36 +62,46 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   started.defer(() => dataDir.release());
   await expectFree(listen);
 
-  const settings = await prepareFiles(dataDir);
+  const keys = await createKeyFiles(dataDir.keysDir);
+  await prepareStorage(dataDir);
   const postgres = await startPostgres({ dir: dataDir.postgresDir, detached: true });
   started.defer(() => postgres.stop());
 
   const services = await composeServices({
-    env: { ...env, ...settings },
-    databases: {
-      "workflow-run": await postgres.ensureDatabase("workflow_run"),
-      "attestation-ingest": await postgres.ensureDatabase("attestation_ingest"),
+    env: {
+      ...env,
+      WORKFLOW_RUN_DATABASE_URL: await postgres.ensureDatabase("workflow_run"),
+      ATTESTATION_INGEST_DATABASE_URL: await postgres.ensureDatabase("attestation_ingest"),
+      CAS_SECRETS_DIR: dataDir.secretsDir,
+      ATTESTATION_INGEST_ROLE: "all",
+      REDIS_URL: "",
     },
+    keys,
     logger,
     metrics,
   });
   started.defer(() => services.destroy());
-  const { adminToken, isNew } = await firstToken(dataDir, services);
+  for (const module of services.modules) await module.start();
+  const bootstrapped = await services.bootstrap(localBackend);
+  const known = await dataDir.readAdminToken();
+  // Also when the first start was killed before it got here, or the file was removed: bootstrap signs the same token again.
+  if (known === undefined && bootstrapped.adminToken !== undefined) {
+    await dataDir.writeAdminToken(bootstrapped.adminToken);
+  }
 
   const server = await serve({ modules: services.modules, listen, logger, metrics }).catch((error: unknown) => {
     throw listenFailure(listen, error);
   });
   started.defer(() => server.close());
-  for (const module of services.modules) await module.start();
 
   const owned = started.move();
   const failed = postgres.exited.then(() => postgresEnded(postgres));
   return {
     url: server.url,
     port: server.port,
-    adminToken,
+    adminToken: known ?? bootstrapped.adminToken,
     adminTokenFile: dataDir.adminTokenFile,
-    firstStart: isNew,
+    firstStart: known === undefined,
     failed,
     stop: () => owned.disposeAsync(),
   };
@@ -88,18 +111,12 @@ function postgresEnded({ logFile }: PostgresServer): StartFailure {
   return new StartFailure("POSTGRES_CANNOT_START", `PostgreSQL has ended (its log: ${logFile})`);
 }
 
-/** Keys, and the secret by which the gateway finds the folder of the backend `local`. Returns the settings that name them. */
-async function prepareFiles(dataDir: DataDir): Promise<NodeJS.ProcessEnv> {
-  const keys = await createKeyFiles(dataDir.keysDir);
-  await mkdir(dataDir.casDir, { recursive: true, mode: 0o700 });
+/** The folder of the backend `local`, and the secret by which the gateway finds it. */
+async function prepareStorage(dataDir: DataDir): Promise<void> {
   const shared = path.join(dataDir.secretsDir, "_shared");
+  await mkdir(dataDir.casDir, { recursive: true, mode: 0o700 });
   await mkdir(shared, { recursive: true, mode: 0o700 });
   // Written at each start, so that the data directory may be moved.
   const secret = { provider: "filesystem", path: dataDir.casDir };
   await writeDurably(path.join(shared, "local.json"), `${JSON.stringify(secret)}\n`, 0o600);
-  return {
-    ATTESTRY_KEYS_DIR: dataDir.keysDir,
-    ATTESTRY_JWKS_FILE: keys.jwksFile,
-    CAS_SECRETS_DIR: dataDir.secretsDir,
-  };
 }

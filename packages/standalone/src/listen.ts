@@ -37,7 +37,9 @@ export function listenFailure({ host, port }: ListenAddress, cause: unknown): St
         { cause },
       );
     case "EACCES":
-      return new StartFailure("ADDRESS_INVALID", `no permission to listen on ${where}: choose a port above 1023`, { cause });
+      return new StartFailure("ADDRESS_INVALID", `no permission to listen on ${where}: choose a port above 1023`, {
+        cause,
+      });
     default:
       return new StartFailure("ADDRESS_INVALID", `cannot listen on ${where}: ${(cause as Error).message}`, { cause });
   }

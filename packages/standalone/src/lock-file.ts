@@ -1,5 +1,5 @@
-import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { rmSync } from "node:fs";
+import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { isAlive, startTime } from "./postgres/processes.ts";
 
 interface Owner {

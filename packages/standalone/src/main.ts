@@ -11,33 +11,42 @@ const { version } = createRequire(import.meta.url)("../package.json") as { versi
 const program = new Command("npm start --")
   .description("Attestry in one process: three services on one port, with PostgreSQL and storage in one folder")
   .version(version)
+  .addOption(new Option("--listen <HOST:PORT>", "where to serve").env("ATTESTRY_LISTEN").default("127.0.0.1:7700"))
   .addOption(
-    new Option("--listen <HOST:PORT>", "where to serve").env("ATTESTRY_LISTEN").default("127.0.0.1:7700"),
+    new Option("--data-dir <FOLDER>", "where to keep all data").env("ATTESTRY_DATA_DIR").default("./.attestry"),
   )
-  .addOption(new Option("--data-dir <FOLDER>", "where to keep all data").env("ATTESTRY_DATA_DIR").default("./.attestry"))
   .addHelpText("after", "\nAll other settings are environment variables: docs/settings.md")
   .allowExcessArguments(false)
   .action(main);
+
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 await program.parseAsync();
 
 async function main(options: { listen: string; dataDir: string }): Promise<void> {
   // From here on a signal is handled in order, also one that comes while the server is still starting.
   const asked = Promise.withResolvers<void>();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => asked.resolve());
+  let stopping = false;
+  const stop = () => {
+    stopping = true;
+    asked.resolve();
+  };
+  for (const signal of signals) process.on(signal, stop);
 
   try {
     const standalone = await startStandalone({ listen: readListenAddress(options.listen), dataDir: options.dataDir });
-    process.stdout.write(`${standalone.firstStart ? welcome(tourStop(standalone)) : welcomeBack(tourStop(standalone))}\n`);
+    process.stdout.write(
+      `${standalone.firstStart ? welcome(tourStop(standalone)) : welcomeBack(tourStop(standalone))}\n`,
+    );
     const failure = await Promise.race([asked.promise, standalone.failed]);
     await standalone.stop();
     if (failure !== undefined) throw failure;
   } catch (error) {
-    report(error);
+    // Ctrl-C reaches what a start is made of, too: that it then fails is no news.
+    if (!(stopping && error instanceof StartFailure)) report(error);
     process.exitCode = 1;
   }
-  // Without the handlers nothing keeps the process; a later signal ends it at once.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.removeAllListeners(signal);
+  for (const signal of signals) process.off(signal, stop);
 }
 
 function tourStop({ url, adminToken, adminTokenFile }: Standalone) {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 
 const repository = path.resolve(import.meta.dirname, "../../..");
@@ -8,7 +8,7 @@ const defaultAddress = "http://127.0.0.1:7700";
 
 export interface TourStop {
   address: string;
-  adminToken: string;
+  adminToken: string | undefined;
   adminTokenFile: string;
 }
 
@@ -19,14 +19,11 @@ export function welcome({ address, adminToken, adminTokenFile }: TourStop): stri
     `  Attestry is ready: ${address}`,
     "",
     `  Admin token (also in ${display(adminTokenFile)}):`,
-    `  ${adminToken}`,
+    `  ${adminToken ?? "revoked"}`,
     "",
   ];
-  if (existsSync(path.join(repository, sample))) {
-    lines.push(`  Try it from another terminal, in ${repository}:`, "");
-    lines.push(...commands({ address, adminTokenFile }).map((command) => `    ${command}`), "");
-  }
-  lines.push("  Ctrl-C stops it; what was stored stays.", "");
+  const addresses: Record<string, string> = address === defaultAddress ? {} : { ATTESTRY_ADDR: address };
+  lines.push(...tour(addresses, adminTokenFile), "  Ctrl-C stops it; what was stored stays.", "");
   return lines.join("\n");
 }
 
@@ -35,18 +32,24 @@ export function welcomeBack({ address, adminTokenFile }: Omit<TourStop, "adminTo
   return `\n  Attestry is ready: ${address} (admin token: ${display(adminTokenFile)})\n`;
 }
 
-/** The variables that the command line needs, and three commands that work as printed. */
-function commands({ address, adminTokenFile }: Omit<TourStop, "adminToken">): string[] {
+/** What to try, ready to be printed. */
+export function tour(addresses: Record<string, string>, adminTokenFile: string): string[] {
+  const commands = tryCommands(addresses, adminTokenFile).map((command) => `    ${command}`);
+  return [`  Try it from another terminal, in ${repository}:`, "", ...commands, ""];
+}
+
+/** Sets the variables of the command line, and three commands that work as printed. */
+function tryCommands(addresses: Record<string, string>, adminTokenFile: string): string[] {
   const digest = createHash("sha256")
     .update(readFileSync(path.join(repository, sample)))
     .digest("hex");
   const attestry = "npm run --silent attestry --";
   return [
-    ...(address === defaultAddress ? [] : [`export ATTESTRY_ADDR=${address}`]),
+    ...Object.entries(addresses).map(([variable, address]) => `export ${variable}=${address}`),
     `export ATTESTRY_TOKEN=$(cat ${quote(adminTokenFile)})`,
     `${attestry} store ${sample} --workflow demo/build`,
     `${attestry} run list`,
-    `${attestry} get sha256:${digest}`,
+    `${attestry} get sha256:${digest} -o json`,
   ];
 }
 

@@ -27,7 +27,8 @@ export class Caller {
   options(): CallOptions & { signal: AbortSignal; timeoutMs: number } {
     this.#signal.throwIfAborted();
     const timeoutMs = this.#deadline - Date.now();
-    if (timeoutMs <= 0) throw new CommandError("TIMED_OUT", "not done in the time given", { exitCode: exitCodes.unavailable });
+    if (timeoutMs <= 0)
+      throw new CommandError("TIMED_OUT", "not done in the time given", { exitCode: exitCodes.unavailable });
     return { timeoutMs, signal: this.#signal };
   }
 

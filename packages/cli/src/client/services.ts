@@ -1,4 +1,4 @@
-import { HealthService } from "@attestry/api/health";
+import { Health } from "@attestry/api/health";
 import { AttestationService, UploadService } from "@attestry/api/ingest";
 import {
   BackendService,
@@ -63,7 +63,7 @@ export class Services {
   }
 
   health(address: string) {
-    return createClient(HealthService, this.#transport(address));
+    return createClient(Health, this.#transport(address));
   }
 
   /** Bytes sent to attestation-ingest so far. */

@@ -1,6 +1,8 @@
 import http2 from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { NodeHttp2ClientSessionManager } from "@connectrpc/connect-node";
+import type { GrpcTransportOptions } from "@connectrpc/connect-node";
+
+type SessionManager = NonNullable<GrpcTransportOptions["sessionManager"]>;
 
 // Node's 64 KiB would hold a download back on every round trip. Per connection, of which there are at most three.
 const windowBytes = 8 * 1024 * 1024;
@@ -9,7 +11,7 @@ const windowBytes = 8 * 1024 * 1024;
  * One HTTP/2 connection for as long as a command runs. connect-node's own manager drops its error listener when a
  * connection goes away and can then end the process (connectrpc/connect-es#1768, #1795); this one keeps it.
  */
-export class Session implements NodeHttp2ClientSessionManager {
+export class Session implements SessionManager {
   readonly authority: string;
   #session: Promise<http2.ClientHttp2Session> | undefined;
   #open: http2.ClientHttp2Session | undefined;
@@ -45,11 +47,21 @@ export class Session implements NodeHttp2ClientSessionManager {
 
   #connect(): Promise<http2.ClientHttp2Session> {
     return new Promise((resolve, reject) => {
-      const session = http2.connect(this.authority, { settings: { initialWindowSize: windowBytes, enablePush: false } });
+      const session = http2.connect(this.authority, {
+        settings: { initialWindowSize: windowBytes, enablePush: false },
+      });
       this.#open = session;
       session.on("error", (error) => {
         this.#session = undefined;
-        reject(new ConnectError(`cannot reach ${this.authority}: ${causeOf(error)}`, Code.Unavailable, undefined, undefined, error));
+        reject(
+          new ConnectError(
+            `cannot reach ${this.authority}: ${causeOf(error)}`,
+            Code.Unavailable,
+            undefined,
+            undefined,
+            error,
+          ),
+        );
       });
       session.on("close", () => reject(new ConnectError(`${this.authority} closed the connection`, Code.Unavailable)));
       session.on("connect", () => {

@@ -12,10 +12,21 @@ export interface Column<T> {
 
 // No borders: columns by two spaces, so that a line can be copied, cut and searched.
 const borderless = {
-  top: "", "top-mid": "", "top-left": "", "top-right": "",
-  bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "",
-  left: "", "left-mid": "", mid: "", "mid-mid": "",
-  right: "", "right-mid": "", middle: "  ",
+  top: "",
+  "top-mid": "",
+  "top-left": "",
+  "top-right": "",
+  bottom: "",
+  "bottom-mid": "",
+  "bottom-left": "",
+  "bottom-right": "",
+  left: "",
+  "left-mid": "",
+  mid: "",
+  "mid-mid": "",
+  right: "",
+  "right-mid": "",
+  middle: "  ",
 };
 
 /** One JSON object on lines of its own. */
@@ -36,7 +47,10 @@ export function fieldsText(fields: Record<string, Cell>): string {
 }
 
 function aligned(rows: string[][]): string {
-  const table = new Table({ chars: borderless, style: { head: [], border: [], "padding-left": 0, "padding-right": 0 } });
+  const table = new Table({
+    chars: borderless,
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
+  });
   table.push(...rows);
   const lines = table.toString().split("\n");
   return `${lines.map((line) => line.trimEnd()).join("\n")}\n`;

@@ -25,7 +25,9 @@ export function enumWords(desc: DescEnum): string[] {
 
 /** The value for a word of `enumWords`; undefined for any other word. */
 export function enumValue<E extends number>(desc: DescEnum, word: string): E | undefined {
-  return desc.values.find(({ number, localName }) => number !== 0 && wordOf(localName) === word)?.number as E | undefined;
+  return desc.values.find(({ number, localName }) => number !== 0 && wordOf(localName) === word)?.number as
+    | E
+    | undefined;
 }
 
 function wordOf(localName: string): string {

@@ -16,7 +16,8 @@ export function startProgress(what: string, totalBytes: number): Progress {
     {
       stream: process.stderr,
       format: `${what} {bar} {percentage}%  {value} of {total} MB`,
-      formatValue: (value, _options, type) => (type === "value" || type === "total" ? (value / 1e6).toFixed(1) : String(value)),
+      formatValue: (value, _options, type) =>
+        type === "value" || type === "total" ? (value / 1e6).toFixed(1) : String(value),
       clearOnComplete: true,
       hideCursor: true,
     },

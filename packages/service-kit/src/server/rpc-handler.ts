@@ -100,14 +100,23 @@ async function respond(
 ): Promise<void> {
   if ("stream" in request) endWhenAnswered(request.stream);
   // Over HTTP/1.1 a caller sends all of its body before it looks for the answer: what nobody reads is let go by.
-  else response.once("finish", () => request.resume());
+  else response.once("finish", () => request.removeAllListeners("readable").resume());
   const universal = universalRequestFromNodeRequest(request, response, undefined, undefined);
   const lease = handler.method?.methodKind === "unary" ? budget.lease() : undefined;
   // Not when the answer was handed over: until it is sent, the message is held.
   if (lease !== undefined) response.once("close", lease.release);
-  const body = lease === undefined ? universal.body : lease.count(universal.body as AsyncIterable<Uint8Array>);
+  const bytes = bodyOf(request);
+  const body = lease === undefined ? bytes : lease.count(bytes);
   const answer = await handler({ ...universal, body });
   await universalResponseToNodeResponse(await explained(answer), response);
+}
+
+/**
+ * Over HTTP/1.1 a body that is left half read must not be destroyed: its rest would stop the parser, and the next call
+ * on the same connection would never be heard.
+ */
+function bodyOf(request: NodeRequest): AsyncIterable<Uint8Array> {
+  return "stream" in request ? request : request.iterator({ destroyOnReturn: false });
 }
 
 /** A caller that was answered before it sent all may stop now (RFC 9113, section 8.1); else its stream would stay open. */

@@ -15,11 +15,15 @@ export async function stopLeftover(clusterDir: string): Promise<void> {
   const pid = readPostmasterFile(file)?.pid;
   if (pid === undefined || !isAlive(pid)) return;
 
-  if (!isPostmasterOf(pid, clusterDir)) {
+  const command = commandLine(pid) ?? "";
+  if (!command.includes("postgres")) {
     // The id went to another process, say after a restart of the container; PostgreSQL would take that for a server.
     rmSync(file, { force: true });
     return;
   }
+  // Another cluster's, or this one under another path: PostgreSQL itself knows, and refuses the second case.
+  if (!command.includes(clusterDir)) return;
+
   process.kill(pid, "SIGINT");
   if (await waitForExit(pid, fastShutdownMs)) return;
   process.kill(pid, "SIGQUIT");
@@ -42,9 +46,4 @@ export function readPostmasterFile(file: string): PostmasterFile | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isPostmasterOf(pid: number, clusterDir: string): boolean {
-  const command = commandLine(pid) ?? "";
-  return command.includes("postgres") && command.includes(clusterDir);
 }

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, open, readFile, rename, stat } from "node:fs/promises";
+import { mkdir, open, readFile, realpath, rename, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,6 +11,7 @@ import { fastShutdownMs, readPostmasterFile, stopLeftover } from "./leftover.ts"
 
 const user = "attestry";
 const readyMs = 60_000;
+const retryMs = 10_000;
 const maxLogBytes = 10 * 1024 * 1024;
 
 export interface PostgresOptions {
@@ -60,25 +61,39 @@ const defaultSettings: Readonly<Record<string, string>> = {
  * Throws StartFailure with one line that says why not.
  */
 export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
-  const { dir } = options;
+  const binaries = await findPostgresBinaries();
+  await mkdir(options.dir, { recursive: true, mode: 0o700 });
+  // One name for one folder: a server that was left running is known by it.
+  const dir = await realpath(options.dir);
   const clusterDir = path.join(dir, "cluster");
   const logFile = path.join(dir, "postgres.log");
-  const binaries = await findPostgresBinaries();
-  await mkdir(dir, { recursive: true, mode: 0o700 });
   await stopLeftover(clusterDir);
   const password = await initialiseCluster(binaries, { dir, clusterDir, user });
   await rotate(logFile);
 
-  // A free port may be taken between the look and the start, so a chosen one is tried again.
-  for (let attempt = 1; ; attempt++) {
+  const giveUpAt = Date.now() + retryMs;
+  for (;;) {
     const port = options.port ?? (await freePort());
+    const logStart = await sizeOf(logFile);
     const child = await spawnPostgres(binaries, { ...options, port }, clusterDir, logFile);
     try {
-      return await whenReady(child, { port, clusterDir, logFile, password });
+      return await whenReady(child, { port, clusterDir, logFile, logStart, password });
     } catch (error) {
-      if (options.port !== undefined || attempt === 3) throw error;
+      if (!passes(error) || Date.now() > giveUpAt) throw error;
+      await sleep(100);
     }
   }
+}
+
+/**
+ * Whether the next try may do better: sessions of a postmaster that was killed end a moment after it, and a free port
+ * may be taken between the look and the start.
+ */
+function passes(error: unknown): boolean {
+  const { message } = error as Error;
+  return (
+    message.includes("pre-existing shared memory block") || message.includes("could not create any TCP/IP sockets")
+  );
 }
 
 async function spawnPostgres(
@@ -107,14 +122,15 @@ interface Started {
   port: number;
   clusterDir: string;
   logFile: string;
+  /** Size of the log before this start, in bytes. */
+  logStart: number;
   password: string;
 }
 
 async function whenReady(
   child: ChildProcess,
-  { port, clusterDir, logFile, password }: Started,
+  { port, clusterDir, logFile, logStart, password }: Started,
 ): Promise<PostgresServer> {
-  const logStart = (await stat(logFile)).size;
   let ended = false;
   const exited = new Promise<void>((resolve) => {
     const end = () => {
@@ -146,7 +162,7 @@ async function whenReady(
   while (!isReady()) {
     if (ended || Date.now() > deadline) {
       await kill();
-      const why = ended ? await lastError(logFile, logStart) : `not ready within ${readyMs / 1000} s`;
+      const why = ended ? await lastError(logFile, logStart, child.pid) : `not ready within ${readyMs / 1000} s`;
       throw new StartFailure("POSTGRES_CANNOT_START", `PostgreSQL cannot start: ${why} (its log: ${logFile})`);
     }
     await sleep(20);
@@ -171,19 +187,24 @@ async function createDatabase(adminUrl: string, database: string): Promise<void>
   }
 }
 
-/** The last error that it logged since this start. */
-async function lastError(logFile: string, from: number): Promise<string> {
+/** The last error in the log since this start: of the postmaster if there is one, else of the processes around it. */
+async function lastError(logFile: string, from: number, pid: number | undefined): Promise<string> {
   const log = (await readFile(logFile)).subarray(from).toString("utf8").trim().split("\n");
-  const line = log.findLast((text) => /FATAL|PANIC|ERROR/.test(text)) ?? log.at(-1) ?? "";
+  const errors = log.filter((line) => /FATAL|PANIC|ERROR/.test(line));
+  const line = errors.findLast((text) => text.includes(`[${pid}]`)) ?? errors.at(-1) ?? log.at(-1) ?? "";
   return line.replace(/^.*?(FATAL|PANIC|ERROR): +/, "") || "it ended without a word";
 }
 
 async function rotate(logFile: string): Promise<void> {
-  const size = await stat(logFile).then(
-    (found) => found.size,
+  if ((await sizeOf(logFile)) > maxLogBytes) await rename(logFile, `${logFile}.1`);
+}
+
+/** In bytes; 0 if there is no such file. */
+function sizeOf(file: string): Promise<number> {
+  return stat(file).then(
+    ({ size }) => size,
     () => 0,
   );
-  if (size > maxLogBytes) await rename(logFile, `${logFile}.1`);
 }
 
 /** A TCP port of 127.0.0.1 that nobody listens on at present. */

@@ -1,0 +1,120 @@
+import {
+  type Organization,
+  OrganizationSchema,
+  OrganizationServiceListResponseSchema,
+  StorageMode,
+  StorageModeSchema,
+} from "@attestry/api/run";
+import { create } from "@bufbuild/protobuf";
+import { type Command, Option } from "commander";
+import { type Context, withContext } from "../context.ts";
+import { timeCell } from "../output/cells.ts";
+import { addExamples, addOutputOption } from "../output/option.ts";
+import type { Column } from "../output/output.ts";
+import { enumValue, enumWord, enumWords, plain } from "../output/plain.ts";
+import { addPageOptions, fetchPages, noteMore, type PageOptions } from "../paging.ts";
+
+const fields = "id, name, createdAt, storageMode (null: not overridden)";
+
+export function addOrgCommand(program: Command): void {
+  const org = program
+    .command("org")
+    .description("organizations: each has its own workflows, runs, backends and tokens");
+  addCreate(org);
+  addList(org);
+  addUpdate(org);
+}
+
+function addCreate(org: Command): void {
+  const command = org
+    .command("create")
+    .description("Create an organization. Needs the token of an instance admin.")
+    .argument("<name>", "lower-case letters, digits and '-'")
+    .addOption(storageModeOption().default("default"))
+    .action((name: string, options: { storageMode: string }, self: Command) =>
+      withContext(self, async (context) => {
+        const request = { name, storageMode: storageModeOf(options.storageMode) };
+        const answer = await context.caller.once((call) => context.services.organizations.create(request, call));
+        await printOrganization(context, answer.organization);
+      }),
+    );
+  addExamples(addOutputOption(command, `{${fields}}`), "attestry org create acme --storage-mode spool");
+}
+
+function addList(org: Command): void {
+  const command = org
+    .command("list")
+    .description("List the organizations that the token may see: all for an instance admin, else its own.")
+    .action((options: PageOptions, self: Command) =>
+      withContext(self, async (context) => {
+        const { items, nextPageToken } = await fetchPages(
+          context,
+          options,
+          (page, call) => context.services.organizations.list(page, call),
+          (page) => page.organizations,
+        );
+        const answer = create(OrganizationServiceListResponseSchema, { organizations: items, nextPageToken });
+        await context.printList(
+          plain(OrganizationServiceListResponseSchema, answer),
+          columns,
+          items,
+          "no organizations",
+        );
+        await noteMore(context, nextPageToken);
+      }),
+    );
+  addPageOptions(command);
+  addExamples(addOutputOption(command, `{organizations: [{${fields}}], nextPageToken}`), "attestry org list -o json");
+}
+
+function addUpdate(org: Command): void {
+  const command = org
+    .command("update")
+    .description("Change the settings of an organization.")
+    .argument("[name]", "the organization; the token's own if left out")
+    .addOption(storageModeOption().makeOptionMandatory())
+    .action((name: string | undefined, options: { storageMode: string }, self: Command) =>
+      withContext(self, async (context) => {
+        const request = { name: name ?? "", storageMode: storageModeOf(options.storageMode) };
+        const answer = await context.caller.repeatable((call) => context.services.organizations.update(request, call));
+        await printOrganization(context, answer.organization);
+      }),
+    );
+  addExamples(
+    addOutputOption(command, `{${fields}}`),
+    "attestry org update --storage-mode cas",
+    "attestry org update acme --storage-mode default",
+  );
+}
+
+const columns: Column<Organization>[] = [
+  { head: "name", cell: ({ name }) => name },
+  { head: "storage mode", cell: ({ storageMode }) => modeWord(storageMode) },
+  { head: "created", cell: ({ createdAt }) => timeCell(createdAt) },
+  { head: "id", cell: ({ id }) => id },
+];
+
+async function printOrganization(context: Context, organization: Organization | undefined): Promise<void> {
+  const shown = organization ?? create(OrganizationSchema);
+  await context.printObject(plain(OrganizationSchema, shown), {
+    name: shown.name,
+    id: shown.id,
+    "storage mode": modeWord(shown.storageMode),
+    created: timeCell(shown.createdAt),
+  });
+}
+
+function storageModeOption(): Option {
+  return new Option(
+    "--storage-mode <mode>",
+    "where bundles are kept when the backend is external; default: as the server is set",
+  ).choices(["default", ...enumWords(StorageModeSchema)]);
+}
+
+function storageModeOf(word: string): StorageMode {
+  return enumValue<StorageMode>(StorageModeSchema, word) ?? StorageMode.UNSPECIFIED;
+}
+
+function modeWord(mode: StorageMode): string {
+  return enumWord(StorageModeSchema, mode) ?? "default";
+}

@@ -1,0 +1,166 @@
+import {
+  CancelTrigger,
+  type Run,
+  RunSchema,
+  RunServiceListResponseSchema,
+  type RunState,
+  RunStateSchema,
+} from "@attestry/api/run";
+import { create } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { type Command, Option } from "commander";
+import { type DigestOrRun, digestOrRun, time, type WorkflowName, workflowFilter, workflowName } from "../arguments.ts";
+import { type Context, withContext } from "../context.ts";
+import { timeCell } from "../output/cells.ts";
+import { addExamples, addOutputOption } from "../output/option.ts";
+import type { Column } from "../output/output.ts";
+import { enumValue, enumWord, enumWords, plain } from "../output/plain.ts";
+import { addPageOptions, fetchPages, noteMore, type PageOptions } from "../paging.ts";
+
+const fields =
+  "id, workflowId, project, workflow, state, createdAt, finishedAt, attestationDigest, backendId, backendName, reason, jobUrl";
+
+export function addRunCommand(program: Command): void {
+  const run = program.command("run").description("workflow runs: start, cancel, list and show them");
+  addStart(run);
+  addCancel(run);
+  addList(run);
+  addGet(run);
+}
+
+interface StartOptions {
+  jobUrl: string;
+  idempotencyKey: string;
+}
+
+function addStart(run: Command): void {
+  const command = run
+    .command("start")
+    .description(
+      "Start a run, to be ended by `store --run ID` or `run cancel`; the workflow is created if there is none.",
+    )
+    .argument("<project/name>", "the workflow", workflowName)
+    .option("--job-url <url>", "link to the CI job", "")
+    .option("--idempotency-key <key>", "the same key again gives the run that the first call started", "")
+    .action(({ project, workflow }: WorkflowName, options: StartOptions, self: Command) =>
+      withContext(self, async (context) => {
+        const request = {
+          project,
+          workflow,
+          jobUrl: options.jobUrl,
+          idempotencyKey: options.idempotencyKey || newKey(),
+        };
+        const answer = await context.caller.repeatable((call) => context.services.runs.create(request, call));
+        await printRun(context, answer.run);
+      }),
+    );
+  addExamples(
+    addOutputOption(command, `{${fields}}`),
+    "attestry run start web/release --job-url https://ci.example.test/jobs/17",
+    "attestry run start web/release -o json | jq -r .id",
+  );
+}
+
+function addCancel(run: Command): void {
+  const command = run
+    .command("cancel")
+    .description("End a run that will store no attestation. Cancelling it again is no fault.")
+    .argument("<id>", "the run")
+    .option("--failed", "because the job failed: the run ends in the state error instead of cancelled")
+    .option("--reason <text>", "why, for those who look at it later", "")
+    .action((runId: string, options: { failed?: boolean; reason: string }, self: Command) =>
+      withContext(self, async (context) => {
+        const trigger = options.failed ? CancelTrigger.FAILURE : CancelTrigger.CANCELLATION;
+        const request = { runId, trigger, reason: options.reason };
+        const answer = await context.caller.repeatable((call) => context.services.runs.cancel(request, call));
+        await printRun(context, answer.run);
+      }),
+    );
+  addExamples(addOutputOption(command, `{${fields}}`), 'attestry run cancel "$RUN" --failed --reason "tests failed"');
+}
+
+interface ListOptions extends PageOptions {
+  workflow?: WorkflowName;
+  state?: string;
+  since?: Timestamp;
+  until?: Timestamp;
+}
+
+function addList(run: Command): void {
+  const command = run
+    .command("list")
+    .description("List runs, newest first.")
+    .option("--workflow <project[/name]>", "only those of this project or workflow", workflowFilter)
+    .addOption(new Option("--state <state>", "only those in this state").choices(enumWords(RunStateSchema)))
+    .option("--since <time>", "started at or after: 2026-11-24, 2026-11-24T10:00:00Z, or 24h ago", time)
+    .option("--until <time>", "started before", time)
+    .action((options: ListOptions, self: Command) =>
+      withContext(self, async (context) => {
+        const state = options.state === undefined ? undefined : enumValue<RunState>(RunStateSchema, options.state);
+        const filters = {
+          ...options.workflow,
+          ...(state !== undefined && { state }),
+          ...(options.since && { createdAfter: options.since }),
+          ...(options.until && { createdBefore: options.until }),
+        };
+        const { items, nextPageToken } = await fetchPages(
+          context,
+          options,
+          (page, call) => context.services.runs.list({ ...filters, ...page }, call),
+          (page) => page.runs,
+        );
+        const answer = create(RunServiceListResponseSchema, { runs: items, nextPageToken });
+        await context.printList(plain(RunServiceListResponseSchema, answer), columns, items, "no runs");
+        await noteMore(context, nextPageToken);
+      }),
+    );
+  addPageOptions(command);
+  addExamples(
+    addOutputOption(command, `{runs: [{${fields}}], nextPageToken}`),
+    "attestry run list --workflow web/release --state initialized",
+    "attestry run list --since 24h -o json",
+  );
+}
+
+function addGet(run: Command): void {
+  const command = run
+    .command("get")
+    .description("Show a run.")
+    .argument("<id|digest>", "the run, or the digest of its attestation", digestOrRun)
+    .action((by: DigestOrRun, _options: unknown, self: Command) =>
+      withContext(self, async (context) => {
+        const answer = await context.caller.repeatable((call) => context.services.runs.get({ by }, call));
+        await printRun(context, answer.run);
+      }),
+    );
+  addExamples(addOutputOption(command, `{${fields}}`), "attestry run get 0198a6e0-7a52-7cc3-98b8-5d2d5a0c6f10");
+}
+
+const columns: Column<Run>[] = [
+  { head: "id", cell: ({ id }) => id },
+  { head: "workflow", cell: ({ project, workflow }) => `${project}/${workflow}` },
+  { head: "state", cell: ({ state }) => enumWord(RunStateSchema, state) },
+  { head: "started", cell: ({ createdAt }) => timeCell(createdAt) },
+  { head: "finished", cell: ({ finishedAt }) => timeCell(finishedAt) },
+  { head: "attestation", cell: ({ attestationDigest }) => attestationDigest },
+];
+
+async function printRun(context: Context, run: Run | undefined): Promise<void> {
+  const shown = run ?? create(RunSchema);
+  await context.printObject(plain(RunSchema, shown), {
+    run: shown.id,
+    workflow: `${shown.project}/${shown.workflow}`,
+    state: enumWord(RunStateSchema, shown.state),
+    started: timeCell(shown.createdAt),
+    finished: timeCell(shown.finishedAt),
+    attestation: shown.attestationDigest,
+    backend: shown.backendName,
+    reason: shown.reason,
+    "job url": shown.jobUrl,
+  });
+}
+
+/** A key of its own for this call, so that a retry after a lost answer starts no second run. */
+function newKey(): string {
+  return crypto.randomUUID();
+}
