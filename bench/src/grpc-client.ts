@@ -58,7 +58,7 @@ export function openClient(url: string, token: string): GrpcClient {
       stream.on("end", () => {
         if (status["grpc-status"] === "0")
           resolve(fromBinary(method.output, Buffer.concat(chunks).subarray(prefixBytes)));
-        else reject(new Error(`${method.name}: ${status["grpc-status"]} ${status["grpc-message"]}`));
+        else reject(new Error(`${method.name}: ${String(status["grpc-status"])} ${String(status["grpc-message"])}`));
       });
       stream.cork();
       stream.write(prefix);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Authenticator, createAuthenticator, type Keyring, type Logger, Revocations } from "@attestry/service-kit";
-import { checkSchema, createPool } from "@attestry/service-kit/postgres";
+import { checkSchema, createPool, plannedOnce } from "@attestry/service-kit/postgres";
 import type { Transport } from "@connectrpc/connect";
 import { PrismaPg } from "@prisma/adapter-pg";
 import type { Registry } from "prom-client";
@@ -61,18 +61,25 @@ export function createContext(
 ): Context {
   const telemetry = createTelemetry(metrics);
   const database = { url: config.databaseUrl, logger };
-  const pool = createPool({ ...database, applicationName: "attestation-ingest", max: config.databaseConnections });
+  const others = Math.max(1, Math.floor(config.databaseConnections / 3));
+  const hot = createPool({
+    ...database,
+    applicationName: "attestation-ingest-hot",
+    max: config.databaseConnections - others,
+    options: plannedOnce,
+  });
+  const pool = createPool({ ...database, applicationName: "attestation-ingest", max: others });
   const marks = createPool({
     ...database,
     applicationName: "attestation-ingest-marks",
     max: 1,
-    options: "-c synchronous_commit=off",
+    options: `-c synchronous_commit=off ${plannedOnce}`,
   });
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
   const run = new RunPeer(runTransport);
   const revocations = new Revocations({ fetch: (cursor, signal) => run.revoked(cursor, signal), logger });
 
-  const attestations = new Attestations(pool);
+  const attestations = new Attestations({ hot, pool });
   const uploads = new Uploads(pool);
   const mark = createMarks(marks);
   const redis =
@@ -143,7 +150,7 @@ export function createContext(
     await Promise.all([revocations, ...background].map((work) => work.destroy()));
     redis?.destroy();
     await prisma.$disconnect();
-    await Promise.all([pool.end(), marks.end()]);
+    await Promise.all([hot.end(), pool.end(), marks.end()]);
   }
 
   return {

@@ -48,7 +48,7 @@ const validationPollMs = 15_000;
 export function createContext(config: Config, { keyring, logger, metrics, cas }: Dependencies): AppContext {
   const telemetry = new Telemetry(metrics);
   const database = openDatabase({ url: config.databaseUrl, connections: config.databaseConnections, logger });
-  const runs = new RunStore(database.pool, config.runExpiryMs);
+  const runs = new RunStore(database, config.runExpiryMs);
   const backends = new BackendStore(database.prisma);
   const tokens = new TokenStore(database.prisma);
   const validator = new BackendValidator({

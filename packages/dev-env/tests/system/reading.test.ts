@@ -76,7 +76,9 @@ describe("bytes", () => {
     const bundle = bundleOfSize(6 * 1024 * 1024);
     const runId = await startRun(clients);
     const { digest } = await clients.attestations.store({ runId, bundle });
-    const refused = await clients.attestations.get({ by: { case: "digest", value: digest } }).catch(ConnectError.from);
+    const refused = await clients.attestations
+      .get({ by: { case: "digest", value: digest } })
+      .catch((error: unknown) => ConnectError.from(error));
     expect(refused).toMatchObject({ code: Code.ResourceExhausted });
     const error = refused as ConnectError;
     expect(error.message).toContain("Download");

@@ -1,11 +1,13 @@
 import type { Logger } from "@attestry/service-kit";
-import { createPool } from "@attestry/service-kit/postgres";
+import { createPool, plannedOnce } from "@attestry/service-kit/postgres";
 import { PrismaPg } from "@prisma/adapter-pg";
 import type pg from "pg";
 import { PrismaClient } from "./client/client.ts";
 
-/** One pool of connections: for Prisma, and for the statements that must be quick. */
 export interface Database {
+  /** For the steps of every Store. */
+  hot: pg.Pool;
+  /** For lists and background work. */
   pool: pg.Pool;
   prisma: PrismaClient;
   close(): Promise<void>;
@@ -19,14 +21,21 @@ export interface DatabaseOptions {
 
 /** Opens no connection yet. */
 export function openDatabase({ url, connections, logger }: DatabaseOptions): Database {
-  const pool = createPool({ url, applicationName: "workflow-run", max: connections, logger });
+  const others = Math.max(1, Math.floor(connections / 3));
+  const hot = createPool({
+    ...{ url, logger, applicationName: "workflow-run-hot" },
+    max: connections - others,
+    options: plannedOnce,
+  });
+  const pool = createPool({ url, applicationName: "workflow-run", max: others, logger });
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
   return {
+    hot,
     pool,
     prisma,
     async close() {
       await prisma.$disconnect();
-      await pool.end();
+      await Promise.all([hot.end(), pool.end()]);
     },
   };
 }

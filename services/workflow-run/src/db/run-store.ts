@@ -3,6 +3,7 @@ import type { Completed, Completion, CompletionStore } from "../runs/complete-ru
 import type { NewRun, Run, RunPlan } from "../runs/run.ts";
 import { timeOfId } from "../runs/run-id.ts";
 import type { StartStore } from "../runs/start-run.ts";
+import type { Database } from "./database.ts";
 import { digestBytes } from "./digests.ts";
 import { isForeignKeyViolation } from "./faults.ts";
 import { createCompletions, createPlans, type PlanKey } from "./run-batches.ts";
@@ -51,20 +52,22 @@ export class RunStore implements StartStore, CompletionStore {
   /** All that decides where a run's attestation goes; null if there is no such run. A read. */
   readonly plan: (key: PlanKey) => Promise<RunPlan | null>;
   readonly complete: (completion: Completion) => Promise<Completed>;
+  readonly #hot: pg.Pool;
   readonly #pool: pg.Pool;
 
   /** @param expiryMs Age at which a run expires. */
-  constructor(pool: pg.Pool, expiryMs: number) {
+  constructor({ hot, pool }: Pick<Database, "hot" | "pool">, expiryMs: number) {
+    this.#hot = hot;
     this.#pool = pool;
-    this.plan = createPlans(pool, expiryMs);
-    this.complete = createCompletions(pool);
+    this.plan = createPlans(hot, expiryMs);
+    this.complete = createCompletions(hot);
   }
 
   async create(wanted: NewRun): Promise<Run | null> {
     const { organizationId, id, project, workflow, newWorkflowId, idempotencyKey, jobUrl } = wanted;
     const createdAt = timeOfId(id);
     const values = [organizationId, id, project, workflow, newWorkflowId, idempotencyKey, jobUrl, createdAt];
-    const { rows } = await this.#pool
+    const { rows } = await this.#hot
       .query<{ workflow_id: string; backend_id: string; backend_name: string }>({
         name: "run-create",
         text: createText,
@@ -116,7 +119,7 @@ export class RunStore implements StartStore, CompletionStore {
   }
 
   async #one(name: string, where: string, values: unknown[]): Promise<Run | null> {
-    const { rows } = await this.#pool.query<RunRow>({ name, text: `${selectRun} where ${where}`, values });
+    const { rows } = await this.#hot.query<RunRow>({ name, text: `${selectRun} where ${where}`, values });
     return rows[0] === undefined ? null : readRun(rows[0]);
   }
 }
