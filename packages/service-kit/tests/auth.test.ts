@@ -58,8 +58,20 @@ describe("tokens", () => {
       .setAudience("attestry/api")
       .setNotBefore("1h")
       .sign(await importJWK(key, "EdDSA"));
-    const keyring = await Keyring.of(key, [key]);
-    expect(await verdict(unborn, createAuthenticator({ keyring }))).toBe("TOKEN_MALFORMED");
+    const own = createAuthenticator({ keyring: await Keyring.of(key, [key]) });
+    await expect(own.authenticate(`Bearer ${unborn}`)).rejects.toMatchObject({
+      code: "TOKEN_MALFORMED",
+      message: expect.stringContaining("not valid yet"),
+    });
+    const endless = await new SignJWT({})
+      .setProtectedHeader({ alg: "EdDSA", kid: key.kid ?? "" })
+      .setIssuer("workflow-run")
+      .setAudience("attestry/service/workflow-run")
+      .sign(await importJWK(key, "EdDSA"));
+    await expect(own.authenticate(`Bearer ${endless}`)).rejects.toMatchObject({
+      code: "TOKEN_MALFORMED",
+      message: expect.stringContaining("no exp"),
+    });
 
     expect(await verdict(null)).toBe("TOKEN_MISSING");
     expect(await verdict("")).toBe("TOKEN_MALFORMED");
@@ -105,6 +117,40 @@ test("revocations: unknown, known, recovered", async () => {
   const other = await run.issueApiToken({ ...adminClaims, tokenId: "t2" });
   expect(await verdict(other, authenticator)).toBe("api");
   await revocations.destroy();
+});
+
+test("revocations: heard of once and then no more, they are unknown after a minute", async () => {
+  let down = false;
+  const revocations = new Revocations({
+    fetch: () =>
+      down ? Promise.reject(new Error("away")) : Promise.resolve({ tokenIds: [], nextCursor: 1n, more: false }),
+    logger,
+  });
+  await revocations.check("t1");
+  down = true;
+  await revocations.check("t1");
+  const now = performance.now();
+  const later = jest.spyOn(performance, "now").mockReturnValue(now + 61_000);
+  await expect(revocations.check("t1")).rejects.toMatchObject({ code: "REVOCATIONS_UNKNOWN" });
+  later.mockRestore();
+});
+
+test("revocations: the end does not wait for a fetch, even one that ignores its signal", async () => {
+  const signals: AbortSignal[] = [];
+  const revocations = new Revocations({
+    fetch: (_cursor, signal) => {
+      signals.push(signal);
+      return new Promise(() => undefined);
+    },
+    logger,
+  });
+  revocations.start();
+  const waiting = revocations.check("t1").catch(reasonOf);
+  const began = Date.now();
+  await revocations.destroy();
+  expect(await waiting).toBe("REVOCATIONS_UNKNOWN");
+  expect(Date.now() - began).toBeLessThan(1_000);
+  expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
 });
 
 test("the access table must fit the services, and roles build on each other", () => {

@@ -159,17 +159,17 @@ interface TokenPayload {
 
 function principalOf(payload: TokenPayload, issuer: ServiceName, here: ServiceName): Principal {
   const audiences = new Set([payload.aud ?? []].flat());
-  if (audiences.has(serviceAudience(here)) && payload.exp !== undefined) return { kind: "service", service: issuer };
+  const isCas = here === "cas-gateway" && issuer === "workflow-run" && audiences.has(casAudience);
+  if ((audiences.has(serviceAudience(here)) || isCas) && payload.exp === undefined) {
+    throw new DomainError(
+      "TOKEN_MALFORMED",
+      `a token for ${isCas ? "the CAS" : "a service"} must run out; it has no exp`,
+    );
+  }
+  if (audiences.has(serviceAudience(here))) return { kind: "service", service: issuer };
   const { org_id: organizationId, org: organization } = payload;
   if (issuer === "workflow-run" && organizationId !== undefined && organization !== undefined) {
-    if (
-      here === "cas-gateway" &&
-      audiences.has(casAudience) &&
-      payload.cas !== undefined &&
-      payload.exp !== undefined
-    ) {
-      return { kind: "cas", organizationId, organization, ...payload.cas };
-    }
+    if (isCas && payload.cas !== undefined) return { kind: "cas", organizationId, organization, ...payload.cas };
     const isApi = audiences.has(apiAudience) || audiences.has(chainloopAudience);
     if (isApi && payload.jti !== undefined && payload.role !== undefined) {
       const instanceAdmin = payload.instance_admin === true;
@@ -212,6 +212,17 @@ function tokenFault(error: unknown): DomainError {
   }
   if (error instanceof errors.JOSEAlgNotAllowed || error instanceof errors.JOSENotSupported) {
     return new DomainError("TOKEN_SIGNATURE_INVALID", "the token is not signed with EdDSA", { cause: error });
+  }
+  if (error instanceof errors.JWTClaimValidationFailed && (error.claim === "nbf" || error.claim === "iat")) {
+    const from = Number(error.payload[error.claim]);
+    const since = Number.isSafeInteger(from) ? new Date(from * 1000).toISOString() : "a time that is no number";
+    return new DomainError(
+      "TOKEN_MALFORMED",
+      `the token is not valid yet, only from ${since} (${error.claim}); is the clock right?`,
+      {
+        cause: error,
+      },
+    );
   }
   return new DomainError("TOKEN_MALFORMED", "the token is no JWT as Attestry issues them", { cause: error });
 }

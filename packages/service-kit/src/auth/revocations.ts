@@ -80,7 +80,7 @@ export class Revocations {
     const began = performance.now();
     try {
       for (let more = true; more && !this.#stop.signal.aborted; ) {
-        const page = await this.#options.fetch(this.#cursor, AbortSignal.timeout(fetchTimeoutMs));
+        const page = await this.#fetchPage();
         for (const id of page.tokenIds) this.#revoked.add(id);
         this.#cursor = page.nextCursor;
         more = page.more;
@@ -89,6 +89,24 @@ export class Revocations {
       this.#freshAt = began;
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#options.logger.warn({ err: error }, "could not fetch revoked tokens");
+    }
+  }
+
+  /** A fetch ends when it has taken 4 s or the polling ends, even one that does not listen to its signal. */
+  async #fetchPage(): Promise<RevokedPage> {
+    const { signal: stopped } = this.#stop;
+    stopped.throwIfAborted();
+    const own = new AbortController();
+    const timer = setTimeout(() => own.abort(new Error(`no answer within ${fetchTimeoutMs / 1000} s`)), fetchTimeoutMs);
+    const stop = () => own.abort(stopped.reason);
+    stopped.addEventListener("abort", stop, { once: true });
+    const { promise: ended, reject } = Promise.withResolvers<never>();
+    own.signal.addEventListener("abort", () => reject(own.signal.reason), { once: true });
+    try {
+      return await Promise.race([this.#options.fetch(this.#cursor, own.signal), ended]);
+    } finally {
+      clearTimeout(timer);
+      stopped.removeEventListener("abort", stop);
     }
   }
 }

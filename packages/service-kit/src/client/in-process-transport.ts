@@ -44,11 +44,11 @@ export function createInProcessTransport(module: () => ServiceModule, identity: 
 
 class InProcessTransport implements Transport {
   readonly #gate: ReturnType<typeof createRequestGate>;
-  readonly #interceptor = createCallInterceptor(() => undefined);
+  readonly #interceptor = createCallInterceptor(ignore);
   readonly #methods = new Map<string, RecordedMethod>();
 
   constructor(module: ServiceModule) {
-    this.#gate = createRequestGate([module]);
+    this.#gate = createRequestGate([module], ignore);
     module.routes(recordMethods(createConnectRouter(), defaultReadMaxBytes, this.#methods));
   }
 
@@ -109,6 +109,9 @@ class InProcessTransport implements Transport {
     return context;
   }
 }
+
+/** The caller's own call is the one that is reported. */
+function ignore(): void {}
 
 interface LinkedCall {
   signal: AbortSignal;

@@ -15,6 +15,7 @@ export const reasons = {
   RUN_ID_INVALID: Code.InvalidArgument,
   MESSAGE_TOO_LARGE: Code.ResourceExhausted,
   METHOD_UNKNOWN: Code.Unimplemented,
+  SERVICE_UNKNOWN: Code.NotFound,
   DEADLINE_EXCEEDED: Code.DeadlineExceeded,
   CANCELLED: Code.Canceled,
 

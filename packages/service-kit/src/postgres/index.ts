@@ -1,2 +1,2 @@
 export { checkSchema, type MigrateOptions, migrate } from "./migrate.ts";
-export { createPool, type PoolOptions } from "./pool.ts";
+export { createPool, type PoolOptions, plannedOnce } from "./pool.ts";

@@ -7,6 +7,7 @@ import { createSchemaEngine, type MigrationList } from "./schema-engine.ts";
 /** Any number that all replicas of a service agree on; each service has a database of its own. */
 const migrationLock = 7_700_001;
 const migrationFile = "migration.sql";
+const connectTimeoutMs = 5_000;
 
 export interface MigrateOptions {
   /** postgres://USER:PASSWORD@HOST:PORT/DATABASE. */
@@ -18,9 +19,14 @@ export interface MigrateOptions {
 
 /** Brings the database to the newest schema of this build. Many may call it at once: one works, the others wait for it. */
 export async function migrate({ url, schemaDir, logger }: MigrateOptions): Promise<void> {
-  const lock = new pg.Client({ connectionString: url, application_name: "attestry-migrate" });
-  await lock.connect();
-  const pool = new pg.Pool({ connectionString: url, application_name: "attestry-migrate", max: 2 });
+  const lock = await connect(url, logger);
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: "attestry-migrate",
+    max: 2,
+    connectionTimeoutMillis: connectTimeoutMs,
+  });
+  pool.on("error", (error) => logger.warn({ err: error }, "a database connection of the migration was lost"));
   try {
     await lock.query("select pg_advisory_lock($1)", [migrationLock]);
     const applied = await appliedMigrations(lock);
@@ -57,6 +63,24 @@ export async function checkSchema(pool: pg.Pool, schemaDir: string): Promise<voi
     throw new Error(
       `the database is ${newer.length} migrations ahead of this build (${newer.at(-1)}); use a newer build`,
     );
+}
+
+async function connect(url: string, logger: Logger): Promise<pg.Client> {
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: "attestry-migrate",
+    connectionTimeoutMillis: connectTimeoutMs,
+  });
+  // Without it, a connection that the server ends between two statements would end the process.
+  client.on("error", (error) => logger.warn({ err: error }, "the database connection that holds the lock was lost"));
+  try {
+    await client.connect();
+  } catch (cause) {
+    const { host, port, database, user } = client;
+    const why = cause instanceof AggregateError ? cause.errors.map(String).join("; ") : (cause as Error).message;
+    throw new Error(`cannot reach the database ${database} at ${host}:${port} as ${user}: ${why}`, { cause });
+  }
+  return client;
 }
 
 async function appliedMigrations(client: pg.Client | pg.Pool): Promise<string[]> {

@@ -13,6 +13,14 @@ export interface PoolOptions {
   options?: string;
 }
 
+/**
+ * For pools that run nothing but named statements which find their rows by an index: each is planned once per
+ * connection, by an index whatever the table's statistics. By itself PostgreSQL plans a statement with an array for
+ * its keys anew each time, which measured at two thirds of its cost (210 against 60 us for a look-up).
+ */
+export const plannedOnce =
+  "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+
 const connectTimeoutMs = 5_000;
 const statementTimeoutMs = 30_000;
 

@@ -3,7 +3,8 @@ import { DomainError } from "../errors/domain-error.ts";
 
 /** The bytes of one call's body, counted against the budget until they are released. */
 export interface BodyLease {
-  count(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
+  /** @param unpacked Bytes that the body may become when it is decompressed, counted beside it; 0 if it is not compressed. */
+  count(body: AsyncIterable<Uint8Array>, unpacked?: number): AsyncIterable<Uint8Array>;
   release: () => void;
 }
 
@@ -21,14 +22,19 @@ export function createBodyBudget(maxBytes: number): BodyBudget {
   function lease(): BodyLease {
     let mine = 0;
     let released = false;
-    async function* count(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    function take(bytes: number): void {
+      held += bytes;
+      mine += bytes;
+      // A call alone may pass the budget up to its own limit; otherwise it could never be served.
+      if (held > maxBytes && held > mine) throw connectErrorOf(busy(maxBytes));
+    }
+    async function* count(body: AsyncIterable<Uint8Array>, unpacked = 0): AsyncGenerator<Uint8Array> {
+      if (released) return;
+      take(unpacked);
       for await (const chunk of body) {
         // What is still in the pipe when the call has ended is nobody's to release.
         if (released) return;
-        held += chunk.length;
-        mine += chunk.length;
-        // A call alone may pass the budget up to its own limit; otherwise it could never be served.
-        if (held > maxBytes && held > mine) throw connectErrorOf(busy(maxBytes));
+        take(chunk.length);
         yield chunk;
       }
     }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@attestry/api/health";
 import type { ConnectRouter } from "@connectrpc/connect";
+import { DomainError } from "../errors/domain-error.ts";
 import type { ServiceModule } from "./module.ts";
 
 const watchMs = 1_000;
@@ -30,7 +31,7 @@ async function probe(module: ServiceModule): Promise<string> {
   }
 }
 
-/** grpc.health.v1, for the server ("") and for each service by its full name. */
+/** grpc.health.v1, for the server ("") and for each service by its full name; Check throws SERVICE_UNKNOWN for another. */
 export function registerHealth(
   router: ConnectRouter,
   modules: readonly ServiceModule[],
@@ -47,7 +48,10 @@ export function registerHealth(
   }
   router.service(Health, {
     async check({ service }) {
-      return { status: await statusOf(service) };
+      const status = await statusOf(service);
+      if (status === Status.SERVICE_UNKNOWN)
+        throw new DomainError("SERVICE_UNKNOWN", `the service ${service.slice(0, 200)} is not served here`);
+      return { status };
     },
     async *watch({ service }, context) {
       let last: Status | undefined;

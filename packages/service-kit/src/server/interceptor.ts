@@ -1,7 +1,8 @@
-import type { Code, Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { methodName } from "../auth/access.ts";
-import { connectErrorOf } from "../errors/connect-error.ts";
+import { connectErrorOf, reasonOf } from "../errors/connect-error.ts";
 import { type RequestContext, requestContextOf, requestStorage } from "../observe/request-context.ts";
+import { framed } from "./framework-error.ts";
 import { callTimeoutMs } from "./timeout.ts";
 
 /** A call that has ended. */
@@ -29,7 +30,7 @@ export function createCallInterceptor(report: (call: FinishedCall) => void): Int
       report({ method, code, error, ms: performance.now() - began, context });
     }
     function fail(error: unknown): never {
-      const translated = connectErrorOf(request.signal.aborted ? (request.signal.reason ?? error) : error);
+      const translated = translate(request.signal.aborted ? abortReason(request.signal) : error);
       translated.metadata.set("x-request-id", context.requestId);
       finish(translated.code, error);
       throw translated;
@@ -39,7 +40,8 @@ export function createCallInterceptor(report: (call: FinishedCall) => void): Int
       try {
         const response = await next(request);
         response.header.set("x-request-id", context.requestId);
-        if (response.stream) return { ...response, message: watched(response.message, context, finish, fail) };
+        if (response.stream)
+          return { ...response, message: watched(response.message, context, request.signal, finish, fail) };
         finish();
         return response;
       } catch (error) {
@@ -49,28 +51,66 @@ export function createCallInterceptor(report: (call: FinishedCall) => void): Int
   };
 }
 
-/** Each step of a stream runs in the request's context, since the framework pulls it from outside of it. */
+/**
+ * Each step of a stream runs in the request's context, since the framework pulls it from outside of it. When the call
+ * is aborted while nobody pulls, the framework may never come back: the handler is let go, and reported, at once.
+ */
 async function* watched<T>(
   messages: AsyncIterable<T>,
   context: RequestContext,
-  finish: () => void,
+  signal: AbortSignal,
+  finish: (code?: Code, error?: unknown) => void,
   fail: (error: unknown) => never,
 ): AsyncGenerator<T> {
   const iterator = messages[Symbol.asyncIterator]();
-  let ended = false;
+  let state: "pulled" | "idle" | "ended" = "idle";
+  async function leave(): Promise<void> {
+    if (state !== "idle") return;
+    state = "ended";
+    const reason = signal.aborted ? abortReason(signal) : callerGone();
+    finish(connectErrorOf(reason).code, reason);
+    await requestStorage.run(context, () => iterator.return?.());
+  }
+  const onAbort = () => void leave().catch(() => undefined);
+  signal.addEventListener("abort", onAbort, { once: true });
   try {
-    while (true) {
+    while (state === "idle") {
+      state = "pulled";
       const step = await requestStorage.run(context, () => iterator.next());
-      if (step.done === true) break;
+      if (step.done === true) {
+        state = "ended";
+        finish();
+        return;
+      }
+      state = "idle";
       yield step.value;
     }
-    ended = true;
-    finish();
+    signal.throwIfAborted();
   } catch (error) {
-    ended = true;
+    if (state !== "pulled") throw error;
+    state = "ended";
     fail(error);
   } finally {
-    // The caller went away: let the handler clean up.
-    if (!ended) await iterator.return?.();
+    signal.removeEventListener("abort", onAbort);
+    await leave();
   }
+}
+
+/** The framework parses the messages of streams within the call; what it says of them is about the caller's bytes. */
+function translate(error: unknown): ConnectError {
+  return error instanceof ConnectError ? framed(error) : connectErrorOf(error);
+}
+
+/**
+ * Why a call was aborted: its deadline, the end of the server, or else its caller, however the connection says that
+ * (an HTTP/2 reset with any code, a closed socket).
+ */
+function abortReason({ reason }: AbortSignal): unknown {
+  const known =
+    reasonOf(reason) !== undefined || (reason instanceof ConnectError && reason.code === Code.DeadlineExceeded);
+  return known ? reason : callerGone(reason);
+}
+
+function callerGone(cause?: unknown): ConnectError {
+  return new ConnectError("the caller went away", Code.Canceled, undefined, undefined, cause);
 }

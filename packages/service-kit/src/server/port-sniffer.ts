@@ -9,7 +9,7 @@ const firstBytesTimeoutMs = 5_000;
 export interface PortSniffer {
   server: net.Server;
   /** Ends the connections that have not said what they are. */
-  destroyUndecided(): void;
+  destroyUndecided: () => void;
   /** Ends every connection at once. */
   destroySockets: () => void;
 }

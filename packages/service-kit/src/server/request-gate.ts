@@ -3,13 +3,19 @@ import { authorize, methodName } from "../auth/access.ts";
 import { principalKey } from "../auth/principal.ts";
 import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
+import { requestContextOf } from "../observe/request-context.ts";
+import type { FinishedCall } from "./interceptor.ts";
 import type { ServiceModule } from "./module.ts";
 
 /**
  * What runs on the headers of each call, before a byte of its body is read: who calls, and whether they may. The
- * same function guards calls over the network and calls in process.
+ * same function guards calls over the network and calls in process. A call that it refuses never reaches the
+ * interceptor, so it reports these itself.
  */
-export function createRequestGate(modules: readonly ServiceModule[]): (context: HandlerContext) => Promise<void> {
+export function createRequestGate(
+  modules: readonly ServiceModule[],
+  report: (call: FinishedCall) => void,
+): (context: HandlerContext) => Promise<void> {
   const moduleOf = new Map(modules.flatMap((module) => module.services.map((service) => [service.typeName, module])));
 
   async function admit(context: HandlerContext): Promise<void> {
@@ -24,11 +30,16 @@ export function createRequestGate(modules: readonly ServiceModule[]): (context: 
     context.values.set(principalKey, principal);
   }
 
-  return async (context) => {
+  return async (call) => {
+    const began = performance.now();
     try {
-      await admit(context);
+      await admit(call);
     } catch (error) {
-      throw connectErrorOf(error);
+      const refusal = connectErrorOf(error);
+      const context = requestContextOf(call.requestHeader, undefined);
+      refusal.metadata.set("x-request-id", context.requestId);
+      report({ method: methodName(call.method), code: refusal.code, error, ms: performance.now() - began, context });
+      throw refusal;
     }
   };
 }

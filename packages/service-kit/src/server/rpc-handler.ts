@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import http2 from "node:http2";
-import { Code, ConnectError, type ConnectRouter, createConnectRouter, type Interceptor } from "@connectrpc/connect";
+import { ConnectError, type ConnectRouter, createConnectRouter, type Interceptor } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import {
   codeFromHttpStatus,
@@ -16,12 +16,14 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
-import { connectErrorOf, withReason } from "../errors/connect-error.ts";
+import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { BodyBudget } from "./body-budget.ts";
+import { framed } from "./framework-error.ts";
 import { plainStatusMessage } from "./grpc-status.ts";
 import { createGrpcUnary } from "./grpc-unary.ts";
+import type { FinishedCall } from "./interceptor.ts";
 import type { ServiceModule } from "./module.ts";
 import type { RecordedMethod } from "./recorded-call.ts";
 import { recordMethods, unaryMethods } from "./recording-router.ts";
@@ -36,6 +38,8 @@ export const defaultReadMaxBytes = 4 * 1024 * 1024;
 export interface RpcHandlerOptions {
   modules: readonly ServiceModule[];
   interceptor: Interceptor;
+  /** Hears of the calls that are refused before the interceptor sees them. */
+  report: (call: FinishedCall) => void;
   /** Registers what is not of a module, and what anyone may call: health, reflection. */
   extraRoutes(router: ConnectRouter): void;
   budget: BodyBudget;
@@ -52,7 +56,7 @@ export interface RpcHandler {
 
 /** Serves RPCs in the protocols gRPC, gRPC-Web and Connect. */
 export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
-  const gate = createRequestGate(options.modules);
+  const gate = createRequestGate(options.modules, options.report);
   const common = {
     readMaxBytes: defaultReadMaxBytes,
     interceptors: [options.interceptor],
@@ -72,14 +76,20 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
 
   function handle(request: NodeRequest, response: NodeResponse): boolean {
     const path = pathOf(request.url);
-    const handler = handlers.get(path) ?? unknownMethod(path, request);
+    const handler = called(path, request);
     if (handler === undefined) return false;
-    respond(handler, request, response, options).catch((error: unknown) => {
+    const readMaxBytes = recorded.get(path)?.readMaxBytes ?? defaultReadMaxBytes;
+    respond(handler, request, response, { ...options, readMaxBytes }).catch((error: unknown) => {
       // The caller went away while its answer was written; all else was answered.
       options.logger.debug({ err: error, path }, "answer not delivered");
       response.destroy();
     });
     return true;
+  }
+
+  function called(path: string, request: NodeRequest): Handler | undefined {
+    const handler = handlers.get(path);
+    return handler === undefined ? unknownMethod(path, request) : (compressedQuery(request) ?? handler);
   }
 
   function handleStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
@@ -96,7 +106,7 @@ async function respond(
   handler: Handler,
   request: NodeRequest,
   response: NodeResponse,
-  { budget }: RpcHandlerOptions,
+  { budget, readMaxBytes }: RpcHandlerOptions & { readMaxBytes: number },
 ): Promise<void> {
   if ("stream" in request) endWhenAnswered(request.stream);
   // Over HTTP/1.1 a caller sends all of its body before it looks for the answer: what nobody reads is let go by.
@@ -106,7 +116,7 @@ async function respond(
   // Not when the answer was handed over: until it is sent, the message is held.
   if (lease !== undefined) response.once("close", lease.release);
   const bytes = bodyOf(request);
-  const body = lease === undefined ? bytes : lease.count(bytes);
+  const body = lease === undefined ? bytes : lease.count(bytes, isCompressed(request) ? readMaxBytes : 0);
   const answer = await handler({ ...universal, body });
   await universalResponseToNodeResponse(await explained(answer), response);
 }
@@ -198,13 +208,6 @@ async function* thenExplain(body: AsyncIterable<Uint8Array>, trailer: Headers): 
   plainStatusMessage(trailer);
 }
 
-/** Errors of handlers have a reason already; an INTERNAL without one is the framework's word for a malformed message. */
-function framed(error: ConnectError): ConnectError {
-  const explainedError = withReason(error);
-  if (explainedError === error || error.code !== Code.Internal) return explainedError;
-  return connectErrorOf(new DomainError("REQUEST_MALFORMED", `the request cannot be read: ${error.rawMessage}`));
-}
-
 /** The refusal of a call to what is not served, in the protocol of the caller; undefined if this is no call. */
 function unknownMethod(path: string, request: NodeRequest): Handler | undefined {
   const type = /^application\/(grpc-web|grpc|proto|json|connect\+)/.exec(request.headers["content-type"] ?? "")?.[1];
@@ -213,6 +216,21 @@ function unknownMethod(path: string, request: NodeRequest): Handler | undefined 
   if (!type.startsWith("grpc")) return () => Promise.resolve(jsonRefusal(404, error));
   const header = new Headers({ "content-type": `application/${type}` });
   return () => Promise.resolve({ status: 200, header: setTrailerStatus(header, error) });
+}
+
+/** Whether a unary body may grow when it is read: the header of Connect, and those of gRPC and gRPC-Web. */
+function isCompressed({ headers }: NodeRequest): boolean {
+  return [headers["content-encoding"], headers["grpc-encoding"]].some(
+    (encoding) => encoding !== undefined && encoding !== "identity",
+  );
+}
+
+/** A Connect call by GET has its message in the URL, which no budget counts; compressed, it could be any size. */
+function compressedQuery({ method, url }: NodeRequest): Handler | undefined {
+  if (method !== "GET" || (new URLSearchParams(url?.split("?")[1]).get("compression") ?? "identity") === "identity")
+    return undefined;
+  const error = connectErrorOf(new DomainError("REQUEST_MALFORMED", "a call by GET must not be compressed"));
+  return () => Promise.resolve(jsonRefusal(400, error));
 }
 
 function pathOf(url: string | undefined): string {

@@ -21,13 +21,14 @@ import { createRpcHandler, type NodeRequest, type NodeResponse, type RpcHandler 
 // Measured: with Node's 64 KiB a stream of 1 MiB messages ran at 232 MB/s, with 8 MiB at 380 to 415 MB/s.
 const windowBytes = 8 * 1024 * 1024;
 const sessionMemoryMiB = 128;
-const inFlightBytes = 256 * 1024 * 1024;
+const defaultInFlightBytes = 256 * 1024 * 1024;
 const defaultGraceMs = 10_000;
 const idleCheckMs = 100;
 const lastAnswersMs = 250;
 /** An old connection is ended gracefully, so that clients spread over replicas that came later. */
 const sessionAgeMs = 30 * 60_000;
 const slowBodyMs = 15 * 60_000;
+const slowHeadersMs = 10_000;
 
 export interface ServeOptions {
   modules: readonly ServiceModule[];
@@ -36,6 +37,10 @@ export interface ServeOptions {
   metrics: Registry;
   /** How long `close` lets calls under way go on, in milliseconds. */
   graceMs?: number;
+  /** How long a caller over HTTP/1.1 may take for its headers, in milliseconds; it may become half as much again. */
+  headersTimeoutMs?: number;
+  /** What the bodies of unary calls under way may hold together, in bytes; a call alone may have more. */
+  inFlightBytes?: number;
 }
 
 export interface RunningServer {
@@ -56,15 +61,20 @@ export async function serve({
   logger,
   metrics,
   graceMs = defaultGraceMs,
+  headersTimeoutMs = slowHeadersMs,
+  inFlightBytes = defaultInFlightBytes,
 }: ServeOptions): Promise<RunningServer> {
   for (const module of modules) checkAccessTable(module.services, module.access);
   const draining = new AbortController();
   const shutdown = new AbortController();
   const services = modules.flatMap((module) => module.services);
 
+  const report = createCallReport(logger, metrics);
+
   const rpc = createRpcHandler({
     modules,
-    interceptor: createCallInterceptor(createCallReport(logger, metrics)),
+    interceptor: createCallInterceptor(report),
+    report,
     extraRoutes: (router) => {
       registerHealth(router, modules, draining.signal);
       registerReflection(router, services);
@@ -83,7 +93,13 @@ export async function serve({
   }
 
   const http1 = http.createServer(
-    { requestTimeout: slowBodyMs, headersTimeout: 10_000, keepAliveTimeout: 30_000 },
+    {
+      requestTimeout: slowBodyMs,
+      headersTimeout: headersTimeoutMs,
+      // How often the time-outs are looked at: Node's default is 30 s.
+      connectionsCheckingInterval: headersTimeoutMs / 2,
+      keepAliveTimeout: 30_000,
+    },
     handle,
   );
   // A server that does not listen itself checks none of these time-outs until it is told that it does.
