@@ -14,7 +14,7 @@ export const serviceSettings = {
   }),
   databaseConnections: setting.integer({
     env: "ATTESTATION_INGEST_DATABASE_CONNECTIONS",
-    default: 10,
+    default: 20,
     min: 2,
     doc: "Connections to the database at most, beside one for the visible marks",
   }),

@@ -48,7 +48,7 @@ export const removeUnlessVisible: Statement = {
   name: "remove-refused",
   text: `with gone as (
     delete from attestation
-    where organization_id = $1 and run_id = $2 and digest = $3 and not visible
+    where run_id = $2 and organization_id is not distinct from $1 and digest = $3 and not visible
     returning id
   ), intents as (
     insert into intent (organization_id, backend_id, digest)
@@ -60,7 +60,8 @@ export const removeUnlessVisible: Statement = {
 export const readBundle: Statement = {
   name: "read-bundle",
   text: `select bundle from attestation
-         where organization_id = $1 and digest = $2 and bundle is not null order by id desc limit 1`,
+         where digest = $2 and organization_id is not distinct from $1 and bundle is not null
+         order by id desc limit 1`,
 };
 
 /** Of an attestation `a`; the bundle stays where it is. */
@@ -70,14 +71,16 @@ const columns = `a.id, a.organization_id as "organizationId", a.run_id as "runId
   (select coalesce(json_agg(json_build_object('backendId', u.backend_id, 'state', u.state) order by u.id), '[]')
    from upload u where u.attestation_id = a.id) as uploads`;
 
-// Lateral with a limit: one descent of the index for each key, whatever the planner thinks of the table.
+// These statements are planned once for each connection, perhaps while the table is empty and every index looks as good
+// as any. So only one can serve: "is not distinct from" keeps those of the organization out, and what is left is the
+// unique one of the run, or the one of the digest. Lateral with a limit: one descent of it for each key.
 function byRuns(name: string, select: string): Statement {
   return {
     name,
     text: `select k.n, found.*
            from unnest($1::uuid[], $2::uuid[]) with ordinality as k(organization_id, run_id, n)
            cross join lateral (
-             ${select} where a.organization_id = k.organization_id and a.run_id = k.run_id limit 1
+             ${select} where a.run_id = k.run_id and a.organization_id is not distinct from k.organization_id limit 1
            ) found`,
   };
 }
@@ -94,7 +97,8 @@ export const findStored = byRuns(
 
 const latestOfDigest = (which: string): string => `
   (select ${columns} from attestation a
-   where a.organization_id = k.organization_id and a.digest = k.digest and ${which} order by a.id desc limit 1)`;
+   where a.digest = k.digest and a.organization_id is not distinct from k.organization_id and ${which}
+   order by a.id desc limit 1)`;
 
 export const findByDigest: Statement = {
   name: "attestations-of-digests",

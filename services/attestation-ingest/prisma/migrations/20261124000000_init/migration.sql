@@ -90,10 +90,10 @@ CREATE INDEX "attestation_organization_id_project_workflow_id_idx" ON "attestati
 CREATE INDEX "attestation_organization_id_predicate_type_id_idx" ON "attestation"("organization_id", "predicate_type", "id");
 
 -- CreateIndex
-CREATE INDEX "attestation_organization_id_digest_id_idx" ON "attestation"("organization_id", "digest", "id");
+CREATE INDEX "attestation_digest_id_idx" ON "attestation"("digest", "id");
 
 -- CreateIndex
-CREATE UNIQUE INDEX "attestation_organization_id_run_id_key" ON "attestation"("organization_id", "run_id");
+CREATE UNIQUE INDEX "attestation_run_id_organization_id_key" ON "attestation"("run_id", "organization_id");
 
 -- CreateIndex
 CREATE INDEX "attestation_subject_attestation_id_idx" ON "attestation_subject"("attestation_id");
