@@ -1,5 +1,7 @@
-// Writes the pages that are made from code: docs/settings.md and docs/errors.md. With --check it only compares.
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+// Writes the pages that are made from code: docs/settings.md and docs/errors.md. With --check it only compares, and looks
+// whether what pages refer to is there.
+import { createHash } from "node:crypto";
+import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Code } from "../packages/service-kit/node_modules/@connectrpc/connect/dist/esm/index.js";
 import { reasons } from "../packages/service-kit/src/index.ts";
@@ -7,7 +9,8 @@ import { settings as ingest } from "../services/attestation-ingest/src/config.ts
 import { settings as cas } from "../services/cas-gateway/src/config.ts";
 import { settings as run } from "../services/workflow-run/src/config.ts";
 
-const docs = path.resolve(import.meta.dirname, "../docs");
+const root = path.resolve(import.meta.dirname, "..");
+const docs = path.join(root, "docs");
 
 function settingsPage() {
   const services = { "workflow-run": run, "attestation-ingest": ingest, "cas-gateway": cas };
@@ -93,8 +96,35 @@ function grpcName(code) {
 for (const [name, page] of Object.entries({ "settings.md": settingsPage(), "errors.md": errorsPage() })) {
   const file = path.join(docs, name);
   if (existsSync(file) && readFileSync(file, "utf8") === page) continue;
-  if (process.argv.includes("--check")) {
-    console.error(`docs/${name} is not what the code says; run "npm run docs"`);
-    process.exitCode = 1;
-  } else writeFileSync(file, page);
+  if (process.argv.includes("--check")) fail(`docs/${name} is not what the code says; run "npm run docs"`);
+  else writeFileSync(file, page);
+}
+if (process.argv.includes("--check")) {
+  const pages = ["README.md", "docs/**/*.md", "deploy/README.md", "packages/*/README.md"];
+  for (const page of globSync(pages, { cwd: root })) checkLinks(page);
+  checkSampleDigest();
+}
+
+function fail(line) {
+  console.error(line);
+  process.exitCode = 1;
+}
+
+/** Links to places outside and to headings of the same page are not looked at. */
+function checkLinks(page) {
+  const text = readFileSync(path.join(root, page), "utf8").replace(/^```[\s\S]*?^```/gm, "");
+  for (const [, link] of text.matchAll(/\]\(([^)\s]+)[^)]*\)/g)) {
+    if (/^([a-z]+:|#)/i.test(link)) continue;
+    const target = path.resolve(root, path.dirname(page), decodeURI(link.replace(/#.*/, "")));
+    if (!existsSync(target)) fail(`${page} links to ${link}, which is not there`);
+  }
+}
+
+/** The tour reads the sample back by its digest. */
+function checkSampleDigest() {
+  const sample = readFileSync(path.join(docs, "sample/bundle.json"));
+  const digest = `sha256:${createHash("sha256").update(sample).digest("hex")}`;
+  for (const [found] of readFileSync(path.join(root, "README.md"), "utf8").matchAll(/sha256:[0-9a-f]{64}/g)) {
+    if (found !== digest) fail(`README.md has ${found}, but docs/sample/bundle.json has ${digest}`);
+  }
 }

@@ -13,13 +13,14 @@ export function duration(text: string): number {
   return milliseconds;
 }
 
-/** A time: RFC 3339 (`2026-11-24` or `2026-11-24T10:00:00Z`), or how long ago (`24h`, `7d`). */
+/** A time: RFC 3339 (`2026-11-24` or `2026-11-24T10:00:00Z`), or how long ago (`24h`, `7d`, `24h ago`). */
 export function time(text: string): Timestamp {
   if (/^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text)) {
     const ms = Date.parse(text);
     if (!Number.isNaN(ms)) return timestampFromMs(ms);
   }
-  if (/^\d+(\.\d+)?(s|m|h|d|w)$/.test(text)) return timestampFromMs(Date.now() - duration(text));
+  const ago = /^(\d+(?:\.\d+)?(?:s|m|h|d|w))(?:\s+ago)?$/.exec(text)?.[1];
+  if (ago !== undefined) return timestampFromMs(Date.now() - duration(ago));
   throw new InvalidArgumentError("Expected a time such as 2026-11-24, 2026-11-24T10:00:00Z, or how long ago: 24h, 7d.");
 }
 
@@ -63,6 +64,39 @@ const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export function digest(text: string): string {
   if (!digestPattern.test(text)) throw new InvalidArgumentError("Expected sha256: and 64 lower-case hex digits.");
+  return text;
+}
+
+/** A run's id. */
+export function runId(text: string): string {
+  if (!uuidPattern.test(text)) throw new InvalidArgumentError("Expected a run's UUID.");
+  return text;
+}
+
+/** `ALGORITHM:VALUE`, as a statement names a subject's digest. */
+export function subjectDigest(text: string): string {
+  if (!/^[^:\s]+:\S+$/.test(text)) {
+    throw new InvalidArgumentError("Expected ALGORITHM:VALUE, for example sha256:9f86... or gitCommit:a0cf....");
+  }
+  return text;
+}
+
+/** `NAME` or `_shared/NAME`. */
+export function secretRef(text: string): string {
+  if (!/^(_shared\/)?[a-z0-9][a-z0-9-]{0,62}$/.test(text)) {
+    throw new InvalidArgumentError("Expected NAME or _shared/NAME, with up to 63 lower-case letters, digits and '-'.");
+  }
+  return text;
+}
+
+/** Of a backend's keys: path segments without `.` and `..`. */
+export function keyPrefix(text: string): string {
+  const segments = text.split("/");
+  if (text.length > 200 || !segments.every((segment) => /^(?!\.{1,2}$)[A-Za-z0-9._-]+$/.test(segment))) {
+    throw new InvalidArgumentError(
+      "Expected up to 200 letters, digits, '.', '_', '-' and '/', without '.', '..' or nothing between slashes.",
+    );
+  }
   return text;
 }
 

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { Caller } from "./client/caller.ts";
 import { Services } from "./client/services.ts";
-import { CommandError } from "./errors.ts";
+import { addNote, CommandError, exitCodeOf } from "./errors.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { type Cell, type Column, type Format, fieldsText, jsonText, tableText } from "./output/output.ts";
 import { write } from "./output/write.ts";
@@ -12,6 +12,8 @@ const defaultTimeoutMs = 60_000;
 export const transferTimeoutMs = 15 * 60_000;
 // What a command may still need once its time is over: to tell the server that it gave up.
 const farewellMs = 10_000;
+// How long the same refusal may repeat itself; who gives --timeout has said how long.
+const stallMs = 60_000;
 
 /** What a command works with: clients, the time it has, and where its answer goes. */
 export class Context {
@@ -20,10 +22,13 @@ export class Context {
   readonly caller: Caller;
   readonly #format: Format;
 
-  constructor(options: GlobalOptions & { output?: string }, limits: { timeoutMs: number; signal: AbortSignal }) {
+  constructor(
+    options: GlobalOptions & { output?: string },
+    limits: { timeoutMs: number; stallMs: number; signal: AbortSignal },
+  ) {
     this.connections = connectionsOf(options);
     this.services = new Services(this.connections);
-    this.caller = new Caller(limits);
+    this.caller = new Caller({ ...limits, note: (text) => this.note(text) });
     this.#format = options.output === "json" ? "json" : "table";
   }
 
@@ -58,7 +63,11 @@ export async function withContext(
   const interrupt = () =>
     interruption.abort(new CommandError("INTERRUPTED", "interrupted", { exitCode: exitCodes.interrupted }));
   process.once("SIGINT", interrupt);
-  const context = new Context(options, { timeoutMs: limit, signal: interruption.signal });
+  const context = new Context(options, {
+    timeoutMs: limit,
+    stallMs: options.timeout ?? stallMs,
+    signal: interruption.signal,
+  });
   // A call can stay unsettled for ever when its stream dies early (connectrpc/connect-es#1678): nobody waits that long.
   const overtime = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
@@ -67,6 +76,9 @@ export async function withContext(
   try {
     await Promise.race([body(context), overtime.promise]);
   } catch (error) {
+    const { tokenFile } = context.connections;
+    if (tokenFile !== undefined && exitCodeOf(error) === exitCodes.auth)
+      addNote(error, `the token came from ${tokenFile}`);
     throw interruption.signal.aborted ? interruption.signal.reason : error;
   } finally {
     clearTimeout(timer);

@@ -15,13 +15,33 @@ export class CommandError extends Error {
   override readonly name = "CommandError";
   readonly reason: string;
   readonly exitCode: number;
+  /** False where the message says it all, though the reason has a hint. */
+  readonly hinted: boolean;
 
-  constructor(reason: string, message: string, options: { exitCode?: number; cause?: unknown } = {}) {
+  constructor(
+    reason: string,
+    message: string,
+    options: { exitCode?: number; cause?: unknown; hint?: "by reason" | "none" } = {},
+  ) {
     super(message, { cause: options.cause });
     this.reason = reason;
     this.exitCode = options.exitCode ?? exitCodes.refused;
+    this.hinted = options.hint !== "none";
   }
 }
+
+// Of what a person typed: the server found wrong usage that the command had let pass.
+const argumentReasons = new Set([
+  "RUN_ID_INVALID",
+  "NAME_INVALID",
+  "SECRET_REF_INVALID",
+  "PREFIX_INVALID",
+  "PROVIDER_INVALID",
+  "MAX_BYTES_INVALID",
+  "ROLE_INVALID",
+  "LIFETIME_INVALID",
+  "PAGE_TOKEN_INVALID",
+]);
 
 /** The reason in an error's ErrorInfo, or the one that the command gave it; undefined if it has none. */
 export function reasonOf(error: unknown): string | undefined {
@@ -52,6 +72,8 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof BlobError) return error.code === "BLOB_CORRUPT" ? exitCodes.corrupt : exitCodes.refused;
   if (!(error instanceof ConnectError)) return exitCodes.refused;
   switch (error.code) {
+    case Code.InvalidArgument:
+      return argumentReasons.has(reasonOf(error) ?? "") ? exitCodes.usage : exitCodes.refused;
     case Code.NotFound:
       return exitCodes.notFound;
     case Code.Unauthenticated:
@@ -76,6 +98,24 @@ export function describeError(error: unknown): string {
   const message =
     error instanceof ConnectError ? error.rawMessage : error instanceof Error ? error.message : String(error);
   const line = `error: ${printable(message) || "failed without a message"}${reason === undefined ? "" : ` (${printable(reason)})`}\n`;
-  const hint = hintOf(reason) ?? (isConnectionFailure(error) ? hintOf("CONNECTION_FAILED") : undefined);
-  return hint === undefined ? line : `${line}hint: ${hint}\n`;
+  const hint = hintFor(error, message);
+  const note = notes.get(error as object);
+  return line + (hint === undefined ? "" : `hint: ${hint}\n`) + (note === undefined ? "" : `(${note})\n`);
+}
+
+function hintFor(error: unknown, message: string): string | undefined {
+  if (error instanceof CommandError && !error.hinted) return undefined;
+  const reason = reasonOf(error);
+  if (reason !== undefined) return hintOf(reason, message);
+  if (isConnectionFailure(error)) return hintOf("CONNECTION_FAILED", message);
+  return error instanceof ConnectError && error.code === Code.DeadlineExceeded
+    ? hintOf("TIMED_OUT", message)
+    : undefined;
+}
+
+const notes = new WeakMap<object, string>();
+
+/** Has describeError add what the error itself cannot know. */
+export function addNote(error: unknown, note: string): void {
+  if (error instanceof Error) notes.set(error, note);
 }

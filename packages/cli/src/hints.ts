@@ -23,7 +23,7 @@ const hints: Record<string, string> = {
   BACKEND_INLINE:
     "blobs need an external backend: `attestry backend add NAME --provider s3|filesystem --secret-ref REF --default`",
   BACKEND_INVALID: "`attestry backend validate NAME` says what is wrong with it",
-  BACKEND_IS_DEFAULT: "make another one the default first: `attestry backend default NAME`",
+  BACKEND_IS_DEFAULT: "`attestry backend default OTHER` does that; `attestry backend list` shows the others",
   ORGANIZATION_NOT_FOUND: "`attestry org list` shows those that your token may see",
   WORKFLOW_NOT_FOUND: "`attestry workflow list` shows them",
   TOKEN_NOT_FOUND: "`attestry token list` shows them",
@@ -32,6 +32,24 @@ const hints: Record<string, string> = {
   TIMED_OUT: "give it longer with --timeout, for example --timeout 5m",
 };
 
-export function hintOf(reason: string | undefined): string | undefined {
-  return reason === undefined ? undefined : hints[reason];
+// METHOD_UNKNOWN names the method: its package says which service should have been asked.
+const otherAddress: readonly [RegExp, string][] = [
+  [
+    /^\/?attestry\.run\./,
+    "this address is not workflow-run: set --run-addr or ATTESTRY_RUN_ADDR (and --cas-addr or ATTESTRY_CAS_ADDR)",
+  ],
+  [/^\/?attestry\.ingest\./, "this address is not attestation-ingest: set --addr or ATTESTRY_ADDR"],
+  [
+    /^\/?(attestry\.cas|google\.bytestream|build\.bazel)\./,
+    "this address is not cas-gateway: set --cas-addr or ATTESTRY_CAS_ADDR",
+  ],
+];
+
+/** `message` is the error's: some reasons need another hint for another message. */
+export function hintOf(reason: string, message: string): string | undefined {
+  if (reason === "METHOD_UNKNOWN") return otherAddress.find(([method]) => method.test(message))?.[1];
+  if (reason === "ROLE_INSUFFICIENT" && message.includes("needs the API token of an instance admin")) {
+    return "only an instance admin can do this: use the first token of the server";
+  }
+  return hints[reason];
 }

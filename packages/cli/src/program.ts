@@ -33,7 +33,7 @@ Examples:
   $ attestry run list --workflow web/release --state success`;
 
 /** The whole command line. */
-export function createProgram(): Command {
+function createProgram(): Command {
   const program = new Command("attestry")
     .description("Keeps the signed attestations of CI pipelines for good: stores, finds and reads them.")
     .version(packageJson.version)
@@ -51,6 +51,7 @@ export function createProgram(): Command {
     )
     .option("--timeout <duration>", "how long the command may take in all (default: 60s; 15m for files)", duration)
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureOutput({ outputError: (text, out) => out(readable(text)) })
     .showSuggestionAfterError()
     .exitOverride()
     .addHelpText("after", rootHelp);
@@ -67,6 +68,14 @@ export function createProgram(): Command {
   addStatusCommand(program);
   addBootstrapCommand(program);
   return program;
+}
+
+/** The parser's words for a bad argument, as a person would say it. */
+function readable(text: string): string {
+  return text.replace(
+    /^error: command-argument value '(.*)' is invalid for argument '(.*?)'\./s,
+    "error: <$2> is invalid: '$1'.",
+  );
 }
 
 /** Runs one command and returns its exit code; errors are on stderr by then. `args` are without node and script. */

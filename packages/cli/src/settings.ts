@@ -18,6 +18,8 @@ export interface Connections {
   runAddress: string;
   casAddress: string;
   token: string | undefined;
+  /** Where the token was found when nobody gave it. */
+  tokenFile?: string;
 }
 
 /** Where to call, and with which token. Throws UsageError for an address that is none. */
@@ -26,8 +28,9 @@ export function connectionsOf(options: GlobalOptions, env: NodeJS.ProcessEnv = p
   const runAddress = options.runAddr === undefined ? address : addressOf(options.runAddr, "--run-addr");
   const casAddress = options.casAddr === undefined ? address : addressOf(options.casAddr, "--cas-addr");
   const local = [address, runAddress, casAddress].every(isLoopback);
-  const token = options.token || (local ? localAdminToken(env) : undefined);
-  return { address, runAddress, casAddress, token };
+  const addresses = { address, runAddress, casAddress };
+  if (options.token || !local) return { ...addresses, token: options.token || undefined };
+  return { ...addresses, ...localAdminToken(env) };
 }
 
 /** `http://host:port`; a bare `host:port` is taken as http. */
@@ -45,11 +48,11 @@ function isLoopback(address: string): boolean {
 }
 
 // A server on this machine keeps its first token where only its owner can read it, so that owner needs no option.
-function localAdminToken(env: NodeJS.ProcessEnv): string | undefined {
-  const file = path.join(env.ATTESTRY_DATA_DIR ?? ".attestry", "admin-token");
+function localAdminToken(env: NodeJS.ProcessEnv): { token: string | undefined; tokenFile?: string } {
+  const file = `${env.ATTESTRY_DATA_DIR ?? "./.attestry"}${path.sep}admin-token`;
   try {
-    return readFileSync(file, "utf8").trim() || undefined;
+    return { token: readFileSync(file, "utf8").trim() || undefined, tokenFile: file };
   } catch {
-    return undefined;
+    return { token: undefined };
   }
 }

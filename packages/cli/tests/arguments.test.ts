@@ -4,7 +4,11 @@ import {
   byteSize,
   digestOrRun,
   duration,
+  keyPrefix,
   positiveInteger,
+  runId,
+  secretRef,
+  subjectDigest,
   time,
   workflowFilter,
   workflowName,
@@ -34,13 +38,16 @@ describe("option values", () => {
     expect(timestampMs(time("2026-11-24T10:00:00.250+02:00"))).toBe(Date.UTC(2026, 10, 24, 8) + 250);
   });
 
-  test("or how long ago", () => {
-    expect(Math.abs(timestampMs(time("24h")) - (Date.now() - 86_400_000))).toBeLessThan(5_000);
+  test.each(["24h", "24h ago", "1d ago"])("or how long ago: %s", (text) => {
+    expect(Math.abs(timestampMs(time(text)) - (Date.now() - 86_400_000))).toBeLessThan(5_000);
   });
 
-  test.each(["", "yesterday", "2026-13-40", "2026-11-24T10:00:00", "24", "1732442400"])("no time: %j", (text) => {
-    expect(() => time(text)).toThrow("Expected a time");
-  });
+  test.each(["", "yesterday", "24hago", "ago", "24 ago", "2026-13-40", "2026-11-24T10:00:00", "24", "1732442400"])(
+    "no time: %j",
+    (text) => {
+      expect(() => time(text)).toThrow("Expected a time");
+    },
+  );
 
   test.each([
     ["1048576", 1_048_576n],
@@ -72,5 +79,15 @@ describe("option values", () => {
     for (const text of ["", hex, `sha256:${hex.toUpperCase()}`, `sha256:${hex}0`, `sha512:${hex}`, "0198a6e0"]) {
       expect(() => digestOrRun(text)).toThrow("Expected a run's UUID");
     }
+  });
+
+  test("ids, subjects, secrets and prefixes", () => {
+    expect(() => runId("nope")).toThrow("Expected a run's UUID");
+    expect(subjectDigest("gitCommit:a0cf")).toBe("gitCommit:a0cf");
+    for (const text of ["", "a0cf", ":a0cf", "sha256:"]) expect(() => subjectDigest(text)).toThrow("ALGORITHM:VALUE");
+    expect(secretRef("_shared/local")).toBe("_shared/local");
+    for (const text of ["", "other/local", "Local", "_shared/"]) expect(() => secretRef(text)).toThrow("Expected NAME");
+    expect(keyPrefix("a/b.c")).toBe("a/b.c");
+    for (const text of ["/a", "a/", "a//b", "../a", "a b"]) expect(() => keyPrefix(text)).toThrow("Expected up to");
   });
 });

@@ -169,6 +169,13 @@ describe("servers and tokens", () => {
     [["store", "x.json", "--run", runId, "--workflow", "a/b"]],
     [["run", "list", "--state", "finished"]],
     [["upload", "retry"]],
+    [["run", "cancel", "nope"]],
+    [["store", "x.json", "--run", "nope"]],
+    [["blob", "put", "x.json", "--run", "nope"]],
+    [["list", "--subject", "a0cf"]],
+    [["backend", "add", "b", "--provider", "filesystem"]],
+    [["backend", "add", "b", "--provider", "inline", "--secret-ref", "x"]],
+    [["backend", "add", "b", "--provider", "s3", "--secret-ref", "x", "--prefix", "../y"]],
     [["list", "--addr", "ftp://x"]],
     [[]],
   ])("wrong usage is exit code 2: %j", async (args) => {

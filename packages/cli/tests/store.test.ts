@@ -72,7 +72,7 @@ describe("store", () => {
   test.each([
     [Code.InvalidArgument, "MESSAGE_SIGNATURE", 1],
     [Code.FailedPrecondition, "RUN_CANCELLED", 1],
-    [Code.ResourceExhausted, "MESSAGE_TOO_LARGE", 1],
+    [Code.InvalidArgument, "MESSAGE_TOO_LARGE", 1],
     [Code.PermissionDenied, "ROLE_INSUFFICIENT", 4],
   ])("a refusal for good ends at once and fails the run: %s %s", async (refusedWith, reason, exitCode) => {
     let calls = 0;

@@ -1,95 +1,29 @@
-import path from "node:path";
-import { commonSettings, readSettings, SettingError, setting } from "@attestry/service-kit";
-import { expectFree, openDataDir, StartFailure, tour } from "@attestry/standalone";
-import { type Constellation, startConstellation } from "./constellation/index.ts";
-import { LogFiles } from "./log-files.ts";
-import { findProgram, howToGet, type OptionalServer } from "./programs.ts";
+import { Command } from "commander";
+import { report, runDev } from "./dev.ts";
 
-const dataDirectory = ".attestry-dev";
+const program = new Command("npm run dev --")
+  .description(
+    "Attestry as three processes on one machine, with PostgreSQL, and Redis and MinIO where the machine has them.\n" +
+      "All data is in ./.attestry-dev. Settings are environment variables: docs/settings.md",
+  )
+  .allowExcessArguments(false)
+  .showHelpAfterError()
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .action(main);
 
-const settings = {
-  run: setting.listen({ env: "WORKFLOW_RUN_LISTEN", default: "127.0.0.1:7701", doc: "Where workflow-run serves" }),
-  ingest: setting.listen({
-    env: "ATTESTATION_INGEST_LISTEN",
-    default: "127.0.0.1:7702",
-    doc: "Where attestation-ingest serves",
-  }),
-  cas: setting.listen({ env: "CAS_GATEWAY_LISTEN", default: "127.0.0.1:7703", doc: "Where cas-gateway serves" }),
-  logLevel: commonSettings.logLevel,
-};
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-const asked = Promise.withResolvers<string>();
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => asked.resolve(signal));
-try {
-  await run();
-} catch (error) {
-  const expected = error instanceof StartFailure || error instanceof SettingError;
-  process.stderr.write(`attestry dev: ${expected ? error.message : ((error as Error).stack ?? String(error))}\n`);
-  process.exitCode = 1;
-}
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.removeAllListeners(signal);
+await program.parseAsync();
 
-/** The distributed shape on one machine, until a signal or until a part of it ends. */
-async function run(): Promise<void> {
-  await using started = new AsyncDisposableStack();
-  const { run, ingest, cas, logLevel } = readSettings(settings);
-  const dataDir = await openDataDir(dataDirectory);
-  started.defer(() => dataDir.release());
-  for (const listen of [run, ingest, cas]) await expectFree(listen);
-
-  const missing = (["redis", "minio"] as const).filter((server) => findProgram(server) === undefined);
-  const logs = new LogFiles(path.join(dataDir.path, "logs"));
-  started.defer(() => logs.close());
-  const constellation = await startConstellation({
-    shape: "processes",
-    backend: missing.includes("minio") ? "filesystem" : "s3",
-    redis: !missing.includes("redis"),
-    dir: dataDir.path,
-    ownServers: true,
-    detached: true,
-    listen: {
-      "workflow-run": `${run.host}:${run.port}`,
-      "attestation-ingest": `${ingest.host}:${ingest.port}`,
-      "cas-gateway": `${cas.host}:${cas.port}`,
-    },
-    env: { ...(process.env as Record<string, string>), LOG_LEVEL: logLevel },
-    onOutput: (name, text) => logs.write(name, text),
-  });
-  started.defer(() => constellation.stop());
-  if ((await dataDir.readAdminToken()) === undefined) await dataDir.writeAdminToken(constellation.adminToken);
-  process.stdout.write(welcome(constellation, missing, dataDir.adminTokenFile));
-
-  const ended = await Promise.race([constellation.partEnded, asked.promise]);
-  if (!ended.startsWith("SIG")) throw new Error(`${ended} has ended; see ${logs.dir}`);
-}
-
-function welcome(constellation: Constellation, missing: readonly OptionalServer[], adminTokenFile: string): string {
-  const { runUrl, ingestUrl, casUrl, servers } = constellation;
-  const parts = {
-    "workflow-run": runUrl,
-    "attestation-ingest": ingestUrl,
-    "cas-gateway": casUrl,
-    PostgreSQL: servers.runDatabase,
-    ...(servers.redis && { Redis: servers.redis }),
-    ...(servers.minio && {
-      MinIO: `${servers.minio.endpoint} (${servers.minio.accessKey} / ${servers.minio.secretKey})`,
-    }),
-    Logs: path.join(dataDirectory, "logs"),
-  };
-  const without = { redis: "runs without the second-level cache", minio: "stores in a folder" };
-  return [
-    "",
-    "  Attestry is ready, each service in a process of its own:",
-    "",
-    ...Object.entries(parts).map(([name, where]) => `    ${name.padEnd(20)}${where}`),
-    "",
-    ...missing.flatMap((server) => [
-      `  No ${server} here, so it ${without[server]}. To get it: ${howToGet(server)}`,
-      "",
-    ]),
-    ...tour({ ATTESTRY_ADDR: ingestUrl, ATTESTRY_RUN_ADDR: runUrl, ATTESTRY_CAS_ADDR: casUrl }, adminTokenFile),
-    "  Ctrl-C stops all of it; what was stored stays.",
-    "",
-    "",
-  ].join("\n");
+async function main(): Promise<void> {
+  const asked = Promise.withResolvers<void>();
+  const stop = () => asked.resolve();
+  for (const signal of signals) process.on(signal, stop);
+  try {
+    await runDev(asked.promise);
+  } catch (error) {
+    report(error);
+    process.exitCode = 1;
+  }
+  for (const signal of signals) process.off(signal, stop);
 }

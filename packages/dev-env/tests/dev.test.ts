@@ -1,5 +1,6 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { createServer } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
@@ -58,17 +59,57 @@ function leftBehind(): string[] {
   return processes.filter((line) => line.includes(folder) && !line.startsWith("ps "));
 }
 
-test("without Redis and MinIO it says how to get them, and goes on with what there is", async () => {
-  // Of all programs only those that PostgreSQL needs as root are to be found.
-  const bin = path.join(folder, "bin");
-  mkdirSync(bin);
-  for (const program of ["unshare", "true"]) {
-    symlinkSync(execFileSync("which", [program], { encoding: "utf8" }).trim(), path.join(bin, program));
+/** Ends by itself; with what it wrote. */
+function refused(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, [main, ...args], {
+    cwd: folder,
+    env: { ...process.env, ...listen },
+    encoding: "utf8",
+  });
+}
+
+test("it has no flags but --help", () => {
+  expect(refused("--help")).toMatchObject({ status: 0, stdout: expect.stringContaining("Usage: npm run dev --") });
+  for (const argument of ["--bogus", "extra"]) {
+    const { status, stderr } = refused(argument);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/^error: .*[\s\S]*Usage: npm run dev --/);
   }
-  const dev = await startDev({ PATH: bin });
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test("a port in use is named by its variable, and nothing is made", async () => {
+  const [host = "", port = ""] = (listen.ATTESTATION_INGEST_LISTEN ?? "").split(":");
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(Number(port), host, resolve));
+  const { status, stderr } = refused();
+  other.close();
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^attestry dev: 127.* is in use .* with ATTESTATION_INGEST_LISTEN=HOST:PORT\n$/);
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+/** An environment in which of all programs only those are found that PostgreSQL needs as root. */
+function bareEnvironment(): NodeJS.ProcessEnv {
+  const bin = path.join(folder, "bin");
+  if (!existsSync(bin)) {
+    mkdirSync(bin);
+    for (const program of ["unshare", "true"]) {
+      symlinkSync(execFileSync("which", [program], { encoding: "utf8" }).trim(), path.join(bin, program));
+    }
+  }
+  return { PATH: bin };
+}
+
+test("without Redis and MinIO it says how to get them, and goes on with what there is", async () => {
+  const dev = await startDev(bareEnvironment());
   expect(dev.logs()).toContain("No redis here, so it runs without the second-level cache. To get it: apt-get install");
   expect(dev.logs()).toContain("No minio here, so it stores in a folder. To get it: go install");
+  expect(dev.logs()).toMatch(/Default backend +local\n/);
+  expect(dev.logs()).toMatch(/127\.0\.0\.1:\d+, databases .*password in \.attestry-dev\/postgres\/password/);
+  expect(dev.logs()).not.toContain("postgresql://");
   expect(await defaultBackend(adminToken())).toBe("local");
+  expect(readFileSync(path.join(folder, ".attestry-dev/logs/cas-gateway.log"), "utf8")).not.toContain('"level":"warn"');
   dev.signal("SIGINT");
   await dev.exited;
   expect(leftBehind()).toEqual([]);
@@ -90,5 +131,16 @@ describeWith(["redis", "minio"], "npm run dev with all servers", () => {
     second.signal("SIGTERM");
     await second.exited;
     expect(leftBehind()).toEqual([]);
-  }, 120_000);
+
+    for (const [env, backend] of [
+      [bareEnvironment(), "local"],
+      [process.env, "minio"],
+    ] as const) {
+      const dev = await startDev(env);
+      expect(dev.logs()).toMatch(new RegExp(`Default backend +${backend}\\n`));
+      expect(await defaultBackend(token)).toBe(backend);
+      dev.signal("SIGTERM");
+      await dev.exited;
+    }
+  }, 180_000);
 });

@@ -12,24 +12,24 @@ export {
   casPrincipal,
   type Principal,
   principal,
-  principalKey,
   type Role,
   type ServiceName,
   type ServicePrincipal,
-  servicePrincipal,
 } from "./auth/principal.ts";
 export { Revocations, type RevokedPage } from "./auth/revocations.ts";
 export { createInProcessTransport } from "./client/in-process-transport.ts";
 export type { PeerIdentity } from "./client/peer-transport.ts";
 export { createServiceTransport, type ServiceTransport } from "./client/service-transport.ts";
 export { connectErrorOf, reasonOf } from "./errors/connect-error.ts";
+export { databaseFault } from "./errors/database-fault.ts";
 export { DomainError, type DomainErrorOptions } from "./errors/domain-error.ts";
 export { type Reason, reasons } from "./errors/reasons.ts";
-export { isUuid, parseUuid, uuidv7 } from "./ids.ts";
+export { firstIdAt, isUuid, parseUuid, timeOfId, uuidv7 } from "./ids.ts";
 export { type BatchOptions, inBatches } from "./in-batches.ts";
 export { createLogger, type Logger } from "./observe/logger.ts";
 export { createMetrics } from "./observe/metrics.ts";
-export { decodePageToken, encodePageToken, type PageScope, pageSize } from "./paging.ts";
+export { decodePageToken, encodePageToken, type PageRequest, type PageScope, pageSize, readPage } from "./paging.ts";
+export { Periodic, type PeriodicOptions } from "./periodic.ts";
 export type { ServiceModule } from "./server/module.ts";
 export { runMain } from "./server/run-main.ts";
 export { runService } from "./server/run-service.ts";

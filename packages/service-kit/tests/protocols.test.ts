@@ -75,7 +75,7 @@ describe.each(transports)("%s", (_name, transport) => {
       yield { data: new Uint8Array(5 * 1024 * 1024) };
     }
     expect(await refusal(workflows.get({ name: "w" }))).toEqual({ code: "Unauthenticated", reason: "TOKEN_MISSING" });
-    const tooLarge = { code: "ResourceExhausted", reason: "MESSAGE_TOO_LARGE" };
+    const tooLarge = { code: "InvalidArgument", reason: "MESSAGE_TOO_LARGE" };
     expect(await refusal(workflows.get({ name: "w".repeat(2 * 1024 * 1024) }, { headers }))).toEqual(tooLarge);
     expect(await refusal(bytes.write(large(), { headers }))).toEqual(tooLarge);
     expect(await refusal(bytes.queryWriteStatus({}, { headers }))).toEqual({

@@ -3,6 +3,7 @@ import { databaseFault } from "../src/errors/database-fault.ts";
 import {
   decodePageToken,
   encodePageToken,
+  firstIdAt,
   isUuid,
   pageSize,
   parseListen,
@@ -10,6 +11,7 @@ import {
   readSettings,
   reasonOf,
   setting,
+  timeOfId,
   uuidv7,
 } from "../src/index.ts";
 
@@ -81,6 +83,14 @@ test("ids sort by their making, and are read in any case", () => {
   const [id = ""] = ids;
   expect(parseUuid(id.toUpperCase(), "RUN_ID_INVALID", "run_id")).toBe(id);
   expect(reason(() => parseUuid("", "RUN_ID_INVALID", "run_id"))).toBe("RUN_ID_INVALID");
+});
+
+test("times and ids bound each other to the millisecond", () => {
+  const time = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+  expect(timeOfId(firstIdAt(time)).getTime()).toBe(time);
+  expect(firstIdAt(time - 0.5)).toBe(firstIdAt(time));
+  expect(firstIdAt(-1)).toBe(firstIdAt(0));
+  expect(firstIdAt(Number.MAX_SAFE_INTEGER)).toBe("ffffffff-ffff-0000-0000-000000000000");
 });
 
 function withCode(code: string, more: object = {}): Error {

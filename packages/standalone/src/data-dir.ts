@@ -1,4 +1,4 @@
-import { access, mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { takeLock } from "./lock-file.ts";
 import { StartFailure } from "./start-failure.ts";
@@ -47,11 +47,12 @@ const reasons: Readonly<Record<string, string>> = {
   EROFS: "its file system is read-only",
   ENOTDIR: "a part of its path is no directory",
   EEXIST: "it is no directory",
+  ENOENT: "no folder can be made there",
   ENOSPC: "its file system is full",
 };
 
 async function open(dir: string): Promise<DataDir> {
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  await makeFolder(dir);
   const versionFile = path.join(dir, "version");
   const found = await readIfThere(versionFile);
   if (found === undefined) await refuseForeign(dir);
@@ -78,6 +79,30 @@ async function open(dir: string): Promise<DataDir> {
   };
 }
 
+/** Not mkdir's `recursive`: where the system answers ENOENT to all, as /proc does, that never ends (Node 24). */
+async function makeFolder(dir: string): Promise<void> {
+  const missing: string[] = [];
+  let folder = dir;
+  for (; !(await exists(folder)); folder = path.dirname(folder)) missing.unshift(folder);
+  for (const each of missing) {
+    await mkdir(each, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      // Another start may have been quicker.
+      if (error.code !== "EEXIST") throw error;
+    });
+  }
+  if (!(await stat(dir)).isDirectory()) throw Object.assign(new Error(dir), { code: "EEXIST" });
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await stat(file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
+}
+
 function checkVersion(dir: string, text: string): void {
   const version = Number(text.trim());
   if (version === dataVersion) return;
@@ -98,13 +123,7 @@ async function refuseForeign(dir: string): Promise<void> {
 }
 
 async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    await access(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-  return readFile(file, "utf8");
+  return (await exists(file)) ? readFile(file, "utf8") : undefined;
 }
 
 /** Writes the whole file or nothing, and returns when it is on disk. */

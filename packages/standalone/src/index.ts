@@ -1,11 +1,13 @@
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import {
+  commonSettings,
   createKeyFiles,
   createLogger,
   createMetrics,
   type ListenAddress,
   type Logger,
+  readSettings,
   serve,
 } from "@attestry/service-kit";
 import { type DataDir, openDataDir, writeDurably } from "./data-dir.ts";
@@ -22,6 +24,9 @@ export { tour } from "./tour.ts";
 
 /** The default backend of the first organization; prepareStorage writes its secret. */
 const localBackend = { name: "local", provider: "filesystem", secretRef: "_shared/local" } as const;
+
+/** Quieter than services on their own: the terminal is the operator's. */
+const settings = { logLevel: { ...commonSettings.logLevel, default: "warn" as const } };
 
 export interface StandaloneOptions {
   listen: ListenAddress;
@@ -50,17 +55,20 @@ export interface Standalone {
 
 /**
  * Starts the three services in this process on one port, with PostgreSQL and storage under one folder; all of it is
- * made the first time. Throws StartFailure with one line for what the operator can mend; nothing is left running then.
+ * made the first time. Throws StartFailure or SettingError with one line for what the operator can mend; nothing is left
+ * running then.
  */
 export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
   const { listen, env = process.env } = options;
-  const logger = options.logger ?? createLogger({ name: "attestry", level: env.LOG_LEVEL || "warn" });
+  const { logLevel } = readSettings(settings, env);
+  const logger = options.logger ?? createLogger({ name: "attestry", level: logLevel });
   const metrics = createMetrics();
   await using started = new AsyncDisposableStack();
 
+  // Before anything is made: a start that is refused leaves no folder.
+  await expectFree(listen);
   const dataDir = await openDataDir(options.dataDir);
   started.defer(() => dataDir.release());
-  await expectFree(listen);
 
   const keys = await createKeyFiles(dataDir.keysDir);
   await prepareStorage(dataDir);

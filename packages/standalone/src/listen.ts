@@ -12,28 +12,31 @@ export function readListenAddress(text: string): ListenAddress {
   }
 }
 
-/** Listens there for a moment, so that a port in use is known before anything is started. Throws StartFailure. */
-export async function expectFree(listen: ListenAddress): Promise<void> {
+/**
+ * Listens there for a moment, so that a port in use is known before anything is started. Throws StartFailure, which
+ * tells to choose another by `setting`, a flag or a variable.
+ */
+export async function expectFree(listen: ListenAddress, setting = "--listen"): Promise<void> {
   const server = createServer();
   try {
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject).listen(listen.port, listen.host, resolve);
     });
   } catch (error) {
-    throw listenFailure(listen, error);
+    throw listenFailure(listen, error, setting);
   }
   await new Promise((resolve) => server.close(resolve));
 }
 
 /** Why nobody can listen there, as one line. */
-export function listenFailure({ host, port }: ListenAddress, cause: unknown): StartFailure {
+export function listenFailure({ host, port }: ListenAddress, cause: unknown, setting = "--listen"): StartFailure {
   const where = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const { code } = cause as NodeJS.ErrnoException;
   switch (code) {
     case "EADDRINUSE":
       return new StartFailure(
         "PORT_IN_USE",
-        `${where} is in use by another program (is Attestry running already?): stop it, or choose another with --listen HOST:PORT`,
+        `${where} is in use by another program (is Attestry running already?): stop it, or choose another with ${setting}${setting.startsWith("--") ? " " : "="}HOST:PORT`,
         { cause },
       );
     case "EACCES":

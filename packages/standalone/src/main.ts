@@ -17,6 +17,8 @@ const program = new Command("npm start --")
   )
   .addHelpText("after", "\nAll other settings are environment variables: docs/settings.md")
   .allowExcessArguments(false)
+  // As the command line `attestry` does: 2 for a call that is wrong.
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .action(main);
 
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

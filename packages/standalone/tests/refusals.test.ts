@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 import { afterAll, expect, test } from "@jest/globals";
@@ -37,6 +37,7 @@ test("a port in use", async () => {
   try {
     const dataDir = path.join(temporaryFolder(), "data");
     await expectRefusal(dataDir, ["--listen", `127.0.0.1:${port}`], new RegExp(`127\\.0\\.0\\.1:${port} is in use`));
+    expect(existsSync(dataDir)).toBe(false);
   } finally {
     other.close();
   }
@@ -45,6 +46,27 @@ test("a port in use", async () => {
 test("an address that is none", async () => {
   const dataDir = path.join(temporaryFolder(), "data");
   await expectRefusal(dataDir, ["--listen", "7700"], /must be HOST:PORT, such as 127\.0\.0\.1:7700; came "7700"/);
+});
+
+test("a log level that is none", async () => {
+  const dataDir = path.join(temporaryFolder(), "data");
+  const server = startProcessWith({ ...process.env, LOG_LEVEL: "loud" }, dataDir, ...anyPort);
+  await expectFailure(server, dataDir, /LOG_LEVEL must be one of debug, .*; came "loud"/);
+  expect(existsSync(dataDir)).toBe(false);
+});
+
+test("a flag that is none", async () => {
+  const server = startProcess(path.join(temporaryFolder(), "data"), "--bogus");
+  expect(await server.exited).toBe(2);
+  expect(server.stderr()).toContain("unknown option '--bogus'");
+});
+
+test.each(["/proc/attestry", "/proc/attestry/deeper/data"])("a place where no folder can be made: %s", async (dir) => {
+  await expectRefusal(
+    dir,
+    anyPort,
+    /the data directory \/proc\/attestry.* cannot be used: no folder can be made there/,
+  );
 });
 
 test("a data directory of a newer version", async () => {

@@ -1,27 +1,32 @@
 import { DomainError, type Reason, reasonOf } from "@attestry/service-kit";
 import { Code, ConnectError } from "@connectrpc/connect";
 
-/** The gateway or what is behind it does not work for now; an operator can mend each without a change here. */
-const passing: ReadonlySet<Reason | undefined> = new Set([
+/** Faults of the backend that stay until an operator acts, who needs no change here for it. */
+const staying: ReadonlySet<Reason> = new Set<Reason>(["BACKEND_MISCONFIGURED", "SECRET_INVALID"]);
+
+/** The gateway or what is behind it does not work for now. */
+const passing: ReadonlySet<Reason> = new Set<Reason>([
   "BACKEND_UNAVAILABLE",
   "BACKEND_FULL",
   "BACKEND_INVALID",
   "CAS_UNAVAILABLE",
   "DEADLINE_EXCEEDED",
   "PEER_UNAVAILABLE",
-  "SECRET_INVALID",
   "SHUTTING_DOWN",
 ]);
 
 /** Whether a call to the gateway failed by a fault of the gateway or the backend, not of this blob. */
 export function isCasFault(error: unknown): boolean {
-  if (passing.has(reasonOf(error))) return true;
+  const reason = reasonOf(error);
+  if (reason !== undefined && (passing.has(reason) || staying.has(reason))) return true;
   return error instanceof ConnectError && (error.code === Code.Unavailable || error.code === Code.DeadlineExceeded);
 }
 
-/** CAS_UNAVAILABLE for a fault that passes; any other error as it is. */
+/** CAS_UNAVAILABLE for a fault that passes, the same reason for a backend's that stays; any other error as it is. */
 export function casFault(error: unknown, what: string): unknown {
   if (!isCasFault(error)) return error;
-  const why = error instanceof Error ? error.message : String(error);
+  const why = ConnectError.from(error).rawMessage;
+  const reason = reasonOf(error);
+  if (reason !== undefined && staying.has(reason)) return new DomainError(reason, `${what}: ${why}`, { cause: error });
   return new DomainError("CAS_UNAVAILABLE", `${what}: ${why}`, { retryAfterMs: 2_000, cause: error });
 }

@@ -1,6 +1,12 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { type Authenticator, createAuthenticator, type Keyring, type Logger, Revocations } from "@attestry/service-kit";
-import { checkSchema, createPool, plannedOnce } from "@attestry/service-kit/postgres";
+import {
+  type Authenticator,
+  createAuthenticator,
+  type Keyring,
+  type Logger,
+  Periodic,
+  Revocations,
+} from "@attestry/service-kit";
+import { createPool, DatabaseReadiness, plannedOnce } from "@attestry/service-kit/postgres";
 import type { Transport } from "@connectrpc/connect";
 import { PrismaPg } from "@prisma/adapter-pg";
 import type { Registry } from "prom-client";
@@ -13,8 +19,7 @@ import { PrismaClient } from "./db/client/client.ts";
 import { Intents } from "./db/intents.ts";
 import { createMarks } from "./db/marks.ts";
 import { Uploads } from "./db/uploads.ts";
-import { Periodic } from "./periodic.ts";
-import { reconcile } from "./reconciler.ts";
+import { createWarned, reconcile } from "./reconciler.ts";
 import { RunPeer } from "./run-peer.ts";
 import { createTelemetry, type Telemetry } from "./telemetry.ts";
 import { pruneSpool } from "./uploads/prune.ts";
@@ -30,8 +35,6 @@ export interface Dependencies {
   /** To cas-gateway. */
   cas: Transport;
 }
-
-const readyPollMs = 1_000;
 
 /** What the routes and the background work share. */
 export interface Context {
@@ -95,12 +98,13 @@ export function createContext(
   const origin = new Origin({ attestations, run, cas, telemetry, logger });
   const bundles = new Bundles({ cacheBytes: config.cacheBytes, redis, origin, telemetry });
 
-  const reconciler = new Periodic(
-    config.reconcileMs,
-    (signal) => reconcile({ run, attestations, mark, telemetry, logger }, config.reconcileAfterMs, signal),
-    (error) =>
-      logger.warn({ err: error }, "unfinished attestations could not be reconciled; the next round tries again"),
-  );
+  const unfinished = { run, attestations, mark, telemetry, logger, warned: createWarned() };
+  const reconciler = new Periodic({
+    name: "the reconciler of attestations",
+    intervalMs: config.reconcileMs,
+    work: (signal) => reconcile(unfinished, config.reconcileAfterMs, signal),
+    logger,
+  });
   const worker = new UploadWorker({
     uploads,
     uploader: createUploader({ origin, run, cas }),
@@ -108,39 +112,26 @@ export function createContext(
     logger,
     config,
   });
-  const pruner = new Periodic(
-    config.spoolPruneMs,
-    (signal) => pruneSpool({ attestations, telemetry }, config.spoolGraceMs, signal),
-    (error) => logger.warn({ err: error }, "spooled rows could not be pruned"),
-  );
+  const pruner = new Periodic({
+    name: "the pruning of spooled rows",
+    intervalMs: config.spoolPruneMs,
+    work: (signal) => pruneSpool({ attestations, telemetry }, config.spoolGraceMs, signal),
+    logger,
+  });
   const background = [reconciler, ...(config.role === "api" ? [] : [worker, pruner])];
 
-  let schemaChecked = false;
-  async function ready(): Promise<void> {
-    if (!schemaChecked) await checkSchema(pool, schemaDir);
-    schemaChecked = true;
-    await pool.query("select 1");
-  }
-
+  const readiness = new DatabaseReadiness({ pool, schemaDir, logger });
   const stopping = new AbortController();
   let starting: Promise<void> | undefined;
   /** Background work begins once the database has the schema of this build, however long that takes. */
-  async function startBackground(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      const fault = await ready().then(
-        () => undefined,
-        (error: unknown) => error ?? "unknown",
-      );
-      if (fault === undefined) break;
-      logger.warn({ err: fault }, "the database cannot be used yet");
-      await sleep(readyPollMs, undefined, { signal, ref: false }).catch(() => undefined);
-    }
+  async function startBackground({ signal }: AbortController): Promise<void> {
+    await readiness.wait(signal);
     if (signal.aborted) return;
     for (const work of background) work.start();
   }
   function start(): void {
     revocations.start();
-    starting ??= startBackground(stopping.signal);
+    starting ??= startBackground(stopping);
   }
 
   let destroyed: Promise<void> | undefined;
@@ -166,7 +157,7 @@ export function createContext(
     uploads,
     mark,
     bundles,
-    ready,
+    ready: () => readiness.check(),
     start,
     destroy: () => {
       destroyed ??= destroy();

@@ -1,9 +1,10 @@
 import { StorageMode } from "@attestry/api/run";
-import { inBatches, uuidv7 } from "@attestry/service-kit";
+import { DomainError, firstIdAt, inBatches, timeOfId, uuidv7 } from "@attestry/service-kit";
 import { describe, expect, test } from "@jest/globals";
-import { firstIdAt, timeOfId } from "../src/ids.ts";
 import { decideMode } from "../src/store/mode.ts";
+import { BackendHealth } from "../src/uploads/backend-health.ts";
 import { backoffMs } from "../src/uploads/backoff.ts";
+import { ByteBudget } from "../src/uploads/byte-budget.ts";
 
 describe("the mode of a Store", () => {
   const { UNSPECIFIED, DATABASE, CAS, SPOOL } = StorageMode;
@@ -78,4 +79,35 @@ describe("batches", () => {
     const results = await Promise.allSettled([run(1), run(2)]);
     expect(results.map((result) => result.status)).toEqual(["rejected", "fulfilled"]);
   });
+});
+
+test("a probe whose bytes cannot be read had its turn: the backend is not asked for again at once", async () => {
+  const health = new BackendHealth({ perBackend: 4, probeMs: 40, onRecovered: () => undefined });
+  const read = async () => "bytes";
+  const fail = async () => {
+    throw new DomainError("BACKEND_UNAVAILABLE", "away");
+  };
+  for (let n = 0; n < 3; n++) await health.run("b", read, fail).catch(() => undefined);
+  expect(health.rooms()).toEqual([{ backendId: "b", room: 0, probe: false }]);
+  await new Promise((resolve) => setTimeout(resolve, 80));
+  expect(health.rooms()).toEqual([{ backendId: "b", room: 1, probe: true }]);
+  const unreadable = () => Promise.reject(new DomainError("BUNDLE_MISSING", "gone"));
+  await health.run("b", unreadable, async () => undefined).catch(() => undefined);
+  expect(health.rooms()).toEqual([{ backendId: "b", room: 0, probe: false }]);
+  await new Promise((resolve) => setTimeout(resolve, 80));
+  await health.run("b", read, async () => undefined);
+  expect(health.rooms()).toEqual([]);
+});
+
+test("bytes in memory are bounded, and given out in order", async () => {
+  const budget = new ByteBudget(10);
+  const order: string[] = [];
+  await budget.take(6);
+  const large = budget.take(8).then(() => order.push("large"));
+  const small = budget.take(1).then(() => order.push("small"));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(order).toEqual([]);
+  budget.give(6);
+  await Promise.all([large, small]);
+  expect(order).toEqual(["large", "small"]);
 });

@@ -1,6 +1,6 @@
 import { DomainError } from "@attestry/service-kit";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import { bundleOf, createTestIngest, eventually, refusal, type TestIngest } from "./harness.ts";
+import { bundleOf, createTestIngest, digestOf, eventually, refusal, type TestIngest } from "./harness.ts";
 
 let ingest: TestIngest;
 
@@ -8,17 +8,18 @@ beforeAll(async () => {
   ingest = await createTestIngest();
 });
 afterAll(() => ingest.destroy());
-afterEach(() => {
+afterEach(async () => {
   ingest.run.beforeComplete = () => undefined;
+  await ingest.database.query("delete from attestation");
 });
 
 /** A row whose Store died before Complete. */
-async function unfinished(): Promise<string> {
+async function unfinished(bundle = bundleOf()): Promise<string> {
   const runId = ingest.run.begin(ingest.organizationId);
   ingest.run.beforeComplete = () => {
     throw new DomainError("PEER_UNAVAILABLE", "away");
   };
-  expect(await refusal(ingest.attestations.store({ runId, bundle: bundleOf() }))).toBe("PEER_UNAVAILABLE");
+  expect(await refusal(ingest.attestations.store({ runId, bundle }))).toBe("PEER_UNAVAILABLE");
   ingest.run.beforeComplete = () => undefined;
   return runId;
 }
@@ -54,6 +55,47 @@ describe("the reconciler", () => {
     await replica.stop();
   });
 
+  test("goes on behind rows that fail by themselves, however many, and counts them", async () => {
+    const stubborn = new Set<string>();
+    while (stubborn.size < 12) stubborn.add(await unfinished());
+    const other = await unfinished();
+    ingest.run.beforeComplete = ({ runId }) => {
+      if (stubborn.has(runId)) throw new Error("a fault of this run alone");
+    };
+    const replica = await ingest.replica({ role: "api" });
+    await replica.start();
+    await eventually(async () => (await isVisible(other)) === true, "the other one is shown");
+    for (const runId of stubborn) expect(await isVisible(runId)).toBe(false);
+    const left = { outcome: "left" };
+    expect(await replica.metric("attestry_ingest_reconciled_total", left)).toBeGreaterThanOrEqual(stubborn.size);
+    await replica.stop();
+  });
+
+  test("ends the round while the run service is away", async () => {
+    for (let n = 0; n < 12; n++) await unfinished();
+    const before = ingest.run.calls.complete;
+    ingest.run.beforeComplete = () => {
+      throw new DomainError("PEER_UNAVAILABLE", "away");
+    };
+    const replica = await ingest.replica({ role: "api", reconcileMs: 60_000 });
+    await replica.start();
+    await eventually(() => ingest.run.calls.complete > before, "asked");
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(ingest.run.calls.complete - before).toBe(10);
+    await replica.stop();
+  });
+
+  test("goes by the clock of the database, not by that of the process that stored", async () => {
+    const runId = await unfinished();
+    await ingest.database.query("update attestation set received_at = now() + interval '1 hour' where run_id = $1", [
+      runId,
+    ]);
+    const replica = await ingest.replica({ role: "api" });
+    await replica.start();
+    await eventually(async () => (await isVisible(runId)) === true, "shown");
+    await replica.stop();
+  });
+
   test("leaves a young row to its Store", async () => {
     const runId = await unfinished();
     const replica = await ingest.replica({ role: "api", reconcileAfterMs: 60_000 });
@@ -80,6 +122,16 @@ describe("Get of a row without its mark", () => {
     const read = await ingest.attestations.get({ by: { case: "runId", value: runId } });
     expect(read.attestation?.runId).toBe(runId);
     expect(await isVisible(runId)).toBe(true);
+  });
+
+  test("by digest: an older row whose run is a success is found behind cancelled ones", async () => {
+    const bundle = bundleOf();
+    const good = await unfinished(bundle);
+    const cancelled = [await unfinished(bundle), await unfinished(bundle)];
+    for (const runId of cancelled) ingest.run.set(runId, "cancelled");
+    const read = await ingest.attestations.get({ by: { case: "digest", value: digestOf(bundle) } });
+    expect(read.attestation?.runId).toBe(good);
+    for (const runId of cancelled) expect(await isVisible(runId)).toBeUndefined();
   });
 
   test("a cancelled run has no attestation", async () => {

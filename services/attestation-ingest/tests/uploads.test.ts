@@ -58,8 +58,14 @@ describe("the upload queue", () => {
 
   test("asks for one token for what it claims together", async () => {
     ingest.run.useExternal();
-    await Promise.all(Array.from({ length: 8 }, () => storeOne()));
+    await Promise.all(Array.from({ length: 7 }, () => storeOne()));
+    await storeOne(bundleOf({ pad: 5_000 }));
     const tokens = ingest.run.calls.token;
+    const asked: bigint[] = [];
+    ingest.run.beforeToken = ({ purpose }) => {
+      if (purpose.case === "service") asked.push(purpose.value.maxBytes);
+    };
+    const largest = "select max(size_bytes)::int as size from upload";
     await withWorker(async () => {
       await eventually(async () => {
         const { rows } = await ingest.database.query("select count(*)::int as n from upload where state = 'confirmed'");
@@ -67,6 +73,7 @@ describe("the upload queue", () => {
       }, "all confirmed");
     });
     expect(ingest.run.calls.token - tokens).toBe(1);
+    expect(asked).toEqual([BigInt((await ingest.database.query(largest)).rows[0].size)]);
   });
 
   test("a lease that ran out is claimed again, one that has not is left alone", async () => {

@@ -1,11 +1,13 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
 import { FilesystemBackend } from "../src/backends/filesystem.ts";
+import { blobKey } from "../src/blobs/key.ts";
+import { validateBackend } from "../src/blobs/validate-backend.ts";
 import { type BackendUnderTest, backendContract } from "./backend-contract.ts";
 import { blobOf, chunksOf, filesBelow, randomBlob } from "./harness.ts";
 
@@ -30,10 +32,56 @@ describe("the filesystem backend", () => {
     const { signal } = new AbortController();
     const writing = backend.write("blobs/x", blob, chunksOf(blob.bytes, 10), signal);
     await expect(writing).rejects.toMatchObject({
-      code: "BACKEND_UNAVAILABLE",
-      message: "the backend's folder answered ENOTDIR",
+      code: "BACKEND_MISCONFIGURED",
+      message: expect.stringMatching(/^the backend's folder answered ENOTDIR: a part of its path is a file/),
+      retryAfterMs: undefined,
     });
-    await expect(backend.describe("blobs/x", signal)).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await expect(backend.describe("blobs/x", signal)).rejects.toMatchObject({ code: "BACKEND_MISCONFIGURED" });
+    await store.stop();
+  });
+
+  test.each(["a link to nothing", "a file system that takes no folders", "a name that is too long"])(
+    "on %s, writes and validation end with what to do",
+    async (what) => {
+      const store = await startFolder();
+      await symlink(join(store.folder, "gone", "volume"), join(store.folder, "link"));
+      const root = {
+        "a link to nothing": join(store.folder, "link"),
+        "a file system that takes no folders": "/proc/nope",
+      }[what];
+      const backend = new FilesystemBackend(join(root ?? join(store.folder, "x".repeat(300)), "acme"));
+      const blob = randomBlob(10);
+      const { signal } = new AbortController();
+      const refusal = { code: "BACKEND_MISCONFIGURED", message: expect.not.stringContaining(store.folder) };
+      const writing = backend.write(blobKey("blobs", blob.hex), blob, chunksOf(blob.bytes, 10), signal);
+      await expect(writing).rejects.toMatchObject(refusal);
+      expect(await validateBackend(async () => backend, signal)).toMatch(
+        /^write: the backend's folder answered (ENOENT: it cannot be created; check|ENAMETOOLONG: )/,
+      );
+      const aborted = AbortSignal.abort(new Error("enough"));
+      await expect(backend.write("blobs/x", blob, chunksOf(blob.bytes, 10), aborted)).rejects.toThrow();
+      await store.stop();
+    },
+    5_000,
+  );
+
+  test("a folder where a blob belongs is no blob, and is not touched", async () => {
+    const store = await startFolder();
+    const backend = store.open("acme/");
+    const blob = randomBlob(10);
+    const { signal } = new AbortController();
+    const key = blobKey("blobs", blob.hex);
+    const folder = join(store.folder, "acme", key);
+    await mkdir(join(folder, "within"), { recursive: true });
+    expect(await backend.describe(key, signal)).toBeUndefined();
+    expect(await backend.sizes([key], signal)).toEqual(new Map());
+    expect(await backend.read(key, { offset: 0, length: undefined }, signal)).toBeUndefined();
+    await backend.delete(key, signal);
+    await expect(backend.write(key, blob, chunksOf(blob.bytes, 10), signal)).rejects.toMatchObject({
+      code: "BACKEND_MISCONFIGURED",
+      message: "a folder lies where the blob belongs in the backend: move it away",
+    });
+    expect(await readdir(folder)).toEqual(["within"]);
     await store.stop();
   });
 

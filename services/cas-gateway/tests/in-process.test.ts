@@ -58,7 +58,8 @@ describe("the gateway in the caller's process", () => {
     const blob = randomBlob(3 * mebibyte);
     async function* silent() {
       yield blob.bytes.subarray(0, mebibyte);
-      await sleep(1_000);
+      // It goes on after the test, and is not to keep the process.
+      await sleep(1_000, undefined, { ref: false });
     }
     const before = await store.content();
     const uploading = uploadBlob(gateway.inProcess, { token, ...blob, bytes: silent(), timeoutMs: 200 });

@@ -153,6 +153,22 @@ export function readSuite(startStore: () => Promise<Store>): void {
     });
   });
 
+  test("an organization's prefix names nothing of another's", async () => {
+    const victim = randomBlob(50);
+    const folder = `${acme.name}/blobs/${victim.hex.slice(0, 2)}/${victim.hex.slice(2, 4)}`;
+    for (const prefix of [acme.name, folder, `${folder}/${victim.hex}`]) {
+      const backends = [{ ...backendOf(store.secret), prefix }];
+      const owner = { organizationId: globex.id, organization: globex.name, backends };
+      const claimed = randomBlob(60);
+      await uploadBlob(gateway.transport, { token: await gateway.casToken(owner), ...claimed });
+      const token = await gateway.casToken({ ...owner, role: "downloader" });
+      expect((await downloadBlob(gateway.transport, { token, ...claimed })).equals(claimed.bytes)).toBe(true);
+      expect(await store.content()).toContain(`${globex.name}/${prefix}/${keyOf(claimed).slice("acme/".length)}`);
+    }
+    await uploadBlob(gateway.transport, { token: uploader, ...victim });
+    expect((await downloadBlob(gateway.transport, { token: reader, ...victim })).equals(victim.bytes)).toBe(true);
+  });
+
   describe("several backends", () => {
     const working = () => backendOf(store.secret);
     const broken = () => ({ ...backendOf(store.secret), name: "broken", secretRef: "_shared/broken" });
@@ -165,6 +181,22 @@ export function readSuite(startStore: () => Promise<Store>): void {
         backendName: "store",
       });
     });
+
+    test.each([100, 5 * mebibyte])(
+      "a corrupt object of %d bytes is passed over for another backend's",
+      async (bytes) => {
+        const right = randomBlob(bytes);
+        await store.put(keyOf(right), Buffer.alloc(bytes));
+        const there = await gateway.casToken({ backends: [elsewhere()] });
+        await uploadBlob(gateway.transport, { token: there, ...right });
+        const token = await gateway.casToken({ role: "downloader", backends: [working(), elsewhere()] });
+        const downloading = () => downloadBlob(gateway.transport, { token, ...right });
+        // Once a part of it went to the caller, only the next read can have the other.
+        if (bytes > mebibyte)
+          expect(await refusal(downloading())).toEqual({ code: Code.DataLoss, reason: "BLOB_CORRUPT" });
+        expect((await downloading()).equals(right.bytes)).toBe(true);
+      },
+    );
 
     test("it is missing only if every one says so", async () => {
       const absent = randomBlob(10);

@@ -2,12 +2,13 @@ import { randomUUID } from "node:crypto";
 import { ByteStream } from "@attestry/api/bytestream";
 import { BlobService } from "@attestry/api/cas";
 import { Capabilities, ContentAddressableStorage, DigestFunction_Value } from "@attestry/api/reapi";
+import { CasRole } from "@attestry/api/run";
 import { deleteBlob, describeBlob, findMissing, uploadBlob } from "@attestry/cas-client";
 import { reasonOf } from "@attestry/service-kit";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { backendOf, blobOf, type Gateway, randomBlob, startGateway, type TestBlob } from "./harness.ts";
+import { backendOf, blobOf, type Gateway, globex, randomBlob, startGateway, type TestBlob } from "./harness.ts";
 import type { Store } from "./stores.ts";
 
 /** What the gateway offers beside streams, whatever the store behind it. */
@@ -58,6 +59,14 @@ export function reapiSuite(startStore: () => Promise<Store>): void {
       expect(await findMissing(gateway.transport, { token: await gateway.apiToken("reader"), blobs: present })).toEqual(
         [],
       );
+    });
+
+    test("asks for an API token where an upload would go, as a write does", async () => {
+      const blob = randomBlob(10);
+      const token = await gateway.apiToken("reader", globex);
+      expect(await findMissing(gateway.transport, { token, blobs: [blob] })).toHaveLength(1);
+      const asked = gateway.issued.at(-1)?.purpose.value;
+      expect(asked).toMatchObject({ organizationId: globex.id, role: CasRole.UPLOADER });
     });
 
     test("looks only in the token's own key space, and at the size", async () => {

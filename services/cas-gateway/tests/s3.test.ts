@@ -49,10 +49,11 @@ describeWith(["minio"], "the s3 backend", () => {
     ];
     for (const [change, fault] of faults) {
       const backend = new S3Backend({ ...options, ...change });
-      const refusal = { code: "BACKEND_UNAVAILABLE", message: `the backend's object store answered ${fault}` };
+      const message = expect.stringMatching(`^the backend's object store answered ${fault}: (correct|give) `);
+      const refusal = { code: "BACKEND_MISCONFIGURED", message, retryAfterMs: undefined };
       await expect(write(backend)).rejects.toMatchObject(refusal);
       await expect(backend.read("blobs/x", { offset: 0, length: undefined }, signal)).rejects.toMatchObject(refusal);
-      await expect(backend.describe("blobs/x", signal)).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+      await expect(backend.describe("blobs/x", signal)).rejects.toMatchObject({ code: "BACKEND_MISCONFIGURED" });
       backend.close();
     }
   });

@@ -1,4 +1,11 @@
-import { type Authenticator, createAuthenticator, type Keyring, type Logger, Revocations } from "@attestry/service-kit";
+import {
+  type Authenticator,
+  createAuthenticator,
+  type Keyring,
+  type Logger,
+  Periodic,
+  Revocations,
+} from "@attestry/service-kit";
 import type { Transport } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
 import { createGatewayProbe } from "./backends/gateway-probe.ts";
@@ -10,7 +17,6 @@ import { OrganizationStore } from "./db/organization-store.ts";
 import { RunStore } from "./db/run-store.ts";
 import { TokenStore } from "./db/token-store.ts";
 import { WorkflowStore } from "./db/workflow-store.ts";
-import { Periodic } from "./periodic.ts";
 import { expireRuns } from "./runs/expirer.ts";
 import { Telemetry } from "./telemetry.ts";
 
@@ -36,6 +42,7 @@ export interface AppContext {
   tokens: TokenStore;
   validator: BackendValidator;
   authenticator: Authenticator;
+  revocations: Revocations;
   /** Work in the background, to be started and destroyed. */
   background: { start?(): void; destroy(): Promise<void> }[];
 }
@@ -77,6 +84,7 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     organizations: new OrganizationStore(database.prisma),
     workflows: new WorkflowStore(database.prisma),
     authenticator: createAuthenticator({ keyring, revocations }),
-    background: [revocations, expirer, revalidation, validator],
+    revocations,
+    background: [expirer, revalidation, validator],
   };
 }

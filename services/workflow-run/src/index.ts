@@ -1,16 +1,14 @@
-import path from "node:path";
 import type { Logger, ServiceModule } from "@attestry/service-kit";
-import { checkSchema, migrate } from "@attestry/service-kit/postgres";
+import { migrate } from "@attestry/service-kit/postgres";
 import { access } from "./access.ts";
 import type { Config } from "./config.ts";
 import { type AppContext, createContext, type Dependencies } from "./context.ts";
+import { schemaDir } from "./db/database.ts";
 import { registerRoutes, services } from "./routes.ts";
 
 export { type BootstrapOptions, type Bootstrapped, bootstrap, type FirstBackend } from "./bootstrap.ts";
 export { bootstrapSettings, type Config, settings } from "./config.ts";
 export type { AppContext, Dependencies } from "./context.ts";
-
-const schemaDir = path.join(import.meta.dirname, "../prisma");
 
 export interface WorkflowRunModule extends ServiceModule {
   /** For bootstrap. */
@@ -22,20 +20,26 @@ export async function migrateDatabase(config: Pick<Config, "databaseUrl">, logge
   await migrate({ url: config.databaseUrl, schemaDir, logger });
 }
 
-/** The service, ready to be served. Rejects if the database is out of reach or has an older schema. */
+/**
+ * The service, ready to be served. Until the database is there and has its schema (see migrateDatabase), it is not
+ * ready and does nothing in the background.
+ */
 export async function createWorkflowRun(config: Config, dependencies: Dependencies): Promise<WorkflowRunModule> {
   const context = createContext(config, dependencies);
-  const { database, background } = context;
+  const { database, revocations, background } = context;
+  const stopping = new AbortController();
+  let starting: Promise<void> | undefined;
   let destroyed: Promise<void> | undefined;
-  async function destroy(): Promise<void> {
-    await Promise.all(background.map((work) => work.destroy()));
-    await database.close();
+  async function startBackground({ signal }: AbortController): Promise<void> {
+    await database.readiness.wait(signal);
+    if (signal.aborted) return;
+    for (const work of background) work.start?.();
   }
-  try {
-    await checkSchema(database.pool, schemaDir);
-  } catch (error) {
-    await destroy();
-    throw error;
+  async function destroy(): Promise<void> {
+    stopping.abort();
+    await starting;
+    await Promise.all([revocations, ...background].map((work) => work.destroy()));
+    await database.close();
   }
   return {
     name: "workflow-run",
@@ -44,11 +48,10 @@ export async function createWorkflowRun(config: Config, dependencies: Dependenci
     access,
     authenticator: context.authenticator,
     context,
-    async ready() {
-      await database.pool.query("select 1");
-    },
+    ready: () => database.readiness.check(),
     async start() {
-      for (const work of background) work.start?.();
+      revocations.start();
+      starting ??= startBackground(stopping);
     },
     destroy() {
       destroyed ??= destroy();

@@ -41,6 +41,7 @@ async function create(config: Config, logger: Logger) {
 async function bootstrapInstance(config: Config, logger: Logger): Promise<void> {
   const { organization, backend: name, provider, secretRef, tokenFile } = readSettings(bootstrapSettings);
   const { module } = await create(config, logger);
+  await module.ready();
   const backend = name === undefined ? {} : { backend: { name, provider, secretRef } };
   const { adminToken = "" } = await bootstrap(module.context, { organization, ...backend });
   await module.destroy();

@@ -76,8 +76,11 @@ const table: BadInput[] = [
     digest.slice(0, -1),
     `${digest}0`,
   ].flatMap((value) => [
-    invalid("DIGEST_INVALID", /64 lower-case hex digits; came/, `digest ${JSON.stringify(value)}`, ({ reader }) =>
-      reader.runs.get({ by: { case: "digest", value } }),
+    invalid(
+      "DIGEST_INVALID",
+      /64 lower-case hexadecimal digits, got/,
+      `digest ${JSON.stringify(value)}`,
+      ({ reader }) => reader.runs.get({ by: { case: "digest", value } }),
     ),
     invalid("DIGEST_INVALID", /64 lower-case hex/, `download of ${JSON.stringify(value)}`, ({ reader }) =>
       issue(reader, { case: "download", value: { digest: value } }),

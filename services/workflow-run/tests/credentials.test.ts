@@ -66,3 +66,10 @@ describe("CAS tokens", () => {
     await expectRefusal(ask(foreign), "NotFound", "BACKEND_NOT_FOUND");
   });
 });
+
+test("a token is not handed out to a GET", async () => {
+  const path = "/attestry.run.v1.CredentialService/IssueCasToken?connect=v1&encoding=json&message=%7B%7D";
+  const response = await fetch(`${harness.url}${path}`, { headers: { authorization: `Bearer ${harness.adminToken}` } });
+  expect(response.status).toBe(405);
+  await response.body?.cancel();
+});

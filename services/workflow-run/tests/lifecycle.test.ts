@@ -2,7 +2,6 @@ import { describe, expect, test } from "@jest/globals";
 import { parseMaxBytes, parsePrefix } from "../src/backends/backend.ts";
 import { checkMayStore, checkMayUpload } from "../src/runs/lifecycle.ts";
 import type { RunState } from "../src/runs/run.ts";
-import { leastIdAt, timeOfId } from "../src/runs/run-id.ts";
 
 const mine = `sha256:${"ab".repeat(32)}`;
 const theirs = `sha256:${"cd".repeat(32)}`;
@@ -30,14 +29,6 @@ describe("a run in each state", () => {
     expect(outcome(() => checkMayStore(run, mine))).toBe(store);
     expect(outcome(() => checkMayUpload(run))).toBe(upload);
   });
-});
-
-test("times and ids bound each other to the millisecond", () => {
-  const time = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
-  expect(timeOfId(leastIdAt(time)).getTime()).toBe(time);
-  expect(leastIdAt(time - 0.5)).toBe(leastIdAt(time));
-  expect(leastIdAt(-1)).toBe(leastIdAt(0));
-  expect(leastIdAt(Number.MAX_SAFE_INTEGER)).toBe("ffffffff-ffff-0000-0000-000000000000");
 });
 
 test("bounds of materials and prefixes", () => {

@@ -1,9 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { RunState } from "@attestry/api/run";
-import { uuidv7 } from "@attestry/service-kit";
+import { firstIdAt, uuidv7 } from "@attestry/service-kit";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { leastIdAt } from "../src/runs/run-id.ts";
 import { expectRefusal } from "./errors.ts";
 import { type Harness, startHarness } from "./harness.ts";
 
@@ -37,7 +36,7 @@ afterAll(() => harness.stop());
 
 function idAt(time: number): string {
   const random = randomBytes(8).toString("hex");
-  return `${leastIdAt(time).slice(0, 14)}7${random.slice(0, 3)}-8${random.slice(3, 6)}-${random.slice(4)}`;
+  return `${firstIdAt(time).slice(0, 14)}7${random.slice(0, 3)}-8${random.slice(3, 6)}-${random.slice(4)}`;
 }
 
 type Filters = Parameters<Harness["admin"]["runs"]["list"]>[0];

@@ -110,7 +110,7 @@ describe("who comes at once", () => {
 describe("expiry", () => {
   const hour = 3_600_000;
   const age = (runIds: string[], milliseconds: number) =>
-    harness.pool.query("update run set created_at = now() - $2 * interval '1 millisecond' where id = any($1::uuid[])", [
+    harness.pool.query("update run set started_at = now() - $2 * interval '1 millisecond' where id = any($1::uuid[])", [
       runIds,
       milliseconds,
     ]);

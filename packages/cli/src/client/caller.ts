@@ -1,26 +1,35 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { CallOptions } from "@connectrpc/connect";
+import { type CallOptions, Code, ConnectError } from "@connectrpc/connect";
 import pRetry from "p-retry";
-import { CommandError, isConnectionFailure, retryDelayOf } from "../errors.ts";
+import { CommandError, isConnectionFailure, reasonOf, retryDelayOf } from "../errors.ts";
 import { exitCodes } from "../exit-codes.ts";
+import { printable } from "../output/printable.ts";
 
 const connectionRetries = 2;
+// Shorter waits need no explanation.
+const quietMs = 2_000;
 
 export interface CallerOptions {
   /** Bound of all calls of a command together, in milliseconds. */
   timeoutMs: number;
+  /** How long a call may be refused for one and the same reason, in milliseconds. */
+  stallMs: number;
   /** Ends everything at once. */
   signal: AbortSignal;
+  /** Tells a person why it takes so long. */
+  note: (text: string) => Promise<void>;
 }
 
 /** Makes the calls of one command, all within its time. */
 export class Caller {
   readonly #deadline: number;
   readonly #signal: AbortSignal;
+  readonly #options: CallerOptions;
 
   constructor(options: CallerOptions) {
     this.#deadline = Date.now() + options.timeoutMs;
     this.#signal = options.signal;
+    this.#options = options;
   }
 
   /** What a call gets: the time that is left. Throws TIMED_OUT when there is none, and the reason of an abort. */
@@ -34,29 +43,66 @@ export class Caller {
 
   /**
    * A call that is safe to make again. It is made again when the server asks for it (RetryInfo), until the time is
-   * over, and twice when the connection failed. Anything else is final: what was refused for good ends at once.
+   * over or the reason has been the same for too long, and twice when the connection failed. Anything else is final:
+   * what was refused for good ends at once. What is thrown is the last refusal, not that the time is over.
    */
   async repeatable<T>(call: (options: CallOptions) => Promise<T>): Promise<T> {
     let connectionFailures = 0;
-    return pRetry(() => call(this.options()), {
-      retries: Number.POSITIVE_INFINITY,
-      minTimeout: 250,
-      maxTimeout: 5_000,
-      randomize: true,
-      maxRetryTime: Math.max(0, this.#deadline - Date.now()),
-      signal: this.#signal,
-      shouldRetry: async ({ error, retryDelay }) => {
-        const asked = retryDelayOf(error);
-        if (asked === undefined) return isConnectionFailure(error) && connectionFailures++ < connectionRetries;
-        if (Date.now() + Math.max(asked, retryDelay) >= this.#deadline) return false;
-        await sleep(Math.max(0, asked - retryDelay), undefined, { signal: this.#signal });
-        return true;
-      },
-    });
+    let stalled: Stalled | undefined;
+    try {
+      return await pRetry(() => call(this.options()), {
+        retries: Number.POSITIVE_INFINITY,
+        minTimeout: 250,
+        maxTimeout: 5_000,
+        randomize: true,
+        maxRetryTime: Math.max(0, this.#deadline - Date.now()),
+        signal: this.#signal,
+        shouldRetry: async ({ error, retryDelay }) => {
+          const asked = retryDelayOf(error);
+          if (asked === undefined) return isConnectionFailure(error) && connectionFailures++ < connectionRetries;
+          const reason = reasonOf(error);
+          const same: Stalled =
+            stalled !== undefined && stalled.reason === reason
+              ? stalled
+              : { reason, since: Date.now(), error, told: false };
+          same.error = error;
+          stalled = same;
+          const goesOnAt = Date.now() + Math.max(asked, retryDelay);
+          if (goesOnAt >= Math.min(this.#deadline, same.since + this.#options.stallMs)) return false;
+          if (!same.told && goesOnAt - same.since > quietMs) {
+            same.told = true;
+            await this.#options.note(`trying again: ${describe(error)}`);
+          }
+          await sleep(Math.max(0, asked - retryDelay), undefined, { signal: this.#signal });
+          return true;
+        },
+      });
+    } catch (error) {
+      throw stalled !== undefined && isOutOfTime(error) ? stalled.error : error;
+    }
   }
 
   /** A call that must not be made twice. */
   async once<T>(call: (options: CallOptions) => Promise<T>): Promise<T> {
     return call(this.options());
   }
+}
+
+interface Stalled {
+  reason: string | undefined;
+  /** Milliseconds since 1970. */
+  since: number;
+  error: Error;
+  told: boolean;
+}
+
+function isOutOfTime(error: unknown): boolean {
+  if (error instanceof ConnectError) return error.code === Code.DeadlineExceeded;
+  return reasonOf(error) === "TIMED_OUT";
+}
+
+function describe(error: Error): string {
+  const message = error instanceof ConnectError ? error.rawMessage : error.message;
+  const reason = reasonOf(error);
+  return printable(reason === undefined ? message : `${message} (${reason})`);
 }

@@ -8,8 +8,9 @@ import {
   TokenService,
   WorkflowService,
 } from "@attestry/api/run";
-import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import { reasonOf } from "../errors.ts";
 import type { Connections } from "../settings.ts";
 import { Session } from "./session.ts";
 
@@ -76,12 +77,13 @@ export class Services {
   }
 
   #transport(address: string): Transport {
-    return createGrpcTransport({
+    const transport = createGrpcTransport({
       baseUrl: address,
       sessionManager: this.#session(address),
       interceptors: [bearer(this.#connections.token)],
       readMaxBytes,
     });
+    return namingInDeadlines(transport, address);
   }
 
   #session(address: string): Session {
@@ -101,4 +103,28 @@ function bearer(token: string | undefined): Interceptor {
     }
     return next(request);
   };
+}
+
+/**
+ * A deadline that passed here says nothing of its own: this makes it say who did not answer. No interceptor, as those
+ * do not see it.
+ */
+function namingInDeadlines(transport: Transport, address: string): Transport {
+  const rename = (typeName: string) => (error: unknown) => {
+    if (!(error instanceof ConnectError) || error.code !== Code.DeadlineExceeded || reasonOf(error) !== undefined) {
+      throw error;
+    }
+    const message = `${serviceOf(typeName)} at ${address} did not answer in the time given`;
+    throw new ConnectError(message, error.code, error.metadata, undefined, error);
+  };
+  return {
+    unary: (method, ...call) => transport.unary(method, ...call).catch(rename(method.parent.typeName)),
+    stream: (method, ...call) => transport.stream(method, ...call).catch(rename(method.parent.typeName)),
+  };
+}
+
+function serviceOf(typeName: string): string {
+  if (typeName.startsWith("attestry.run.")) return "workflow-run";
+  if (typeName.startsWith("attestry.ingest.")) return "attestation-ingest";
+  return typeName.startsWith("grpc.health.") ? "the server" : "cas-gateway";
 }

@@ -9,7 +9,7 @@ import {
 } from "@attestry/api/run";
 import { create } from "@bufbuild/protobuf";
 import { type Command, Option } from "commander";
-import { byteSize } from "../arguments.ts";
+import { byteSize, keyPrefix, secretRef } from "../arguments.ts";
 import { type Context, withContext } from "../context.ts";
 import { CommandError, UsageError } from "../errors.ts";
 import { bytesCell, timeCell } from "../output/cells.ts";
@@ -53,13 +53,15 @@ function addAdd(backend: Command): void {
     .option(
       "--secret-ref <ref>",
       "NAME of a secret file of the organization, or _shared/NAME, as mounted for the gateway",
+      secretRef,
       "",
     )
-    .option("--prefix <prefix>", "before every key, after the organization's own", "")
+    .option("--prefix <prefix>", "before every key, after the organization's own", keyPrefix, "")
     .option("--max-bytes <bytes>", "bound of one material: 500KB, 10MB (default: inline 500KB, others 10MB)", byteSize)
     .option("--default", "make it the default")
     .action((name: string, options: AddOptions, self: Command) =>
       withContext(self, async (context) => {
+        checkSecretRef(options);
         const provider = enumValue<BackendProvider>(BackendProviderSchema, options.provider);
         const request = {
           name,
@@ -79,6 +81,16 @@ function addAdd(backend: Command): void {
     "attestry backend add archive --provider s3 --secret-ref archive --default",
     "attestry backend add folder --provider filesystem --secret-ref _shared/local --max-bytes 50MB",
   );
+}
+
+/** Throws UsageError where the provider and --secret-ref do not go together. */
+function checkSecretRef({ provider, secretRef, prefix }: AddOptions): void {
+  if (provider === "inline") {
+    if (secretRef !== "" || prefix !== "")
+      throw new UsageError("an inline backend has no --secret-ref and no --prefix");
+  } else if (secretRef === "") {
+    throw new UsageError(`--provider ${provider} needs --secret-ref NAME or --secret-ref _shared/NAME`);
+  }
 }
 
 function addList(backend: Command): void {
@@ -104,7 +116,7 @@ function addUpdate(backend: Command): void {
     .command("update")
     .description("Change a backend. A new secret reference is validated.")
     .argument("<name>")
-    .option("--secret-ref <ref>", "another secret file")
+    .option("--secret-ref <ref>", "another secret file", secretRef)
     .option("--max-bytes <bytes>", "bound of one material: 500KB, 10MB", byteSize)
     .action((name: string, options: { secretRef?: string; maxBytes?: bigint }, self: Command) =>
       withContext(self, async (context) => {
@@ -194,7 +206,9 @@ async function printBackend(context: Context, backend: Backend | undefined): Pro
 
 function demandValid(backend: Backend | undefined): void {
   if (backend?.status !== BackendStatus.INVALID) return;
-  throw new CommandError("BACKEND_INVALID", `the backend ${backend.name} does not work: ${backend.validationError}`);
+  throw new CommandError("BACKEND_INVALID", `the backend ${backend.name} does not work: ${backend.validationError}`, {
+    hint: "none",
+  });
 }
 
 function statusWord(status: BackendStatus): string {

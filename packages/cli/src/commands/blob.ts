@@ -4,10 +4,12 @@ import { stat } from "node:fs/promises";
 import type { CredentialServiceIssueCasTokenRequestSchema } from "@attestry/api/run";
 import { describeBlob, readBlob, uploadBlob } from "@attestry/cas-client";
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { CallOptions } from "@connectrpc/connect";
 import { type Command, Option } from "commander";
-import { digest as digestArgument } from "../arguments.ts";
+import { digest as digestArgument, runId as runIdArgument } from "../arguments.ts";
 import { type Context, transferTimeoutMs, withContext } from "../context.ts";
-import { CommandError, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
+import { unreadable } from "../files/file-errors.ts";
 import { type Expected, writeVerified } from "../files/write-verified.ts";
 import { bytesCell } from "../output/cells.ts";
 import { addExamples, addOutputOption } from "../output/option.ts";
@@ -35,7 +37,7 @@ function addPut(blob: Command): void {
     .command("put")
     .description("Upload a file under its SHA-256. What is there already is not sent again.")
     .argument("<file>")
-    .option("--run <id>", "to this run's backend (default: the organization's default backend)")
+    .option("--run <id>", "to this run's backend (default: the organization's default backend)", runIdArgument)
     .option("--backend <name>", "to this backend")
     .action((file: string, options: PutOptions, self: Command) =>
       withContext(self, (context) => put(context, file, options), transferTimeoutMs),
@@ -75,11 +77,14 @@ async function put(context: Context, file: string, options: PutOptions): Promise
     options.run === undefined
       ? { case: "upload", value: { backend: options.backend ?? "" } }
       : { case: "uploadForRun", value: { runId: options.run } };
-  const { token, backends } = await casToken(context, purpose);
   const progress = startProgress("uploading", sizeBytes);
+  let backend = "";
   try {
-    await context.caller.repeatable(({ signal, timeoutMs }) =>
-      uploadBlob(context.services.cas, {
+    await context.caller.repeatable(async (call) => {
+      const { token, backends } = await casToken(context, purpose, call);
+      backend = backends[0] ?? "";
+      const { signal, timeoutMs } = context.caller.options();
+      await uploadBlob(context.services.cas, {
         token,
         digest,
         sizeBytes,
@@ -87,21 +92,21 @@ async function put(context: Context, file: string, options: PutOptions): Promise
         onProgress: (bytes) => progress.update(bytes),
         signal,
         timeoutMs,
-      }),
-    );
+      });
+    });
   } finally {
     progress.stop();
   }
-  const backend = backends[0] ?? "";
   await context.printObject({ digest, sizeBytes, backend }, { digest, bytes: bytesCell(sizeBytes), backend });
 }
 
 async function get(context: Context, digest: string, output: string): Promise<void> {
-  const { token } = await casToken(context, { case: "download", value: { digest } });
   const cas = context.services.cas;
-  const { sizeBytes, backendName } = await context.caller.repeatable(({ signal, timeoutMs }) =>
-    describeBlob(cas, { token, digest, signal, timeoutMs }),
-  );
+  const { token, sizeBytes, backendName } = await context.caller.repeatable(async (call) => {
+    const { token } = await casToken(context, { case: "download", value: { digest } }, call);
+    const { signal, timeoutMs } = context.caller.options();
+    return { token, ...(await describeBlob(cas, { token, digest, signal, timeoutMs })) };
+  });
   if (output === "json" || output === "table") {
     const described = { digest, sizeBytes, backend: backendName };
     await context.printObject(described, { ...described, sizeBytes: bytesCell(sizeBytes) });
@@ -113,9 +118,13 @@ async function get(context: Context, digest: string, output: string): Promise<vo
   if (output !== "-") await context.note(`${output}: ${bytesCell(sizeBytes)} bytes, ${digest}`);
 }
 
-async function casToken(context: Context, purpose: Purpose): Promise<{ token: string; backends: string[] }> {
-  const { credentials } = context.services;
-  const answer = await context.caller.repeatable((call) => credentials.issueCasToken({ purpose }, call));
+/** A token for one attempt: it lives 5 minutes, and attempts go on for longer. */
+async function casToken(
+  context: Context,
+  purpose: Purpose,
+  call: CallOptions,
+): Promise<{ token: string; backends: string[] }> {
+  const answer = await context.services.credentials.issueCasToken({ purpose }, call);
   return { token: answer.token, backends: answer.backendNames };
 }
 
@@ -123,12 +132,13 @@ async function casToken(context: Context, purpose: Purpose): Promise<{ token: st
 async function describeFile(file: string): Promise<Expected> {
   try {
     const stats = await stat(file);
-    if (!stats.isFile()) throw new Error("it is no regular file");
+    if (stats.isDirectory()) throw Object.assign(new Error(`${file} is a folder`), { code: "EISDIR" });
+    if (!stats.isFile()) throw Object.assign(new Error(`${file} is no regular file`), { code: "no regular file" });
     const hash = createHash("sha256");
     for await (const chunk of createReadStream(file, { highWaterMark: readBytes })) hash.update(chunk as Buffer);
     return { digest: `sha256:${hash.digest("hex")}`, sizeBytes: stats.size };
   } catch (cause) {
-    throw new CommandError("FILE_UNREADABLE", `cannot read ${file}: ${(cause as Error).message}`, { cause });
+    throw unreadable(file, cause);
   }
 }
 

@@ -2,7 +2,7 @@ import { AttestationServiceListResponseSchema } from "@attestry/api/ingest";
 import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { time, type WorkflowName, workflowFilter } from "../arguments.ts";
+import { subjectDigest, time, type WorkflowName, workflowFilter } from "../arguments.ts";
 import { withContext } from "../context.ts";
 import { attestationColumns, attestationFields } from "../output/attestations.ts";
 import { addExamples, addOutputOption } from "../output/option.ts";
@@ -25,6 +25,7 @@ export function addListCommand(program: Command): void {
     .option(
       "--subject <algorithm:value>",
       "only those with this subject digest, as in the statement: sha256:..., gitCommit:...",
+      subjectDigest,
       "",
     )
     .option("--predicate-type <uri>", "only those of this predicate type", "")

@@ -9,7 +9,15 @@ import {
 import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { type Command, Option } from "commander";
-import { type DigestOrRun, digestOrRun, time, type WorkflowName, workflowFilter, workflowName } from "../arguments.ts";
+import {
+  type DigestOrRun,
+  digestOrRun,
+  runId as runIdArgument,
+  time,
+  type WorkflowName,
+  workflowFilter,
+  workflowName,
+} from "../arguments.ts";
 import { type Context, withContext } from "../context.ts";
 import { timeCell } from "../output/cells.ts";
 import { addExamples, addOutputOption } from "../output/option.ts";
@@ -65,7 +73,7 @@ function addCancel(run: Command): void {
   const command = run
     .command("cancel")
     .description("End a run that will store no attestation. Cancelling it again is no fault.")
-    .argument("<id>", "the run")
+    .argument("<id>", "the run", runIdArgument)
     .option("--failed", "because the job failed: the run ends in the state error instead of cancelled")
     .option("--reason <text>", "why, for those who look at it later", "")
     .action((runId: string, options: { failed?: boolean; reason: string }, self: Command) =>

@@ -2,7 +2,7 @@ import { BlobService } from "@attestry/api/cas";
 import { HealthCheckResponse_ServingStatus as ServingStatus } from "@attestry/api/health";
 import { AttestationService } from "@attestry/api/ingest";
 import { RunService } from "@attestry/api/run";
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { Command } from "commander";
 import { type Context, withContext } from "../context.ts";
 import { CommandError } from "../errors.ts";
@@ -16,8 +16,7 @@ const patienceMs = 5_000;
 interface ServiceStatus {
   service: string;
   address: string;
-  status: "up" | "not ready" | "down";
-  version: string | null;
+  status: "up" | "not ready" | "not served here" | "down";
   latencyMs: number | null;
   error: string | null;
 }
@@ -31,7 +30,7 @@ export function addStatusCommand(program: Command): void {
   addExamples(
     addOutputOption(
       command,
-      "{services: [{service, address, status: up | not ready | down, version, latencyMs, error}]}",
+      "{services: [{service, address, status: up | not ready | not served here | down, latencyMs, error}]}",
     ),
     "attestry status",
     "attestry status --addr http://127.0.0.1:7702 --run-addr http://127.0.0.1:7701 --cas-addr http://127.0.0.1:7703",
@@ -53,33 +52,41 @@ async function status(context: Context): Promise<void> {
 
 async function check(context: Context, name: string, address: string, service: string): Promise<ServiceStatus> {
   const { signal, timeoutMs } = context.caller.options();
-  const asked = { service: name, address, version: null, latencyMs: null };
+  const asked = { service: name, address, latencyMs: null };
   const begin = performance.now();
-  let version: string | null = null;
-  const onHeader = (headers: Headers) => {
-    version = versionIn(headers);
-  };
   try {
-    const call = { signal, timeoutMs: Math.min(timeoutMs, patienceMs), onHeader };
+    const call = { signal, timeoutMs: Math.min(timeoutMs, patienceMs) };
     const answer = await context.services.health(address).check({ service }, call);
     const latencyMs = Math.round((performance.now() - begin) * 10) / 10;
-    const serving = answer.status === ServingStatus.SERVING;
-    return { ...asked, status: serving ? "up" : "not ready", version, latencyMs, error: null };
+    if (answer.status === ServingStatus.SERVING) return { ...asked, status: "up", latencyMs, error: null };
+    if (answer.status === ServingStatus.SERVICE_UNKNOWN) return notServed(asked);
+    return {
+      ...asked,
+      status: "not ready",
+      latencyMs,
+      error: "it waits for something it needs; its /readyz says for what",
+    };
   } catch (error) {
-    return { ...asked, status: "down", error: ConnectError.from(error).rawMessage };
+    const { code, rawMessage } = ConnectError.from(error);
+    if (code === Code.NotFound || code === Code.Unimplemented) return notServed(asked);
+    return { ...asked, status: "down", error: rawMessage };
   }
 }
 
-/** From the header `server: attestry/<version>`; a proxy in between may say something else. */
-function versionIn(headers: Headers): string | null {
-  return /^attestry\/(\S+)/.exec(headers.get("server") ?? "")?.[1] ?? null;
+function notServed(asked: { service: string; address: string; latencyMs: null }): ServiceStatus {
+  return { ...asked, status: "not served here", error: `give its address by ${addressOptions[asked.service]}` };
 }
+
+const addressOptions: Record<string, string> = {
+  "workflow-run": "--run-addr",
+  "attestation-ingest": "--addr",
+  "cas-gateway": "--cas-addr",
+};
 
 const columns: Column<ServiceStatus>[] = [
   { head: "service", cell: ({ service }) => service },
   { head: "status", cell: (service) => service.status },
   { head: "address", cell: ({ address }) => address },
-  { head: "version", cell: ({ version }) => version },
   { head: "latency", cell: ({ latencyMs }) => (latencyMs === null ? null : `${latencyMs} ms`) },
   { head: "error", cell: ({ error }) => error },
 ];

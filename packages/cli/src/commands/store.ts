@@ -6,7 +6,7 @@ import {
 } from "@attestry/api/ingest";
 import { CancelTrigger } from "@attestry/api/run";
 import type { Command } from "commander";
-import { type WorkflowName, workflowName } from "../arguments.ts";
+import { runId as runIdArgument, type WorkflowName, workflowName } from "../arguments.ts";
 import { type Context, transferTimeoutMs, withContext } from "../context.ts";
 import { exitCodeOf, reasonOf, UsageError } from "../errors.ts";
 import { exitCodes } from "../exit-codes.ts";
@@ -36,7 +36,7 @@ export function addStoreCommand(program: Command): void {
     )
     .argument("<file>", "the bundle: a Sigstore bundle or a bare DSSE envelope, as JSON; - for stdin")
     .option("--workflow <project/name>", "start a run of this workflow", workflowName)
-    .option("--run <id>", "store for this run, which was started before")
+    .option("--run <id>", "store for this run, which was started before", runIdArgument)
     .option("--job-url <url>", "link to the CI job, for a new run", "")
     .action((file: string, options: StoreOptions, self: Command) =>
       withContext(self, (context) => store(context, file, options), transferTimeoutMs),

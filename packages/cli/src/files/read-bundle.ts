@@ -1,8 +1,9 @@
 import { open } from "node:fs/promises";
 import { CommandError } from "../errors.ts";
+import { unreadable } from "./file-errors.ts";
 
 /** The most that a bundle may have, in bytes: the server's limit, known here so that nothing is sent in vain. */
-export const bundleLimitBytes = 32 * 1024 * 1024;
+const bundleLimitBytes = 32 * 1024 * 1024;
 
 /**
  * The bytes of a bundle, exactly as they are; `-` is stdin. Refuses here what no server takes, so that no run is
@@ -30,7 +31,7 @@ async function readAtMost(file: string, limit: number): Promise<Buffer> {
     await using handle = await open(file, "r");
     return await firstBytes(handle.createReadStream({ autoClose: false }), limit);
   } catch (cause) {
-    throw new CommandError("FILE_UNREADABLE", `cannot read ${file}: ${(cause as Error).message}`, { cause });
+    throw unreadable(file, cause);
   }
 }
 

@@ -4,6 +4,7 @@ import path from "node:path";
 import { CommandError } from "../errors.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { write } from "../output/write.ts";
+import { unwritable } from "./file-errors.ts";
 
 // Up to this size, bytes for stdout are held until their digest is known.
 const heldBytes = 64 * 1024 * 1024;
@@ -38,14 +39,17 @@ async function writeToStdout(expected: Expected, bytes: AsyncIterable<Uint8Array
 
 async function writeToFile(target: string, expected: Expected, bytes: AsyncIterable<Uint8Array>): Promise<void> {
   const partial = path.join(path.dirname(target), `.${path.basename(target)}.${randomUUID()}.part`);
-  const handle = await open(partial, "wx").catch((cause: Error) => unwritable(target, cause));
+  const fail = (cause: unknown): never => {
+    throw unwritable(target, cause);
+  };
+  const handle = await open(partial, "wx").catch(fail);
   try {
     try {
-      for await (const chunk of checked(expected, bytes)) await handle.writeFile(chunk);
+      for await (const chunk of checked(expected, bytes)) await handle.writeFile(chunk).catch(fail);
     } finally {
       await handle.close();
     }
-    await rename(partial, target).catch((cause: Error) => unwritable(target, cause));
+    await rename(partial, target).catch(fail);
   } catch (error) {
     await rm(partial, { force: true });
     throw error;
@@ -68,8 +72,4 @@ async function* checked(expected: Expected, bytes: AsyncIterable<Uint8Array>): A
       { exitCode: exitCodes.corrupt },
     );
   }
-}
-
-function unwritable(target: string, cause: Error): never {
-  throw new CommandError("FILE_UNWRITABLE", `cannot write ${target}: ${cause.message}`, { cause });
 }

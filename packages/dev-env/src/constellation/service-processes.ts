@@ -29,12 +29,15 @@ export interface ServiceProcessesOptions {
   onOutput?: ((name: ProcessName, text: string) => void) | undefined;
 }
 
-/** Starts all at once, as any order must do; resolves when each can serve. They end with `started`. */
+/**
+ * Starts workflow-run, and when it serves the others at once; resolves when each can serve. Any order does, but those
+ * that call workflow-run log that it does not answer while it starts. They end with `started`.
+ */
 export async function startProcesses(
   started: AsyncDisposableStack,
   { listen, env, detached, onOutput }: ServiceProcessesOptions,
 ): Promise<ServiceProcesses> {
-  const starting = [...listen].map(async ([name, address]) => {
+  const startOne = async ([name, address]: [ProcessName, string]) => {
     // As production does: node services/NAME/src/main.ts.
     const start = () =>
       spawnServer({
@@ -50,11 +53,13 @@ export async function startProcesses(
     const service = await replaceable(start);
     started.defer(() => service.stop());
     return [name, service] as const;
-  });
-  const results = await Promise.allSettled(starting);
+  };
+  const first = await Promise.all([...listen].filter(([name]) => name === "workflow-run").map(startOne));
+  const others = [...listen].filter(([name]) => name !== "workflow-run").map(startOne);
+  const results = await Promise.allSettled(others);
   const failed = results.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;
-  return new Map(results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : [])));
+  return new Map([...first, ...results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []))]);
 }
 
 /** Where each listens: as given, or on a free port. */

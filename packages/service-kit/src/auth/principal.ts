@@ -63,11 +63,6 @@ export function apiPrincipal(context: HandlerContext): ApiPrincipal {
   return principalOfKind(context, "api");
 }
 
-/** The caller, when the access table of the service lets in only other services. */
-export function servicePrincipal(context: HandlerContext): ServicePrincipal {
-  return principalOfKind(context, "service");
-}
-
 /** The caller, when the access table of the service lets in only CAS tokens. */
 export function casPrincipal(context: HandlerContext): CasPrincipal {
   return principalOfKind(context, "cas");

@@ -88,7 +88,8 @@ export class Revocations {
       // Not the end: what was revoked while the answer travelled may not be in it.
       this.#freshAt = began;
     } catch (error) {
-      if (!this.#stop.signal.aborted) this.#options.logger.warn({ err: error }, "could not fetch revoked tokens");
+      const reason = error instanceof Error ? error.message : String(error);
+      if (!this.#stop.signal.aborted) this.#options.logger.warn({ reason }, "could not fetch revoked tokens");
     }
   }
 

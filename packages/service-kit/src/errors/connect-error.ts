@@ -47,11 +47,11 @@ export function reasonOf(error: unknown): Reason | undefined {
  */
 export function withReason(error: ConnectError): ConnectError {
   if (error.findDetails(ErrorInfoSchema).length > 0) return error;
-  const reason = generalReasons[error.code] ?? "UNKNOWN";
-  const value = { reason, domain: errorDomain, metadata: {} };
+  const reason = generalReasons[error.code];
+  const value = { reason: reason ?? "UNKNOWN", domain: errorDomain, metadata: {} };
   return new ConnectError(
     error.rawMessage,
-    error.code,
+    reason === undefined ? error.code : reasons[reason],
     error.metadata,
     [{ desc: ErrorInfoSchema, value }],
     error.cause,

@@ -13,7 +13,8 @@ export const reasons = {
   REQUEST_INVALID: Code.InvalidArgument,
   REQUEST_MALFORMED: Code.InvalidArgument,
   RUN_ID_INVALID: Code.InvalidArgument,
-  MESSAGE_TOO_LARGE: Code.ResourceExhausted,
+  // Not RESOURCE_EXHAUSTED, as the framework has it: clients try that again, and this does not pass.
+  MESSAGE_TOO_LARGE: Code.InvalidArgument,
   METHOD_UNKNOWN: Code.Unimplemented,
   SERVICE_UNKNOWN: Code.NotFound,
   DEADLINE_EXCEEDED: Code.DeadlineExceeded,
@@ -92,6 +93,7 @@ export const reasons = {
   READ_OFFSET_OUT_OF_RANGE: Code.OutOfRange,
   DELETE_TOO_LATE: Code.FailedPrecondition,
   SECRET_INVALID: Code.FailedPrecondition,
+  BACKEND_MISCONFIGURED: Code.FailedPrecondition,
   BACKEND_FULL: Code.ResourceExhausted,
 
   // What passes

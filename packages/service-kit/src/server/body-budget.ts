@@ -3,6 +3,8 @@ import { DomainError } from "../errors/domain-error.ts";
 
 /** The bytes of one call's body, counted against the budget until they are released. */
 export interface BodyLease {
+  /** Counts bytes that came. Throws STORE_BUSY as a Connect error. */
+  take: (bytes: number) => void;
   /** @param unpacked Bytes that the body may become when it is decompressed, counted beside it; 0 if it is not compressed. */
   count(body: AsyncIterable<Uint8Array>, unpacked?: number): AsyncIterable<Uint8Array>;
   release: () => void;
@@ -23,6 +25,8 @@ export function createBodyBudget(maxBytes: number): BodyBudget {
     let mine = 0;
     let released = false;
     function take(bytes: number): void {
+      // What is still in the pipe when the call has ended is nobody's to release.
+      if (released) return;
       held += bytes;
       mine += bytes;
       // A call alone may pass the budget up to its own limit; otherwise it could never be served.
@@ -43,7 +47,7 @@ export function createBodyBudget(maxBytes: number): BodyBudget {
       mine = 0;
       released = true;
     }
-    return { count, release };
+    return { take, count, release };
   }
 
   return { lease };

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@attestry/api/health";
 import type { ConnectRouter } from "@connectrpc/connect";
+import { databaseFault } from "../errors/database-fault.ts";
 import { DomainError } from "../errors/domain-error.ts";
+import type { Logger } from "../observe/logger.ts";
 import type { ServiceModule } from "./module.ts";
 
 const watchMs = 1_000;
@@ -14,27 +16,37 @@ export interface Readiness {
 }
 
 /** Whether the modules can serve now. Peers are not asked: any start order works. */
-export async function readiness(modules: readonly ServiceModule[]): Promise<Readiness> {
-  const results = await Promise.all(modules.map(async (module) => [module.name, await probe(module)] as const));
+export async function readiness(modules: readonly ServiceModule[], logger: Logger): Promise<Readiness> {
+  const results = await Promise.all(modules.map(async (module) => [module.name, await probe(module, logger)] as const));
   return { ready: results.every(([, state]) => state === "ok"), services: Object.fromEntries(results) };
 }
 
-async function probe(module: ServiceModule): Promise<string> {
+async function probe(module: ServiceModule, logger: Logger): Promise<string> {
   const timer = new AbortController();
   const late = sleep(probeTimeoutMs, "no answer within 2 s", { signal: timer.signal }).catch(() => "");
   try {
     return await Promise.race([module.ready().then(() => "ok"), late]);
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    logger.warn({ err: error }, `${module.name} is not ready`);
+    return shown(error);
   } finally {
     timer.abort();
   }
+}
+
+/** Anyone may ask: what pg and Node say of a database, such as its address and its users, stays in the log. */
+function shown(error: unknown): string {
+  if (databaseFault(error) !== undefined) return "the database cannot be reached";
+  if (error instanceof DomainError) return error.message;
+  if (!(error instanceof Error) || "code" in error) return "it cannot serve; the reason is in its log";
+  return error.message;
 }
 
 /** grpc.health.v1, for the server ("") and for each service by its full name; Check throws SERVICE_UNKNOWN for another. */
 export function registerHealth(
   router: ConnectRouter,
   modules: readonly ServiceModule[],
+  logger: Logger,
   shuttingDown: AbortSignal,
 ): void {
   async function statusOf(service: string): Promise<Status> {
@@ -44,7 +56,7 @@ export function registerHealth(
         : modules.filter((module) => module.services.some(({ typeName }) => typeName === service));
     if (asked.length === 0) return Status.SERVICE_UNKNOWN;
     if (shuttingDown.aborted) return Status.NOT_SERVING;
-    return (await readiness(asked)).ready ? Status.SERVING : Status.NOT_SERVING;
+    return (await readiness(asked, logger)).ready ? Status.SERVING : Status.NOT_SERVING;
   }
   router.service(Health, {
     async check({ service }) {

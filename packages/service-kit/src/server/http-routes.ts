@@ -1,16 +1,22 @@
 import type { Registry } from "prom-client";
+import type { Logger } from "../observe/logger.ts";
 import { readiness } from "./health.ts";
 import type { ServiceModule } from "./module.ts";
 import type { NodeRequest, NodeResponse } from "./rpc-handler.ts";
 
 /** /healthz (the process lives), /readyz (it can serve) and /metrics; 404 for all else. */
-export function createHttpRoutes(modules: readonly ServiceModule[], metrics: Registry, shuttingDown: AbortSignal) {
+export function createHttpRoutes(
+  modules: readonly ServiceModule[],
+  metrics: Registry,
+  logger: Logger,
+  shuttingDown: AbortSignal,
+) {
   async function answer(path: string): Promise<{ status: number; type: string; body: string }> {
     switch (path) {
       case "/healthz":
         return json(200, { status: "ok" });
       case "/readyz": {
-        const { ready, services } = await readiness(modules);
+        const { ready, services } = await readiness(modules, logger);
         const serving = ready && !shuttingDown.aborted;
         return json(serving ? 200 : 503, { status: serving ? "ok" : "not ready", services });
       }

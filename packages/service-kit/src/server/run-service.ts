@@ -14,7 +14,7 @@ export interface RunServiceOptions {
 export async function runService(module: ServiceModule, { listen, logger, metrics }: RunServiceOptions): Promise<void> {
   const server = await serve({ modules: [module], listen, logger, metrics });
   await module.start();
-  logger.info({ url: server.url }, `${module.name} is ready`);
+  logger.info({ url: server.url }, `${module.name} is serving`);
 
   let stopping = false;
   async function stop(signal: NodeJS.Signals): Promise<void> {

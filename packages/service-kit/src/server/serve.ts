@@ -76,14 +76,14 @@ export async function serve({
     interceptor: createCallInterceptor(report),
     report,
     extraRoutes: (router) => {
-      registerHealth(router, modules, draining.signal);
+      registerHealth(router, modules, logger, draining.signal);
       registerReflection(router, services);
     },
     budget: createBodyBudget(inFlightBytes),
     shutdownSignal: shutdown.signal,
     logger,
   });
-  const routes = createHttpRoutes(modules, metrics, draining.signal);
+  const routes = createHttpRoutes(modules, metrics, logger, draining.signal);
   function handle(request: NodeRequest, response: NodeResponse): void {
     if (rpc.handle(request, response)) return;
     routes(request, response).catch((error: unknown) => {

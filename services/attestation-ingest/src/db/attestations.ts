@@ -128,7 +128,7 @@ export class Attestations {
       name: "not-visible",
       text: `select id, organization_id as "organizationId", run_id as "runId", digest, plan_given_at as "planGivenAt"
              from attestation
-             where not visible and id > $1 and received_at < now() - $2 * interval '1 millisecond'
+             where not visible and id > $1 and stored_at < now() - $2 * interval '1 millisecond'
              order by id limit $3`,
       values: [afterId, olderThanMs, limit],
     });

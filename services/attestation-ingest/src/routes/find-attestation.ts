@@ -2,7 +2,10 @@ import { parseDigest } from "@attestry/bundle";
 import { DomainError, parseUuid } from "@attestry/service-kit";
 import type { Context } from "../context.ts";
 import type { Attestation } from "../store/attestation.ts";
-import { isRefusal, settle } from "../store/settle.ts";
+import { settledOrRefused } from "../store/settle.ts";
+
+/** More refused rows of one digest than this are left to the reconciler. */
+const mostLooks = 10;
 
 /** The field `by` of Get and Download. */
 type By = { case: "runId" | "digest"; value: string } | { case: undefined; value?: undefined };
@@ -13,15 +16,13 @@ type By = { case: "runId" | "digest"; value: string } | { case: undefined; value
  * Throws ATTESTATION_NOT_FOUND, RUN_ID_INVALID, DIGEST_INVALID, REQUEST_INVALID, PEER_UNAVAILABLE.
  */
 export async function findAttestation(context: Context, organizationId: string, by: By): Promise<Attestation> {
-  const attestation = await look(context, organizationId, by);
-  if (attestation === undefined) throw notFound(by);
-  if (attestation.visible) return attestation;
-  try {
-    await settle(context, attestation);
-  } catch (error) {
-    throw isRefusal(error) ? notFound(by, error) : error;
+  for (let looks = 0; looks < mostLooks; looks++) {
+    const attestation = await look(context, organizationId, by);
+    if (attestation === undefined) break;
+    // A refused row has gone: an older one of the same digest may be behind it.
+    if (attestation.visible || (await settledOrRefused(context, attestation))) return attestation;
   }
-  return attestation;
+  throw notFound(by);
 }
 
 function look({ attestations }: Context, organizationId: string, by: By): Promise<Attestation | undefined> {
@@ -35,7 +36,7 @@ function look({ attestations }: Context, organizationId: string, by: By): Promis
   }
 }
 
-function notFound(by: By, cause?: unknown): DomainError {
+function notFound(by: By): DomainError {
   const what = by.case === "runId" ? `the run ${by.value}` : `the digest ${by.value}`;
-  return new DomainError("ATTESTATION_NOT_FOUND", `this organization has no attestation of ${what}`, { cause });
+  return new DomainError("ATTESTATION_NOT_FOUND", `this organization has no attestation of ${what}`);
 }

@@ -5,7 +5,7 @@ import {
   UploadServiceListResponseSchema,
   UploadState,
 } from "@attestry/api/ingest";
-import { apiPrincipal, DomainError, decodePageToken, encodePageToken, pageSize } from "@attestry/service-kit";
+import { apiPrincipal, DomainError, readPage } from "@attestry/service-kit";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
@@ -22,19 +22,12 @@ export async function listUploads(
   call: HandlerContext,
 ): Promise<UploadServiceListResponse> {
   const { organizationId } = apiPrincipal(call);
-  const limit = pageSize(request.pageSize);
   const listing = listingOf(request.state);
   const scope = { kind: "uploads", filters: { listing } };
-  const lastId = decodePageToken(request.pageToken, scope) ?? greatestId;
-
-  const rows = await context.uploads.list(organizationId, listing, lastId, limit + 1);
-
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
-  return create(UploadServiceListResponseSchema, {
-    uploads: page.map(uploadMessage),
-    nextPageToken: rows.length > limit && last !== undefined ? encodePageToken(scope, last.id) : "",
-  });
+  const { rows, nextPageToken } = await readPage(request, scope, (lastId = greatestId, limit) =>
+    context.uploads.list(organizationId, listing, lastId, limit),
+  );
+  return create(UploadServiceListResponseSchema, { uploads: rows.map(uploadMessage), nextPageToken });
 }
 
 function listingOf(state: UploadState): Listing {

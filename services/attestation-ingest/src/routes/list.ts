@@ -4,13 +4,12 @@ import {
   AttestationServiceListResponseSchema,
 } from "@attestry/api/ingest";
 import { subjectKey } from "@attestry/bundle";
-import { apiPrincipal, DomainError, decodePageToken, encodePageToken, pageSize } from "@attestry/service-kit";
+import { apiPrincipal, DomainError, firstIdAt, readPage } from "@attestry/service-kit";
 import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Context } from "../context.ts";
 import { listAttestations } from "../db/listing.ts";
-import { firstIdAt } from "../ids.ts";
 import { attestationMessage } from "./messages.ts";
 
 /** AttestationService.List: attestations of the caller's organization, newest first, without their bundles. */
@@ -20,7 +19,6 @@ export async function list(
   call: HandlerContext,
 ): Promise<AttestationServiceListResponse> {
   const { organizationId } = apiPrincipal(call);
-  const limit = pageSize(request.pageSize);
   if (request.workflow !== "" && request.project === "") {
     throw new DomainError(
       "REQUEST_INVALID",
@@ -36,13 +34,10 @@ export async function list(
     below: boundary(request.receivedBefore),
   };
   const scope = { kind: "attestations", filters };
-  const lastId = decodePageToken(request.pageToken, scope);
-
   const { subject, predicateType, project, workflow, from, below } = filters;
-  const belowId = lastId !== undefined && (below === undefined || lastId < below) ? lastId : below;
-  const rows = await listAttestations(
-    context.prisma,
-    {
+  const { rows, nextPageToken } = await readPage(request, scope, (lastId, limit) => {
+    const belowId = lastId !== undefined && (below === undefined || lastId < below) ? lastId : below;
+    const filter = {
       organizationId,
       ...(subject !== undefined && { subjectKey: subject }),
       ...(predicateType !== undefined && { predicateType }),
@@ -50,16 +45,10 @@ export async function list(
       ...(workflow !== undefined && { workflow }),
       ...(from !== undefined && { fromId: from }),
       ...(belowId !== undefined && { belowId }),
-    },
-    limit + 1,
-  );
-
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
-  return create(AttestationServiceListResponseSchema, {
-    attestations: page.map(attestationMessage),
-    nextPageToken: rows.length > limit && last !== undefined ? encodePageToken(scope, last.id) : "",
+    };
+    return listAttestations(context.prisma, filter, limit);
   });
+  return create(AttestationServiceListResponseSchema, { attestations: rows.map(attestationMessage), nextPageToken });
 }
 
 /** `<algorithm>:<value>` as it is indexed. Throws DIGEST_INVALID. */

@@ -1,6 +1,5 @@
 import { type ParsedBundle, type Subject, subjectDigests } from "@attestry/bundle";
-import { uuidv7 } from "@attestry/service-kit";
-import { timeOfId } from "../ids.ts";
+import { timeOfId, uuidv7 } from "@attestry/service-kit";
 import type { NewAttestation } from "./attestation.ts";
 import type { PlanRequest, StoragePlan } from "./plan.ts";
 

@@ -41,6 +41,17 @@ export async function settle(context: SettleContext, kept: KeptAttestation): Pro
   await context.mark(kept.id);
 }
 
+/** Whether the attestation is shown now; false if its run refused it for good. Throws any other fault of `settle`. */
+export function settledOrRefused(context: SettleContext, kept: KeptAttestation): Promise<boolean> {
+  return settle(context, kept).then(
+    () => true,
+    (error: unknown) => {
+      if (isRefusal(error)) return false;
+      throw error;
+    },
+  );
+}
+
 async function remove({ attestations, telemetry, logger }: SettleContext, kept: KeptAttestation, reason: string) {
   if (!(await attestations.removeRefused(kept))) return;
   telemetry.rowRemoved(reason);

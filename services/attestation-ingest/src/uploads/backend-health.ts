@@ -38,17 +38,21 @@ export class BackendHealth {
     });
   }
 
-  /** Runs an upload to the backend, and learns from how it ends. */
-  async run<T>(backendId: string, upload: () => Promise<T>): Promise<T> {
+  /**
+   * Reads what is to be uploaded and uploads it, and learns from how the upload ends. A read that fails says nothing of
+   * the backend, but as a probe it had its turn.
+   */
+  async run<T>(backendId: string, read: () => Promise<T>, upload: (read: T) => Promise<void>): Promise<void> {
     const health = this.#of(backendId);
     health.underWay++;
     try {
-      const result = await health.breaker.execute(upload);
+      const bytes = await read();
+      await health.breaker.execute(() => upload(bytes));
       // What works and is idle needs no remembering.
       if (health.underWay === 1) this.#backends.delete(backendId);
-      return result;
     } finally {
       health.underWay--;
+      if (health.brokenAt !== undefined) health.brokenAt = performance.now();
     }
   }
 

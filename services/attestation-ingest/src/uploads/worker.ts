@@ -1,19 +1,26 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Logger } from "@attestry/service-kit";
-import { inBatches } from "@attestry/service-kit";
+import { inBatches, type Logger, Periodic } from "@attestry/service-kit";
 import { BrokenCircuitError } from "cockatiel";
 import type { ClaimedUpload, Uploads } from "../db/uploads.ts";
-import { Periodic } from "../periodic.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { BackendHealth } from "./backend-health.ts";
 import { backoffMs } from "./backoff.ts";
+import { ByteBudget } from "./byte-budget.ts";
 import type { Uploader } from "./uploader.ts";
 
 const idleMs = 200;
 /** When the queue cannot be read. */
 const faultMs = 2_000;
 const longestError = 500;
+/** Of bundles in memory at once; one has at most 32 MiB. */
+const mostBytes = 64 * 1024 * 1024;
+
+interface Held {
+  controller: AbortController;
+  /** The size of the largest bundle that was claimed with it for the same backend: one token is for all of them. */
+  largestBytes: number;
+}
 
 export interface UploadWorkerOptions {
   uploads: Uploads;
@@ -35,7 +42,8 @@ export class UploadWorker {
   readonly #renewal: Periodic;
   readonly #stop = new AbortController();
   /** What it holds, by id, with how to cut it short. */
-  readonly #held = new Map<string, AbortController>();
+  readonly #held = new Map<string, Held>();
+  readonly #bytes = new ByteBudget(mostBytes);
   #roomMade: (() => void) | undefined;
   #loop: Promise<void> | undefined;
 
@@ -54,13 +62,14 @@ export class UploadWorker {
       },
       { lanes: 1, maxBatch: 100 },
     );
-    this.#renewal = new Periodic(
-      config.uploadLeaseMs / 3,
-      async () => {
+    this.#renewal = new Periodic({
+      name: "the renewal of the leases of uploads",
+      intervalMs: config.uploadLeaseMs / 3,
+      work: async () => {
         if (this.#held.size > 0) await uploads.renew(this.#owner, [...this.#held.keys()], config.uploadLeaseMs);
       },
-      (error) => logger.warn({ err: error }, "could not renew the leases of uploads"),
-    );
+      logger,
+    });
   }
 
   start(): void {
@@ -93,7 +102,7 @@ export class UploadWorker {
         await this.#pause(faultMs);
       }
     }
-    for (const controller of this.#held.values()) controller.abort();
+    for (const { controller } of this.#held.values()) controller.abort();
     await Promise.all(underWay);
   }
 
@@ -108,7 +117,11 @@ export class UploadWorker {
       perBackend: Math.max(1, Math.ceil(config.uploadConcurrency / 2)),
       rooms: this.#health.rooms(),
     });
-    for (const upload of claimed) this.#held.set(upload.id, new AbortController());
+    const largest = largestByBackend(claimed);
+    for (const { id, backendId, sizeBytes } of claimed) {
+      const largestBytes = largest.get(backendId) ?? sizeBytes;
+      this.#held.set(id, { controller: new AbortController(), largestBytes });
+    }
     return claimed;
   }
 
@@ -136,10 +149,19 @@ export class UploadWorker {
   async #process(upload: ClaimedUpload): Promise<void> {
     const { telemetry, logger, uploader } = this.#options;
     const began = performance.now();
-    const signal = this.#held.get(upload.id)?.signal ?? AbortSignal.abort();
+    const held = this.#held.get(upload.id);
+    const signal = held?.controller.signal ?? AbortSignal.abort();
+    const largestBytes = held?.largestBytes ?? upload.sizeBytes;
     try {
-      const bytes = await uploader.bytes(upload);
-      await this.#health.run(upload.backendId, () => uploader.upload(upload, bytes, signal));
+      await this.#health.run(
+        upload.backendId,
+        async () => {
+          await this.#bytes.take(upload.sizeBytes);
+          signal.throwIfAborted();
+          return uploader.bytes(upload);
+        },
+        (bytes) => uploader.upload(upload, bytes, { largestBytes, signal }),
+      );
       await this.#confirm(upload.id);
       telemetry.uploadEnded("confirmed", performance.now() - began);
     } catch (error) {
@@ -147,6 +169,7 @@ export class UploadWorker {
         logger.warn({ err: fault, digest: upload.digest }, "could not note a failed upload");
       });
     } finally {
+      this.#bytes.give(upload.sizeBytes);
       this.#held.delete(upload.id);
       this.#roomMade?.();
     }
@@ -181,4 +204,12 @@ export class UploadWorker {
       (error: unknown) => logger.warn({ err: error, backendId }, "could not make uploads due"),
     );
   }
+}
+
+function largestByBackend(claimed: readonly ClaimedUpload[]): Map<string, number> {
+  const largest = new Map<string, number>();
+  for (const { backendId, sizeBytes } of claimed) {
+    largest.set(backendId, Math.max(largest.get(backendId) ?? 0, sizeBytes));
+  }
+  return largest;
 }

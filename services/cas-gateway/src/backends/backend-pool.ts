@@ -28,7 +28,9 @@ export class BackendPool {
   }
 
   /**
-   * The organization's part of a backend: everything lies below `[secret's prefix][backend's prefix]<organization>/`.
+   * The organization's part of a backend: everything lies below `[secret's prefix]<organization>/[backend's prefix]`.
+   * The operator's prefix comes first, and the organization's own only after its name: an organization chooses that
+   * one freely, and must not be able to name what is another's.
    * Throws SECRET_INVALID, PREFIX_INVALID.
    */
   async get(organization: string, named: CasBackend): Promise<Backend> {
@@ -65,5 +67,5 @@ function prefixOf(organization: string, named: CasBackend, secret: Secret): stri
       `the prefix of the backend ${named.name} must be path segments of letters, digits, dot, dash and underscore`,
     );
   }
-  return `${secret.prefix}${own}${organization}/`;
+  return `${secret.prefix}${organization}/${own}`;
 }

@@ -23,8 +23,9 @@ export interface OpenBlob {
 
 /**
  * One organization's part of one object store. Keys are relative to it (see `blobKey`), so that nothing outside can
- * be named. Every call ends when its signal aborts, with the signal's reason. A store that does not do what it
- * should throws BACKEND_UNAVAILABLE, one without space BACKEND_FULL; messages hold no path, address or credential.
+ * be named. Every call ends when its signal aborts, with the signal's reason. A store that does not do what it should
+ * throws BACKEND_UNAVAILABLE, one without space BACKEND_FULL, and one that will not work until somebody changes its
+ * settings or rights BACKEND_MISCONFIGURED; messages hold no path, address or credential.
  */
 export interface Backend {
   /** Undefined if it is not there. */
@@ -51,6 +52,11 @@ const retryAfterMs = 5_000;
 
 export function backendUnavailable(message: string, cause: unknown): DomainError {
   return new DomainError("BACKEND_UNAVAILABLE", message, { cause, retryAfterMs });
+}
+
+/** A fault that stays until somebody changes something: trying again is of no use, so it says nothing of when. */
+export function backendMisconfigured(message: string, cause: unknown): DomainError {
+  return new DomainError("BACKEND_MISCONFIGURED", message, { cause });
 }
 
 export function backendFull(cause: unknown): DomainError {

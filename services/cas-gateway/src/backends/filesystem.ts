@@ -1,20 +1,13 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rm, stat, unlink } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { DomainError } from "@attestry/service-kit";
+import { type FileHandle, open, rename, rm, stat, unlink } from "node:fs/promises";
+import { join } from "node:path";
 import type { BlobRef } from "../blobs/blob-ref.ts";
 import { verified } from "../blobs/verified.ts";
-import {
-  type Backend,
-  backendFull,
-  backendUnavailable,
-  type OpenBlob,
-  type Range,
-  type StoredBlob,
-} from "./backend.ts";
+import { type Backend, backendUnavailable, type OpenBlob, type Range, type StoredBlob } from "./backend.ts";
 import { describeEach } from "./describe-each.ts";
-import { codeOf } from "./error-code.ts";
+import { absentOrFault, throwFault } from "./filesystem-errors.ts";
+import { moveIntoPlace, orCreatingParent } from "./folders.ts";
 
 /** Bytes of one read. */
 const chunkBytes = 1024 * 1024;
@@ -36,8 +29,9 @@ export class FilesystemBackend implements Backend {
   async describe(key: string, signal: AbortSignal): Promise<StoredBlob | undefined> {
     signal.throwIfAborted();
     try {
-      const { size, mtime } = await stat(join(this.#root, key));
-      return { sizeBytes: size, storedAt: mtime };
+      const found = await stat(join(this.#root, key));
+      // A folder under a blob's key is no blob.
+      return found.isFile() ? { sizeBytes: found.size, storedAt: found.mtime } : undefined;
     } catch (error) {
       return absentOrFault(error);
     }
@@ -52,7 +46,12 @@ export class FilesystemBackend implements Backend {
     try {
       const file = await open(join(this.#root, key), "r");
       try {
-        const { size } = await file.stat();
+        const found = await file.stat();
+        if (!found.isFile()) {
+          await file.close();
+          return undefined;
+        }
+        const { size } = found;
         return { sizeBytes: size, chunks: readChunks(file, range, size, signal), close: () => file.close() };
       } catch (error) {
         await file.close();
@@ -65,7 +64,7 @@ export class FilesystemBackend implements Backend {
 
   async write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
     const staged = join(this.#staging, randomUUID());
-    const file = await orCreatingParent(staged, () => open(staged, "wx", 0o600)).catch(throwFault);
+    const file = await orCreatingParent(staged, () => open(staged, "wx", 0o600), signal).catch(throwFault);
     try {
       try {
         await copyInto(file, verified(source, blob), signal);
@@ -74,7 +73,7 @@ export class FilesystemBackend implements Backend {
         await file.close().catch(throwFault);
       }
       signal.throwIfAborted();
-      await moveIntoPlace(staged, join(this.#root, key)).catch(throwFault);
+      await moveIntoPlace(staged, join(this.#root, key), signal).catch(throwFault);
     } catch (error) {
       await rm(staged, { force: true }).catch(() => undefined);
       throw error;
@@ -83,9 +82,11 @@ export class FilesystemBackend implements Backend {
 
   async delete(key: string, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
+    const path = join(this.#root, key);
     try {
-      await unlink(join(this.#root, key));
+      await unlink(path);
     } catch (error) {
+      if (await isFolder(path)) return;
       absentOrFault(error);
     }
   }
@@ -95,7 +96,7 @@ export class FilesystemBackend implements Backend {
     const path = join(this.#root, key);
     const aside = join(this.#root, "corrupt", `${blob.hex}-${randomUUID()}`);
     try {
-      await orCreatingParent(aside, () => rename(path, aside));
+      await orCreatingParent(aside, () => rename(path, aside), signal);
       // A right write may have taken its place since it was read: what was moved is looked at once more.
       if ((await hashOfFile(aside)) !== blob.hex) return true;
       await rename(aside, path);
@@ -136,59 +137,16 @@ async function copyInto(file: FileHandle, source: AsyncIterable<Uint8Array>, sig
   }
 }
 
-/** Renames, and syncs the folder, without which a power cut may undo the rename. */
-async function moveIntoPlace(from: string, to: string): Promise<void> {
-  await orCreatingParent(to, () => rename(from, to));
-  await syncFolder(dirname(to));
-}
-
-/** Folders are made when they turn out to be missing: a call that finds them pays nothing. */
-async function orCreatingParent<T>(path: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
-    await createFolder(dirname(path));
-    return await act();
-  }
-}
-
-async function createFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path, { mode: 0o700 });
-  } catch (error) {
-    if (codeOf(error) === "EEXIST") return;
-    if (codeOf(error) !== "ENOENT") throw error;
-    await createFolder(dirname(path));
-    return createFolder(path);
-  }
-  await syncFolder(dirname(path));
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
 async function hashOfFile(path: string): Promise<string> {
   const hash = createHash("sha256");
   for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) hash.update(chunk as Buffer);
   return hash.digest("hex");
 }
 
-function absentOrFault(error: unknown): undefined {
-  if (codeOf(error) === "ENOENT") return undefined;
-  throwFault(error);
-}
-
-/** Node's own messages hold the path, so only the code is passed on. */
-function throwFault(error: unknown): never {
-  const code = codeOf(error);
-  if (error instanceof DomainError || code === undefined) throw error;
-  if (code === "ENOSPC" || code === "EDQUOT") throw backendFull(error);
-  throw backendUnavailable(`the backend's folder answered ${code}`, error);
+/** What unlink answers for a folder differs from system to system. */
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type CasPrincipal, DomainError } from "@attestry/service-kit";
+import { type CasPrincipal, DomainError, reasonOf } from "@attestry/service-kit";
 import type { OpenBlob } from "../backends/backend.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { type BlobRef, digestOf } from "./blob-ref.ts";
@@ -24,9 +24,11 @@ interface ReadContext {
 
 /**
  * The bytes of a blob, or of a part of it. A whole blob is hashed as it passes, and its last chunk is held back until
- * the digest is proven: who got all bytes got the right ones.
+ * the digest is proven: who got all bytes got the right ones. If what a backend holds turns out corrupt before any of
+ * it was passed on, the next one that has the blob is read; after that, the next read finds that one.
  *
- * Throws READ_OFFSET_OUT_OF_RANGE, BLOB_NOT_FOUND, BLOB_CORRUPT, BACKEND_UNAVAILABLE, SECRET_INVALID.
+ * Throws READ_OFFSET_OUT_OF_RANGE, BLOB_NOT_FOUND, BLOB_CORRUPT, BACKEND_UNAVAILABLE, BACKEND_MISCONFIGURED,
+ * SECRET_INVALID.
  */
 export async function* readBlob(
   context: ReadContext,
@@ -40,31 +42,52 @@ export async function* readBlob(
   }
   const whole = length === blob.sizeBytes;
   const range = whole ? { offset: 0, length: undefined } : { offset, length };
-  const found = await context.blobs.open(caller, blob, range, signal);
-  // Whoever goes away in the middle may just stop pulling: then nothing after a yield runs any more.
-  const onAbort = () => void found.value.close();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    yield* whole ? proven(context, found, caller.organization, blob, signal) : found.value.chunks;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-    await found.value.close();
-  }
-  context.telemetry.read(found.named.provider, length);
+  const tried: Found<OpenBlob>[] = [];
+  let fault: DomainError | undefined;
+  do {
+    const found = await context.blobs.open(caller, blob, range, signal, tried).catch((error: unknown) => {
+      throw reasonOf(error) === "BLOB_NOT_FOUND" ? (fault ?? error) : error;
+    });
+    tried.push(found);
+    const chunks = whole ? proven(context, found, caller.organization, blob, signal) : found.value.chunks;
+    fault = yield* closedAfter(found.value, chunks, signal);
+    if (fault === undefined) context.telemetry.read(found.named.provider, length);
+  } while (fault !== undefined);
 }
 
+async function* closedAfter(
+  opened: OpenBlob,
+  chunks: AsyncIterable<Uint8Array, DomainError | undefined>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, DomainError | undefined, void> {
+  // Whoever goes away in the middle may just stop pulling: then nothing after a yield runs any more.
+  const onAbort = () => void opened.close();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return yield* chunks;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    await opened.close();
+  }
+}
+
+/** Returns BLOB_CORRUPT if nothing was passed on, and throws it otherwise. */
 async function* proven(
   context: ReadContext,
   found: Found<OpenBlob>,
   organization: string,
   blob: BlobRef,
   signal: AbortSignal,
-): AsyncGenerator<Uint8Array, void, void> {
+): AsyncGenerator<Uint8Array, DomainError | undefined, void> {
   const hash = createHash("sha256");
   let held: Uint8Array | undefined;
+  let passedOn = false;
   for await (const chunk of found.value.chunks) {
     hash.update(chunk);
-    if (held !== undefined) yield held;
+    if (held !== undefined) {
+      passedOn = true;
+      yield held;
+    }
     held = chunk;
   }
   const hex = hash.digest("hex");
@@ -73,9 +96,12 @@ async function* proven(
     context.telemetry.corrupt(named.provider);
     const isAside = await backend.setAside(key, blob, signal).catch(() => false);
     if (!isAside) context.suspects.add(organization, named, key);
-    throw corrupt(blob.hex, hex, named.name);
+    const fault = corrupt(blob.hex, hex, named.name);
+    if (passedOn) throw fault;
+    return fault;
   }
   if (held !== undefined) yield held;
+  return undefined;
 }
 
 function outOfRange(offset: number, sizeBytes: number): DomainError {

@@ -21,7 +21,7 @@ export interface StoreOptions {
  * already with the right size, while bytes are still on their way, too.
  *
  * Throws BLOB_TOO_LARGE, DIGEST_NOT_ALLOWED, SIZE_MISMATCH, DIGEST_MISMATCH, BACKEND_UNAVAILABLE, BACKEND_FULL,
- * SECRET_INVALID, and what the body throws; then nothing is visible.
+ * BACKEND_MISCONFIGURED, SECRET_INVALID, and what the body throws; then nothing is visible.
  */
 export async function storeBlob(
   context: { blobs: StoredBlobs; suspects: Suspects; telemetry: Telemetry },

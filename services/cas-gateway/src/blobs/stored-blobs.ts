@@ -36,14 +36,31 @@ export class StoredBlobs {
 
   /**
    * Opens a blob for reading. Throws as `describe` does. An object of another size is not the blob that was named, by
-   * the Remote Execution API's rule that a digest is hash and size.
+   * the Remote Execution API's rule that a digest is hash and size. None of `tried` is opened again, and one that was
+   * read as corrupt only if there is no other.
    */
-  open(caller: CasPrincipal, blob: BlobRef, range: Range, signal: AbortSignal): Promise<Found<OpenBlob>> {
-    return this.#first(caller, blob.hex, spacesOf(caller), async (backend, key) => {
+  async open(
+    caller: CasPrincipal,
+    blob: BlobRef,
+    range: Range,
+    signal: AbortSignal,
+    tried: readonly Found<OpenBlob>[] = [],
+  ): Promise<Found<OpenBlob>> {
+    let suspected = 0;
+    const look = (withSuspects: boolean) => async (backend: Backend, key: string, named: CasBackend) => {
+      if (tried.some((found) => found.named === named && found.key === key)) return undefined;
+      if (!withSuspects && this.#suspects.has(caller.organization, named, key)) {
+        suspected++;
+        return undefined;
+      }
       const opened = await backend.read(key, range, signal);
       if (opened === undefined || opened.sizeBytes === blob.sizeBytes) return opened;
       await opened.close();
       return undefined;
+    };
+    return this.#first(caller, blob.hex, spacesOf(caller), look(false)).catch((error: unknown) => {
+      if (suspected === 0) throw error;
+      return this.#first(caller, blob.hex, spacesOf(caller), look(true));
     });
   }
 
@@ -77,7 +94,7 @@ export class StoredBlobs {
     caller: CasPrincipal,
     hex: string,
     spaces: readonly CasSpace[],
-    look: (backend: Backend, key: string) => Promise<T | undefined>,
+    look: (backend: Backend, key: string, named: CasBackend) => Promise<T | undefined>,
   ): Promise<Found<T>> {
     const faults: unknown[] = [];
     for (const named of caller.backends) {
@@ -85,7 +102,7 @@ export class StoredBlobs {
         const backend = await this.#pool.get(caller.organization, named);
         for (const space of spaces) {
           const key = blobKey(space, hex);
-          const value = await look(backend, key);
+          const value = await look(backend, key, named);
           if (value !== undefined) return { value, named, backend, key };
         }
       } catch (error) {

@@ -1,7 +1,7 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { DomainError } from "@attestry/service-kit";
 import type { Backend } from "../backends/backend.ts";
-import { childController } from "./abortable.ts";
+import { childController, untilAborted } from "./abortable.ts";
 
 type Step = "secret" | "write" | "read" | "delete";
 
@@ -10,7 +10,8 @@ const stepTimeoutMs = 15_000;
 
 /**
  * Tries what a backend is for: writes, reads back and deletes a probe, in a key space of its own. Returns undefined
- * if all worked, else the step and its fault. Faults that are no backend's are thrown.
+ * if all worked, else the step and its fault, after 15 s at the latest, even if the store hangs in the system and hears
+ * no signal. Faults that are no backend's are thrown.
  */
 export async function validateBackend(open: () => Promise<Backend>, signal: AbortSignal): Promise<string | undefined> {
   const probe = randomBytes(probeBytes);
@@ -18,17 +19,19 @@ export async function validateBackend(open: () => Promise<Backend>, signal: Abor
   const key = `probes/${randomUUID()}`;
   let step: Step = "secret";
   const { controller, release } = childController(signal, { ms: stepTimeoutMs, reason: () => noAnswer(step) });
+  const bounded = <T>(act: () => Promise<T>) => untilAborted(act, controller.signal);
   try {
-    const backend = await open();
+    const backend = await bounded(open);
     step = "write";
-    await backend.write(key, blob, once(probe), controller.signal);
+    await bounded(() => backend.write(key, blob, once(probe), controller.signal));
     step = "read";
-    const came = await readAll(backend, key, controller.signal);
+    const came = await bounded(() => readAll(backend, key, controller.signal));
     if (!came.equals(probe))
       return `read: what came back is not what was written (${came.byteLength} of ${probe.byteLength} bytes)`;
     step = "delete";
-    await backend.delete(key, controller.signal);
-    if ((await backend.describe(key, controller.signal)) !== undefined) return "delete: the probe is still there";
+    await bounded(() => backend.delete(key, controller.signal));
+    if ((await bounded(() => backend.describe(key, controller.signal))) !== undefined)
+      return "delete: the probe is still there";
     return undefined;
   } catch (error) {
     if (error instanceof DomainError && !signal.aborted) return `${step}: ${error.message}`;

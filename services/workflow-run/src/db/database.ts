@@ -1,5 +1,6 @@
+import path from "node:path";
 import type { Logger } from "@attestry/service-kit";
-import { createPool, plannedOnce } from "@attestry/service-kit/postgres";
+import { createPool, DatabaseReadiness, plannedOnce } from "@attestry/service-kit/postgres";
 import { PrismaPg } from "@prisma/adapter-pg";
 import type pg from "pg";
 import { PrismaClient } from "./client/client.ts";
@@ -10,6 +11,7 @@ export interface Database {
   /** For lists and background work. */
   pool: pg.Pool;
   prisma: PrismaClient;
+  readiness: DatabaseReadiness;
   close(): Promise<void>;
 }
 
@@ -18,6 +20,9 @@ export interface DatabaseOptions {
   connections: number;
   logger: Logger;
 }
+
+/** With the schema and its migrations. */
+export const schemaDir = path.join(import.meta.dirname, "../../prisma");
 
 /** Opens no connection yet. */
 export function openDatabase({ url, connections, logger }: DatabaseOptions): Database {
@@ -33,6 +38,7 @@ export function openDatabase({ url, connections, logger }: DatabaseOptions): Dat
     hot,
     pool,
     prisma,
+    readiness: new DatabaseReadiness({ pool, schemaDir, logger }),
     async close() {
       await prisma.$disconnect();
       await Promise.all([hot.end(), pool.end()]);

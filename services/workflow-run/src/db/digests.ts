@@ -1,9 +1,6 @@
-/** The 32 bytes of a `sha256:<hex>`. */
-export function digestBytes(digest: string): Buffer {
-  return Buffer.from(digest.slice("sha256:".length), "hex");
-}
+import { type Digest, digestFromBytes } from "@attestry/bundle";
 
-/** The `sha256:<hex>` of 32 bytes. */
-export function digestText(bytes: Buffer | null): string | null {
-  return bytes === null ? null : `sha256:${bytes.toString("hex")}`;
+/** The digest that a column holds, if it holds one. */
+export function digestText(bytes: Buffer | null): Digest | null {
+  return bytes === null ? null : digestFromBytes(bytes);
 }

@@ -1,8 +1,8 @@
+import { digestBytes } from "@attestry/bundle";
 import { inBatches } from "@attestry/service-kit";
 import type pg from "pg";
 import type { Completed, Completion } from "../runs/complete-run.ts";
 import type { RunPlan } from "../runs/run.ts";
-import { digestBytes } from "./digests.ts";
 import { type EndRow, type PlanRow, readEnd, readPlan } from "./run-rows.ts";
 
 // GetStoragePlan and Complete, the two steps of every Store: what arrives together is one statement.
@@ -16,7 +16,7 @@ const planText = `
 select asked.ord::int, r.id as run_id, r.organization_id, r.state, r.attestation_digest, r.workflow_id, w.project, w.name as workflow,
   b.id, b.name, b.provider, b.secret_ref, b.prefix, b.is_default, b.max_bytes, b.status, b.validated_at,
   b.validation_error, b.created_at, o.name as organization, o.storage_mode,
-  date_trunc('milliseconds', least(now(), r.created_at + $3 * interval '1 millisecond')) as plan_given_at
+  date_trunc('milliseconds', least(now(), r.started_at + $3 * interval '1 millisecond')) as plan_given_at
 from unnest($1::uuid[], $2::uuid[]) with ordinality asked (organization_id, id, ord)
 cross join lateral (
   select * from run where organization_id = asked.organization_id and id = asked.id limit 1) r

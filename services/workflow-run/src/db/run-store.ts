@@ -1,10 +1,10 @@
+import { type Digest, digestBytes } from "@attestry/bundle";
+import { timeOfId } from "@attestry/service-kit";
 import type pg from "pg";
 import type { Completed, Completion, CompletionStore } from "../runs/complete-run.ts";
 import type { NewRun, Run, RunPlan } from "../runs/run.ts";
-import { timeOfId } from "../runs/run-id.ts";
 import type { StartStore } from "../runs/start-run.ts";
 import type { Database } from "./database.ts";
-import { digestBytes } from "./digests.ts";
 import { isForeignKeyViolation } from "./faults.ts";
 import { createCompletions, createPlans, type PlanKey } from "./run-batches.ts";
 import { type RunRow, readRun, selectRun } from "./run-rows.ts";
@@ -41,8 +41,8 @@ where organization_id = $1 and id = $2 and state = 'initialized'`;
 const expireText = `
 with due as (
   select organization_id, id from run
-  where state = 'initialized' and created_at < now() - $1 * interval '1 millisecond'
-  order by created_at limit $2
+  where state = 'initialized' and started_at < now() - $1 * interval '1 millisecond'
+  order by started_at limit $2
   for update skip locked)
 update run set state = 'expired', finished_at = now()
 from due where run.organization_id = due.organization_id and run.id = due.id and run.state = 'initialized'`;
@@ -101,7 +101,7 @@ export class RunStore implements StartStore, CompletionStore {
   }
 
   /** The latest run with this attestation. */
-  findByDigest(organizationId: string, digest: string): Promise<Run | null> {
+  findByDigest(organizationId: string, digest: Digest): Promise<Run | null> {
     const where = "r.organization_id = $1 and r.attestation_digest = $2 order by r.id desc limit 1";
     return this.#one("run-by-digest", where, [organizationId, digestBytes(digest)]);
   }
@@ -119,7 +119,7 @@ export class RunStore implements StartStore, CompletionStore {
   }
 
   async #one(name: string, where: string, values: unknown[]): Promise<Run | null> {
-    const { rows } = await this.#hot.query<RunRow>({ name, text: `${selectRun} where ${where}`, values });
+    const { rows } = await this.#pool.query<RunRow>({ name, text: `${selectRun} where ${where}`, values });
     return rows[0] === undefined ? null : readRun(rows[0]);
   }
 }

@@ -1,10 +1,10 @@
 import type { RunServiceGetRequest, RunServiceGetResponseSchema } from "@attestry/api/run";
+import { parseDigest } from "@attestry/bundle";
 import { apiPrincipal, DomainError } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { AppContext } from "../context.ts";
 import { runMessage } from "../messages.ts";
-import { parseDigest } from "../runs/digest.ts";
 import { runNotFound } from "../runs/lifecycle.ts";
 import type { Run } from "../runs/run.ts";
 import { parseRunId } from "../runs/run-id.ts";

@@ -1,11 +1,11 @@
 import type { RunServiceGetStoragePlanRequest, RunServiceGetStoragePlanResponseSchema } from "@attestry/api/run";
+import { parseDigest } from "@attestry/bundle";
 import { DomainError, parseUuid } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { bundleUploadClaims } from "../backends/cas-tokens.ts";
 import type { AppContext } from "../context.ts";
 import { providers, storageModeOf } from "../messages.ts";
-import { parseDigest } from "../runs/digest.ts";
 import { checkMayStore, runNotFound } from "../runs/lifecycle.ts";
 import type { RunPlan } from "../runs/run.ts";
 import { parseRunId } from "../runs/run-id.ts";

@@ -3,6 +3,7 @@ import type {
   CredentialServiceIssueCasTokenResponseSchema,
   CredentialServiceIssueCasTokenRequest_Service as ServicePurpose,
 } from "@attestry/api/run";
+import { parseDigest } from "@attestry/bundle";
 import { type ApiPrincipal, type CasPrincipal, DomainError, parseUuid, principal } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
@@ -19,7 +20,6 @@ import {
 import type { AppContext } from "../context.ts";
 import { casRoles, casSpaces, parseEnum } from "../messages.ts";
 import { organizationNotFound } from "../organizations/organization.ts";
-import { parseDigest } from "../runs/digest.ts";
 import { checkMayUpload, runNotFound } from "../runs/lifecycle.ts";
 import { parseRunId } from "../runs/run-id.ts";
 import { nameRule, parseName } from "../text.ts";

@@ -1,14 +1,12 @@
 import type { RunServiceListRequest, RunServiceListResponseSchema } from "@attestry/api/run";
-import { apiPrincipal, DomainError } from "@attestry/service-kit";
+import { apiPrincipal, DomainError, firstIdAt, readPage } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { AppContext } from "../context.ts";
 import { listRuns as listStoredRuns } from "../db/run-list.ts";
 import { parseOptionalEnum, parseTime, runMessage, runStates } from "../messages.ts";
-import { readPage } from "../page.ts";
 import type { RunFilter } from "../runs/run.ts";
-import { leastIdAt } from "../runs/run-id.ts";
 import { looseNameRule, parseName } from "../text.ts";
 
 export async function listRuns(
@@ -43,5 +41,5 @@ function parseFilter(organizationId: string, request: RunServiceListRequest): Ru
 
 /** Runs created at or after the time have ids at or above the bound. */
 function idBound(time: Timestamp | undefined, what: string): string | undefined {
-  return time && leastIdAt(parseTime(time, what));
+  return time && firstIdAt(parseTime(time, what));
 }

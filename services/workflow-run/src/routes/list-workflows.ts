@@ -1,10 +1,9 @@
 import type { WorkflowServiceListRequest, WorkflowServiceListResponseSchema } from "@attestry/api/run";
-import { apiPrincipal } from "@attestry/service-kit";
+import { apiPrincipal, readPage } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { AppContext } from "../context.ts";
 import { workflowMessage } from "../messages.ts";
-import { readPage } from "../page.ts";
 import { looseNameRule, parseName } from "../text.ts";
 
 export async function listWorkflows(

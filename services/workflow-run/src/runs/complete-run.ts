@@ -1,11 +1,11 @@
+import type { Digest } from "@attestry/bundle";
 import { checkMayStore, runNotFound } from "./lifecycle.ts";
 import type { RunEnd } from "./run.ts";
 
 export interface Completion {
   organizationId: string;
   runId: string;
-  /** `sha256:<hex>`. */
-  digest: string;
+  digest: Digest;
   planGivenAt: Date;
 }
 

@@ -27,6 +27,7 @@ CREATE TABLE "attestation" (
     "mode" "mode" NOT NULL,
     "bundle" BYTEA,
     "received_at" TIMESTAMPTZ(3) NOT NULL,
+    "stored_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "plan_given_at" TIMESTAMPTZ(3) NOT NULL,
     "visible" BOOLEAN NOT NULL DEFAULT false,
 

@@ -61,6 +61,7 @@ CREATE TABLE "run" (
     "backend_id" UUID NOT NULL,
     "state" "run_state" NOT NULL DEFAULT 'initialized',
     "created_at" TIMESTAMPTZ(3) NOT NULL,
+    "started_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "finished_at" TIMESTAMPTZ(3),
     "attestation_digest" BYTEA,
     "idempotency_key" TEXT,
@@ -140,7 +141,7 @@ CREATE INDEX "run_state_idx" ON "run"("organization_id", "state", "id") WHERE "s
 CREATE INDEX "run_workflow_state_idx" ON "run"("organization_id", "workflow_id", "state", "id") WHERE "state" <> 'success';
 
 -- The expirer's work list.
-CREATE INDEX "run_unfinished_idx" ON "run"("created_at") WHERE "state" = 'initialized';
+CREATE INDEX "run_unfinished_idx" ON "run"("started_at") WHERE "state" = 'initialized';
 
 -- A name is free again once its token is revoked.
 CREATE UNIQUE INDEX "token_name_key" ON "token"("organization_id", "name") WHERE "revoked_at" IS NULL;

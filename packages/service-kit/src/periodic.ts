@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Logger } from "@attestry/service-kit";
+import type { Logger } from "./observe/logger.ts";
 
 export interface PeriodicOptions {
   name: string;

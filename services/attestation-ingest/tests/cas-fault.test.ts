@@ -1,0 +1,30 @@
+import { connectErrorOf, DomainError } from "@attestry/service-kit";
+import { describe, expect, test } from "@jest/globals";
+import { casFault, isCasFault } from "../src/cas-fault.ts";
+
+describe("what a Store says when the gateway refuses", () => {
+  test.each(["BACKEND_MISCONFIGURED", "SECRET_INVALID"] as const)(
+    "%s stays what it is, with no time to try again, and the backend is still probed",
+    (code) => {
+      const refusal = connectErrorOf(new DomainError(code, "the backend's folder answered EACCES: give rights"));
+      expect(isCasFault(refusal)).toBe(true);
+      expect(casFault(refusal, "the bundle could not be uploaded to main")).toMatchObject({
+        code,
+        message: "the bundle could not be uploaded to main: the backend's folder answered EACCES: give rights",
+        retryAfterMs: undefined,
+      });
+    },
+  );
+
+  test("a fault that passes is CAS_UNAVAILABLE", () => {
+    const refusal = connectErrorOf(new DomainError("BACKEND_UNAVAILABLE", "away", { retryAfterMs: 1_000 }));
+    expect(isCasFault(refusal)).toBe(true);
+    expect(casFault(refusal, "no upload")).toMatchObject({ code: "CAS_UNAVAILABLE", message: "no upload: away" });
+  });
+
+  test("a refusal of the bytes is no fault of the gateway's", () => {
+    const refusal = connectErrorOf(new DomainError("DIGEST_MISMATCH", "other bytes"));
+    expect(isCasFault(refusal)).toBe(false);
+    expect(casFault(refusal, "no upload")).toBe(refusal);
+  });
+});
