@@ -103,7 +103,7 @@ export const settings = {
   listen: setting.listen({
     env: "ATTESTATION_INGEST_LISTEN",
     default: "127.0.0.1:7702",
-    doc: "Address to serve on, HOST:PORT",
+    doc: "Address to serve on",
   }),
   runAddress: setting.address({
     env: "WORKFLOW_RUN_ADDR",
