@@ -3,9 +3,8 @@ import pg from "pg";
 
 /** What a bare client of the same database does with the same bytes: the bound that a store or a read is held against. */
 export interface Baseline {
-  insert(bundle: Buffer): Promise<unknown>;
-  /** Inserts and returns the id to read by. */
-  insertForReading(bundle: Buffer): Promise<string>;
+  /** Returns the id to read by. */
+  insert(bundle: Buffer): Promise<string>;
   select(id: string): Promise<unknown>;
   close(): Promise<void>;
 }
@@ -28,7 +27,6 @@ export async function openBaseline(url: string, connections: number): Promise<Ba
   }
   return {
     insert,
-    insertForReading: insert,
     select: (id) =>
       pool.query({ name: "bench-select", text: "select bundle from bench_bundle where id = $1", values: [id] }),
     close: async () => {

@@ -6,9 +6,6 @@ const bits = 32;
 const begin = Date.now() % 2 ** 20;
 let made = 0;
 
-/** Bytes of the fixture, without what makes a copy unique. */
-export const fixtureBytes = fixture.length;
-
 /** The 63,552-byte bundle, made unique by white space at its end: its number in binary, as blanks and tabs. */
 export function uniqueBundle(): Buffer {
   const number = (begin * 2 ** 12 + made++).toString(2).padStart(bits, "0").slice(-bits);

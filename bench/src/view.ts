@@ -1,6 +1,6 @@
 import { openBaseline } from "./baseline.ts";
 import { uniqueBundle } from "./bundles.ts";
-import { attestations, type BenchMode, createOrganization, createRun } from "./client.ts";
+import { attestations, createOrganization, createRun } from "./client.ts";
 import { openClient } from "./grpc-client.ts";
 import { each, type Measurement, measure, median } from "./load.ts";
 import { type Figure, figures } from "./report.ts";
@@ -23,12 +23,12 @@ export async function benchView(target: Target, plan: LoadPlan, tell: (line: str
     admin.close();
     for (const inFlight of plan.inFlight) {
       const calls = plan.callsOf(inFlight);
-      const digests = await store(target, token, stored, mode === "hot" ? hotBundles : calls * (plan.rounds + 1));
+      const digests = await store(target, token, mode === "hot" ? hotBundles : calls * (plan.rounds + 1));
       // Nothing of what was stored is in a cache any more.
       if (mode === "cold") await target.restart();
       const ingest = openClient(target.ingestUrl, token);
       const bare = await openBaseline(target.databaseUrl, inFlight);
-      const ids = await each(digests.slice(0, calls), creating, () => bare.insertForReading(uniqueBundle()));
+      const ids = await each(digests.slice(0, calls), creating, () => bare.insert(uniqueBundle()));
       const read: Measurement[] = [];
       const selected: Measurement[] = [];
       for (let round = 0; round <= plan.rounds; round++) {
@@ -53,7 +53,7 @@ export async function benchView(target: Target, plan: LoadPlan, tell: (line: str
   return all;
 }
 
-async function store(target: Target, token: string, _mode: BenchMode, count: number): Promise<string[]> {
+async function store(target: Target, token: string, count: number): Promise<string[]> {
   const runs = openClient(target.runUrl, token);
   const ingest = openClient(target.ingestUrl, token);
   const digests = await each(Array.from({ length: count }), creating, async () => {

@@ -26,6 +26,11 @@ export function methodName(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`;
 }
 
+/** Where it is called: the path of its requests, in every protocol. */
+export function methodPath(method: DescMethod): string {
+  return `/${methodName(method)}`;
+}
+
 /** Throws if a method of the services has no rule, or a rule has no method. */
 export function checkAccessTable(services: readonly DescService[], table: AccessTable): void {
   const methods = new Set(services.flatMap((service) => service.methods.map(methodName)));

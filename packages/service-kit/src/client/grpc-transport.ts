@@ -22,6 +22,7 @@ import {
   type StatusObject,
   status,
 } from "@grpc/grpc-js";
+import { methodPath } from "../auth/access.ts";
 
 const windowBytes = 8 * 1024 * 1024;
 const largestMessageBytes = 64 * 1024 * 1024;
@@ -89,7 +90,7 @@ export class GrpcTransport implements Transport {
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
       const call = this.#client.makeUnaryRequest(
-        pathOf(method),
+        methodPath(method),
         serializer(method.input),
         deserializer(method.output),
         message,
@@ -123,7 +124,7 @@ export class GrpcTransport implements Transport {
   ): Promise<StreamResponse<I, O>> {
     signal?.throwIfAborted();
     const call = this.#client.makeBidiStreamRequest(
-      pathOf(method),
+      methodPath(method),
       serializer(method.input),
       deserializer(method.output),
       metadataOf(header),
@@ -224,10 +225,6 @@ function mayTryAgain(method: DescMethod, error: unknown): boolean {
 function deadlineOf(timeoutMs: number | undefined): number {
   if (timeoutMs === undefined) throw new Error("a call to a peer needs a time-out");
   return Date.now() + timeoutMs;
-}
-
-function pathOf(method: DescMethod): string {
-  return `/${method.parent.typeName}/${method.name}`;
 }
 
 function serializer<D extends DescMessage>(schema: D): (message: MessageShape<D>) => Buffer {

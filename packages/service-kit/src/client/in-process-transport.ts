@@ -14,6 +14,7 @@ import {
   type Transport,
   type UnaryResponse,
 } from "@connectrpc/connect";
+import { methodPath } from "../auth/access.ts";
 import { createCallInterceptor } from "../server/interceptor.ts";
 import type { ServiceModule } from "../server/module.ts";
 import {
@@ -91,7 +92,7 @@ class InProcessTransport implements Transport {
   }
 
   #find(method: DescMethod): RecordedMethod {
-    const recorded = this.#methods.get(`/${method.parent.typeName}/${method.name}`);
+    const recorded = this.#methods.get(methodPath(method));
     if (recorded !== undefined) return recorded;
     throw new ConnectError(`${method.parent.typeName} is not served here`, Code.Unimplemented);
   }

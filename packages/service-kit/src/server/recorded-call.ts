@@ -16,6 +16,7 @@ import {
   type StreamResponse,
   type UnaryResponse,
 } from "@connectrpc/connect";
+import { methodPath } from "../auth/access.ts";
 import { callTimeoutMs } from "./timeout.ts";
 
 // Calls of handlers outside of connect-node: unary gRPC from the bare stream, and calls in process.
@@ -59,7 +60,7 @@ export function recordedContext(method: DescMethod, requestHeader: Headers, sign
     responseTrailer: new Headers(),
     protocolName: "grpc",
     values: createContextValues(),
-    url: `http://localhost/${method.parent.typeName}/${method.name}`,
+    url: `http://localhost${methodPath(method)}`,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import { methodPath } from "../auth/access.ts";
 import type { RecordedMethod, UnaryMethod } from "./recorded-call.ts";
 
 /** Passes registrations on to connect's router, and keeps what was registered for each method by its path. */
@@ -9,7 +10,7 @@ export function recordMethods(
   into: Map<string, RecordedMethod>,
 ): ConnectRouter {
   function record(method: DescMethod, handler: unknown, readMaxBytes: number | undefined): void {
-    into.set(`/${method.parent.typeName}/${method.name}`, {
+    into.set(methodPath(method), {
       method,
       handler: (handler ?? unimplemented(method)) as RecordedMethod["handler"],
       readMaxBytes: readMaxBytes ?? defaultReadMaxBytes,
