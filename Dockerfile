@@ -39,4 +39,5 @@ RUN install -d -o node -g node -m 0700 \
 COPY --from=service /attestry /attestry
 USER node
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --start-interval=1s CMD ["node", "deploy/healthcheck.mjs"]
-ENTRYPOINT ["node", "main.ts"]
+# The flag is explained in packages/dev-env/src/node-flags.ts.
+ENTRYPOINT ["node", "--external-memory-accounted-in-global-limit", "main.ts"]

@@ -1,7 +1,8 @@
 import os from "node:os";
 import { Command, Option } from "commander";
+import { benchCas } from "./cas/cas.ts";
 import type { BenchMode } from "./client.ts";
-import { type Figure, table, writeJson } from "./report.ts";
+import { casTable, type Figure, table, writeJson } from "./report.ts";
 import { benchStore, type LoadPlan } from "./store.ts";
 import { startTarget, type Target } from "./targets.ts";
 import { benchView } from "./view.ts";
@@ -17,6 +18,7 @@ interface Options {
   inFlight: number[];
   rounds: number;
   calls: number;
+  loads: string[];
 }
 
 const list = (text: string) => text.split(",");
@@ -26,7 +28,10 @@ const program = new Command("bench")
   .description(
     "Loads Attestry and, in the same run and on the same database, a bare client; prints both and their ratio",
   )
-  .argument("<name>", "store (Store of 63,552-byte bundles) or view (Get, hot and cold)")
+  .argument(
+    "<name>",
+    "store (Store of 63,552-byte bundles), view (Get, hot and cold) or cas (blobs through the gateway)",
+  )
   .addOption(new Option("--json <file>", "write the figures as JSON too"))
   .addOption(new Option("--targets <list>", "what is loaded").default([...targets], targets.join(",")).argParser(list))
   .addOption(
@@ -39,21 +44,32 @@ const program = new Command("bench")
       .default(1_000)
       .argParser(Number),
   )
+  .addOption(
+    new Option("--loads <list>", "loads of cas: 50 KB, 1 MiB, 64 MiB, 1 GiB, memory (default: all)")
+      .default([], "all")
+      .argParser(list),
+  )
   .action(run);
 
 async function run(name: string, options: Options): Promise<void> {
+  console.error(
+    `${os.cpus()[0]?.model ?? "processor"}, ${os.availableParallelism()} cores, Node ${process.versions.node}`,
+  );
+  if (name === "cas") {
+    const figures = await benchCas({ rounds: options.rounds, only: options.loads }, (line) => console.error(line));
+    console.log(casTable(figures));
+    if (options.json !== undefined) await writeJson(options.json, figures);
+    return;
+  }
   const bench = benches[name as keyof typeof benches];
   if (bench === undefined)
-    program.error(`there is no bench "${name}"; there are ${Object.keys(benches).join(" and ")}`);
+    program.error(`there is no bench "${name}"; there are ${[...Object.keys(benches), "cas"].join(", ")}`);
   const plan: LoadPlan = {
     inFlight: options.inFlight,
     modes: options.modes,
     rounds: options.rounds,
     callsOf: (inFlight) => Math.ceil(options.calls * Math.sqrt(Math.min(1, inFlight / 32))),
   };
-  console.error(
-    `${os.cpus()[0]?.model ?? "processor"}, ${os.availableParallelism()} cores, Node ${process.versions.node}`,
-  );
   const figures: Figure[] = [];
   for (const targetName of options.targets) {
     const target = await startTarget(targetName);

@@ -76,6 +76,27 @@ export function table(all: readonly Figure[]): string {
   return rendered.toString();
 }
 
+/** One line for each load, direction and way, beside what the store gave directly. */
+export function casTable(all: readonly Figure[]): string {
+  const head = ["load", "in flight", "direction", "way", "gateway", "direct", "unit", "ratio", "p50 ms"];
+  const rendered = new Table({ head, style: { head: [], border: [], compact: true } });
+  for (const { name, params, value, unit, baseline, ratio } of all) {
+    const cells = [
+      params.load,
+      params.inFlight,
+      name.split(".")[1],
+      params.way,
+      value,
+      baseline,
+      unit,
+      ratio,
+      params.p50,
+    ];
+    rendered.push(cells.map((cell) => cell ?? ""));
+  }
+  return rendered.toString();
+}
+
 export async function writeJson(file: string, all: readonly Figure[]): Promise<void> {
   await writeFile(file, `${JSON.stringify(all, undefined, 2)}\n`);
 }

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { BackendProvider } from "@attestry/api/run";
-import { answersOk, findProgram, freePort, spawnServer } from "@attestry/dev-env";
+import { answersOk, findProgram, freePort, nodeFlags, spawnServer } from "@attestry/dev-env";
 import { startConstellation } from "@attestry/dev-env/constellation";
 
 /** A running Attestry, with what a bench needs to know of it. */
@@ -37,7 +37,7 @@ async function startStandalone(): Promise<Target> {
     spawnServer({
       name: "standalone",
       command: process.execPath,
-      args: [main, "--listen", listen, "--data-dir", dir],
+      args: [...nodeFlags, main, "--listen", listen, "--data-dir", dir],
       isReady: () => answersOk(`${url}/readyz`),
     });
   let server = await spawn();

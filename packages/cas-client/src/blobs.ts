@@ -4,8 +4,6 @@ import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { type BlobCall, callOptions, hexOf } from "./call.ts";
 
-export type { BlobCall } from "./call.ts";
-
 export interface BlobRef {
   /** `sha256:<hex>`. */
   digest: string;
@@ -25,7 +23,10 @@ export async function describeBlob(
   options: BlobCall & { digest: string },
 ): Promise<DescribedBlob> {
   hexOf(options.digest);
-  const answer = await createClient(BlobService, transport).describe({ digest: options.digest }, callOptions(options));
+  const answer = await createClient(BlobService, transport).describe(
+    { digest: options.digest },
+    await callOptions(options),
+  );
   return {
     sizeBytes: Number(answer.sizeBytes),
     backendName: answer.backendName,
@@ -46,7 +47,7 @@ export async function findMissing(
       })),
       digestFunction: DigestFunction_Value.SHA256,
     },
-    callOptions(options),
+    await callOptions(options),
   );
   return answer.missingBlobDigests.map(({ hash, sizeBytes }) => ({
     digest: `sha256:${hash}`,
@@ -65,6 +66,6 @@ export async function deleteBlob(
   hexOf(options.digest);
   await createClient(BlobService, transport).delete(
     { digest: options.digest, notAfter: timestampFromDate(options.notAfter) },
-    callOptions(options),
+    await callOptions(options),
   );
 }

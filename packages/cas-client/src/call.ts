@@ -3,18 +3,19 @@ import { BlobError } from "./error.ts";
 
 /** What every call takes. */
 export interface BlobCall {
-  /** A CAS token or an API token, without "Bearer". */
-  token: string;
+  /** A CAS token or an API token, without "Bearer"; or what gives one, asked again for each attempt of a call. */
+  token: string | (() => Promise<string>);
   signal?: AbortSignal | undefined;
-  /** Deadline of the whole call, in milliseconds; travels to the gateway. */
+  /** Deadline of the whole call with all of its attempts, in milliseconds; travels to the gateway. */
   timeoutMs?: number | undefined;
 }
 
 const digestPattern = /^sha256:([0-9a-f]{64})$/;
 
-export function callOptions(call: BlobCall): CallOptions {
+export async function callOptions(call: BlobCall): Promise<CallOptions> {
+  const token = typeof call.token === "string" ? call.token : await call.token();
   return {
-    headers: { authorization: `Bearer ${call.token}` },
+    headers: { authorization: `Bearer ${token}` },
     ...(call.signal !== undefined && { signal: call.signal }),
     ...(call.timeoutMs !== undefined && { timeoutMs: call.timeoutMs }),
   };

@@ -1,4 +1,11 @@
-export { type BlobCall, type BlobRef, type DescribedBlob, deleteBlob, describeBlob, findMissing } from "./blobs.ts";
+export { type BlobRef, type DescribedBlob, deleteBlob, describeBlob, findMissing } from "./blobs.ts";
+export type { BlobCall } from "./call.ts";
 export { type DownloadOptions, downloadBlob, readBlob } from "./download.ts";
+export { type DownloadToFileOptions, downloadToFile } from "./download-to-file.ts";
 export { BlobError, type BlobErrorCode } from "./error.ts";
+export { fileSource } from "./file-source.ts";
+export type { Persistence } from "./persist.ts";
 export { type UploadOptions, uploadBlob } from "./upload.ts";
+export { uploadIdOf } from "./upload-id.ts";
+export { type BlobToUpload, type Uploaded, type UploadManyOptions, uploadMany } from "./upload-many.ts";
+export type { OpenSource } from "./upload-source.ts";

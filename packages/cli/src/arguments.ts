@@ -67,6 +67,14 @@ export function digest(text: string): string {
   return text;
 }
 
+/** What a browser saves a file as: up to 255 bytes. */
+export function fileName(text: string): string {
+  if (text === "" || Buffer.byteLength(text) > 255 || /[\p{Cc}/\\]/u.test(text)) {
+    throw new InvalidArgumentError("Expected a name of up to 255 bytes without slashes and control characters.");
+  }
+  return text;
+}
+
 /** A run's id. */
 export function runId(text: string): string {
   if (!uuidPattern.test(text)) throw new InvalidArgumentError("Expected a run's UUID.");

@@ -4,6 +4,7 @@ import { Services } from "./client/services.ts";
 import { addNote, CommandError, exitCodeOf } from "./errors.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { type Cell, type Column, type Format, fieldsText, jsonText, tableText } from "./output/output.ts";
+import { printable } from "./output/printable.ts";
 import { write } from "./output/write.ts";
 import { type Connections, connectionsOf, type GlobalOptions } from "./settings.ts";
 
@@ -40,6 +41,21 @@ export class Context {
   /** Prints a list: its JSON (one object), or a table. */
   printList<T>(json: unknown, columns: readonly Column<T>[], items: readonly T[], none: string): Promise<void> {
     return write(process.stdout, this.#format === "json" ? jsonText(json) : tableText(columns, items, none));
+  }
+
+  /** Whether the answer is wanted as JSON. */
+  get json(): boolean {
+    return this.#format === "json";
+  }
+
+  /** Prints one line of an answer that has many; nothing if it comes as JSON at the end. */
+  async printLine(text: string): Promise<void> {
+    if (!this.json) await write(process.stdout, `${printable(text)}\n`);
+  }
+
+  /** Prints the JSON of an answer whose lines were printed before; nothing if those are wanted. */
+  async printJson(json: unknown): Promise<void> {
+    if (this.json) await write(process.stdout, jsonText(json));
   }
 
   /** Says something beside the answer, on stderr. */

@@ -41,6 +41,7 @@ const argumentReasons = new Set([
   "ROLE_INVALID",
   "LIFETIME_INVALID",
   "PAGE_TOKEN_INVALID",
+  "FILE_NAME_INVALID",
 ]);
 
 /** The reason in an error's ErrorInfo, or the one that the command gave it; undefined if it has none. */

@@ -29,6 +29,9 @@ const hints: Record<string, string> = {
   TOKEN_NOT_FOUND: "`attestry token list` shows them",
   PAGE_TOKEN_INVALID: "a page token goes with the same filters as the page that gave it",
   CAS_UNAVAILABLE: "the storage backend does not answer; `attestry status` and `attestry backend list` show more",
+  SOURCE_CHANGED: "try again when nothing writes to the file",
+  PUBLIC_URL_UNSET:
+    "the server needs CAS_GATEWAY_PUBLIC_URL: the address of cas-gateway as browsers reach it; `attestry blob get` works without",
   TIMED_OUT: "give it longer with --timeout, for example --timeout 5m",
 };
 

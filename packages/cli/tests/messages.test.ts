@@ -104,6 +104,20 @@ describe("hints", () => {
     expect(code).toBe(1);
   });
 
+  test("what a store does not know is marked in the list and told by validate", async () => {
+    const backend = { name: "b", status: BackendStatus.VALID, validationNotes: ["no checksums", "no conditional PUT"] };
+    const addr = await serve((router) =>
+      router.service(BackendService, { validate: () => ({ backend }), list: () => ({ backends: [backend] }) }),
+    );
+    const validated = await attestry([...addr, "--token", "t", "backend", "validate", "b"]);
+    expect(validated.stdout).toMatch(/notes +no checksums; no conditional PUT\n/);
+    expect(validated.code).toBe(0);
+    const listed = await attestry([...addr, "--token", "t", "backend", "list"]);
+    expect(listed.stdout).toMatch(/valid \(2 notes\)/);
+    const json = await attestry([...addr, "--token", "t", "backend", "list", "-o", "json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ backends: [{ validationNotes: backend.validationNotes }] });
+  });
+
   test("a deadline names who did not answer", async () => {
     const addr = await serve((router) => router.service(OrganizationService, { list: hang }));
     const { stderr } = await attestry([...addr, "--token", "t", "org", "list", "--timeout", "500ms"]);

@@ -18,6 +18,8 @@ export interface CliOptions {
   cwd?: string;
   /** Sent to the command this long after its start, in milliseconds. */
   interruptAfterMs?: number;
+  /** Kills the command, without a word to it, as soon as this is true. */
+  killWhen?: () => boolean;
 }
 
 /** Runs the command as a process of its own, with nothing of this process's settings. */
@@ -33,6 +35,8 @@ export async function run(program: string, args: readonly string[], options: Cli
   });
   child.stdin.on("error", () => undefined).end(options.stdin ?? "");
   if (options.interruptAfterMs !== undefined) setTimeout(() => child.kill("SIGINT"), options.interruptAfterMs);
+  const { killWhen } = options;
+  const watch = killWhen && setInterval(() => killWhen() && child.kill("SIGKILL"), 10);
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
@@ -40,7 +44,7 @@ export async function run(program: string, args: readonly string[], options: Cli
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   child.on("error", reject);
   child.on("close", (code, signal) => resolve(code ?? (signal === null ? -1 : 128)));
-  const code = await promise;
+  const code = await promise.finally(() => clearInterval(watch));
   const stdoutBytes = Buffer.concat(stdout);
   return {
     code,

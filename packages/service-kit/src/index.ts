@@ -1,4 +1,5 @@
-export { type AccessRule, type AccessTable, methodName } from "./auth/access.ts";
+export { type AccessRule, type AccessTable, authorize, methodName } from "./auth/access.ts";
+export { authenticateHttp } from "./auth/authenticate-http.ts";
 export { type Authenticator, createAuthenticator } from "./auth/authenticator.ts";
 export { createKeyFiles, type KeyFiles } from "./auth/key-files.ts";
 export { type ApiTokenClaims, Keyring } from "./auth/keyring.ts";
@@ -30,7 +31,9 @@ export { createLogger, type Logger } from "./observe/logger.ts";
 export { createMetrics } from "./observe/metrics.ts";
 export { decodePageToken, encodePageToken, type PageRequest, type PageScope, pageSize, readPage } from "./paging.ts";
 export { Periodic, type PeriodicOptions } from "./periodic.ts";
-export type { ServiceModule } from "./server/module.ts";
+export type { HttpCall, HttpRoute, ServiceModule } from "./server/module.ts";
+export { requestBody } from "./server/request-body.ts";
+export type { NodeRequest, NodeResponse } from "./server/rpc-handler.ts";
 export { runMain } from "./server/run-main.ts";
 export { runService } from "./server/run-service.ts";
 export { type RunningServer, serve } from "./server/serve.ts";

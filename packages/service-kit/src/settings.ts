@@ -118,6 +118,19 @@ export const setting = {
       return url.origin;
     },
   }),
+
+  /** Where a service is reached from outside, perhaps below a path; without the slash at its end. Unset: undefined. */
+  optionalUrl: (spec: Omit<SettingSpec<string>, "default">): Setting<string | undefined> => ({
+    ...spec,
+    default: undefined,
+    form: "an http or https URL without user, query and fragment",
+    parse: (text) => {
+      const { protocol, username, password, search, hash, origin, pathname } = new URL(text);
+      const isPlain = [username, password, search, hash].every((part) => part === "") && !/[?#]/.test(text);
+      if (!isPlain || (protocol !== "http:" && protocol !== "https:")) throw new RangeError(text);
+      return origin + pathname.replace(/\/+$/, "");
+    },
+  }),
 };
 
 /** Settings that each service has. */

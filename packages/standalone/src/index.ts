@@ -101,6 +101,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     throw listenFailure(listen, error);
   });
   started.defer(() => server.close());
+  services.servedAt(reachable(server.url));
 
   const owned = started.move();
   const failed = postgres.exited.then(() => postgresEnded(postgres));
@@ -113,6 +114,11 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     failed,
     stop: () => owned.disposeAsync(),
   };
+}
+
+/** An address at which all of this machine's are listened on is none that a browser can open. */
+function reachable(url: string): string {
+  return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
 }
 
 function postgresEnded({ logFile }: PostgresServer): StartFailure {

@@ -25,6 +25,8 @@ export interface ComposedServices {
   readonly modules: readonly ServiceModule[];
   /** Makes the organization `default`, its default backend and the first token, if they are not there. */
   bootstrap(backend?: run.BootstrapOptions["backend"]): Promise<run.Bootstrapped>;
+  /** Where they are reached, http://HOST:PORT, so that download links lead there unless CAS_GATEWAY_PUBLIC_URL says otherwise. */
+  servedAt(url: string): void;
   destroy(): Promise<void>;
 }
 
@@ -69,6 +71,7 @@ export async function composeServices({ env, keys, logger, metrics }: ComposeOpt
     await cas.createCasGateway(casConfig, {
       ...dependencies("cas-gateway"),
       run: transport("cas-gateway", "workflow-run"),
+      ingest: transport("cas-gateway", "attestation-ingest"),
     }),
   );
   add(
@@ -83,6 +86,7 @@ export async function composeServices({ env, keys, logger, metrics }: ComposeOpt
   return {
     modules: [...modules.values()],
     bootstrap: (backend) => run.bootstrap(runService.context, { organization: "default", ...(backend && { backend }) }),
+    servedAt: (url) => runService.context.links.servedAt(url),
     destroy: () => owned.disposeAsync(),
   };
 }

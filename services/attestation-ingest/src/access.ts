@@ -1,4 +1,4 @@
-import { AttestationService, UploadService } from "@attestry/api/ingest";
+import { AttestationService, ReferenceService, UploadService } from "@attestry/api/ingest";
 import { type AccessTable, methodName } from "@attestry/service-kit";
 
 /** Who may call each method. */
@@ -9,4 +9,5 @@ export const access: AccessTable = {
   [methodName(AttestationService.method.list)]: { api: "reader" },
   [methodName(UploadService.method.list)]: { api: "reader" },
   [methodName(UploadService.method.retry)]: { api: "admin" },
+  [methodName(ReferenceService.method.listBundles)]: { services: ["cas-gateway"] },
 };

@@ -18,6 +18,7 @@ import { Attestations } from "./db/attestations.ts";
 import { PrismaClient } from "./db/client/client.ts";
 import { Intents } from "./db/intents.ts";
 import { createMarks } from "./db/marks.ts";
+import { type BundleReference, listReferences, type ReferencePage } from "./db/references.ts";
 import { Uploads } from "./db/uploads.ts";
 import { createWarned, reconcile } from "./reconciler.ts";
 import { RunPeer } from "./run-peer.ts";
@@ -50,6 +51,8 @@ export interface Context {
   uploads: Uploads;
   mark: (id: string) => Promise<void>;
   bundles: Bundles;
+  /** Which bundles a backend must have. */
+  references: (page: ReferencePage) => Promise<BundleReference[]>;
   /** Resolves when the database can be used. */
   ready: () => Promise<void>;
   start: () => void;
@@ -157,6 +160,7 @@ export function createContext(
     uploads,
     mark,
     bundles,
+    references: (page) => listReferences(pool, page),
     ready: () => readiness.check(),
     start,
     destroy: () => {

@@ -1,4 +1,4 @@
-import { AttestationService, UploadService } from "@attestry/api/ingest";
+import { AttestationService, ReferenceService, UploadService } from "@attestry/api/ingest";
 import type { Logger, ServiceModule } from "@attestry/service-kit";
 import { migrate } from "@attestry/service-kit/postgres";
 import { access } from "./access.ts";
@@ -7,6 +7,7 @@ import { createContext, type Dependencies } from "./context.ts";
 import { download } from "./routes/download.ts";
 import { get } from "./routes/get.ts";
 import { list } from "./routes/list.ts";
+import { listBundles } from "./routes/list-bundles.ts";
 import { listUploads } from "./routes/list-uploads.ts";
 import { retryUploads } from "./routes/retry-uploads.ts";
 import { store, storeReadMaxBytes } from "./routes/store.ts";
@@ -22,7 +23,7 @@ export async function createAttestationIngest(
   const context = createContext(config, dependencies);
   return {
     name: "attestation-ingest",
-    services: [AttestationService, UploadService],
+    services: [AttestationService, UploadService, ReferenceService],
     access,
     authenticator: context.authenticator,
     routes(router) {
@@ -33,6 +34,7 @@ export async function createAttestationIngest(
       router.rpc(method.list, (request, call) => list(context, request, call));
       router.rpc(UploadService.method.list, (request, call) => listUploads(context, request, call));
       router.rpc(UploadService.method.retry, (request, call) => retryUploads(context, request, call));
+      router.rpc(ReferenceService.method.listBundles, (request) => listBundles(context, request));
     },
     ready: context.ready,
     start: async () => context.start(),

@@ -10,6 +10,7 @@ import {
   type Role,
   readSettings,
   reasonOf,
+  type ServiceName,
 } from "@attestry/service-kit";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import pg from "pg";
@@ -27,6 +28,8 @@ export interface TestIngest {
   uploads: Client<typeof UploadService>;
   /** A transport of someone else. */
   as(role: Role, organizationId?: string): Promise<Transport>;
+  /** A transport of another service. */
+  asService(service: ServiceName): Transport;
   /** Straight to the database. */
   database: pg.Pool;
   /** All that it holds, to be compared. */
@@ -98,6 +101,8 @@ export async function createTestIngest(config: Partial<ServiceConfig> = {}): Pro
       attestations: createClient(AttestationService, await as("ci")),
       uploads: createClient(UploadService, await as("admin")),
       as,
+      asService: (service) =>
+        createInProcessTransport(() => ingest, { keyring: keyrings[service], to: "attestation-ingest" }),
       database,
       snapshot: () => snapshot(database),
       replica,

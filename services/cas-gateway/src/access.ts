@@ -21,4 +21,5 @@ export const access: AccessTable = {
   "attestry.cas.v1.BlobService/Describe": { cas: ["uploader", "downloader", "manager"] },
   "attestry.cas.v1.BlobService/Delete": { cas: ["manager"] },
   "attestry.cas.v1.BlobService/ValidateBackend": { cas: ["manager"] },
+  "attestry.cas.v1.ScrubService/GetReport": { cas: ["manager"], api: "admin" },
 };

@@ -8,6 +8,15 @@ export const settings = {
     default: "http://127.0.0.1:7701",
     doc: "Address of workflow-run, asked only for callers with an API token",
   }),
+  ingestAddress: setting.optionalText({
+    env: "ATTESTATION_INGEST_ADDR",
+    doc: "Address of attestation-ingest, asked only by the scrubber for the bundles that ought to be there; unset: it looks for corrupt blobs alone",
+  }),
+  role: setting.oneOf(["all", "api", "scrubber"], {
+    env: "CAS_GATEWAY_ROLE",
+    default: "all",
+    doc: "api answers calls, scrubber proves what is stored time after time, all does both",
+  }),
   secretsDir: setting.text({
     env: "CAS_SECRETS_DIR",
     doc: "Folder with the secrets of backends: <organization>/<NAME>.json, and _shared/<NAME>.json for all",
@@ -20,7 +29,23 @@ export const settings = {
   idleTimeoutMs: setting.milliseconds({
     env: "CAS_IDLE_TIMEOUT",
     default: 60_000,
-    doc: "How long a client may be silent in the middle of a write",
+    doc: "How long a client may be silent in the middle of a write, or take nothing in the middle of a read",
+  }),
+  uploadRetentionMs: setting.milliseconds({
+    env: "CAS_UPLOAD_RETENTION",
+    default: 24 * 3_600_000,
+    doc: "How long an upload that broke off can be gone on with; after that its parts are removed",
+  }),
+  scrubBytesPerSecond: setting.integer({
+    env: "CAS_SCRUB_RATE",
+    default: 16 * 1024 * 1024,
+    min: 1,
+    doc: "Bytes that the scrubber reads in a second at most",
+  }),
+  scrubPeriodMs: setting.milliseconds({
+    env: "CAS_SCRUB_PERIOD",
+    default: 7 * 24 * 3_600_000,
+    doc: "How long after the beginning of one pass over a backend the scrubber begins the next",
   }),
 };
 

@@ -3,18 +3,26 @@ import { type Authenticator, createAuthenticator, type Keyring, type Logger, Rev
 import { createClient, type Transport } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
 import { BackendPool } from "./backends/backend-pool.ts";
+import { Proofs } from "./blobs/proofs.ts";
 import { StoredBlobs } from "./blobs/stored-blobs.ts";
 import { Suspects } from "./blobs/suspects.ts";
 import { Callers } from "./callers/callers.ts";
 import type { Config } from "./config.ts";
+import { Organizations } from "./scrub/organizations.ts";
+import { References } from "./scrub/references.ts";
+import { Scrubber } from "./scrub/scrubber.ts";
+import { createScrubTelemetry } from "./scrub/telemetry.ts";
 import { Secrets } from "./secrets/secrets.ts";
 import { createTelemetry, type Telemetry } from "./telemetry.ts";
+import { UploadSweeper } from "./uploads/upload-sweeper.ts";
 
 export interface Dependencies {
   keyring: Keyring;
   logger: Logger;
   /** To workflow-run. */
   run: Transport;
+  /** To attestation-ingest, which alone knows what bundles there ought to be; undefined: nobody is asked. */
+  ingest?: Transport | undefined;
   metrics: Registry;
 }
 
@@ -28,12 +36,25 @@ export interface Context {
   backends: BackendPool;
   blobs: StoredBlobs;
   suspects: Suspects;
+  proofs: Proofs;
   telemetry: Telemetry;
+  /** Undefined: another process does its work. */
+  scrubber: Scrubber | undefined;
+  sweeper: UploadSweeper;
 }
 
-export type ContextConfig = Pick<Config, "idleTimeoutMs" | "secretsDir" | "storeTimeoutMs">;
+export type ContextConfig = Pick<
+  Config,
+  | "idleTimeoutMs"
+  | "role"
+  | "scrubBytesPerSecond"
+  | "scrubPeriodMs"
+  | "secretsDir"
+  | "storeTimeoutMs"
+  | "uploadRetentionMs"
+>;
 
-export function createContext(config: ContextConfig, { keyring, logger, run, metrics }: Dependencies): Context {
+export function createContext(config: ContextConfig, { keyring, logger, run, ingest, metrics }: Dependencies): Context {
   const tokens = createClient(TokenService, run);
   const revocations = new Revocations({
     logger,
@@ -42,8 +63,18 @@ export function createContext(config: ContextConfig, { keyring, logger, run, met
   const backends = new BackendPool({
     secrets: new Secrets(config.secretsDir),
     requestTimeoutMs: config.storeTimeoutMs,
+    uploadRetentionMs: config.uploadRetentionMs,
   });
+  const telemetry = createTelemetry(metrics);
   const suspects = new Suspects();
+  const proofs = new Proofs({ suspects, telemetry });
+  const scrubber = new Scrubber({
+    ...{ backends, proofs, logger, config },
+    organizations: new Organizations({ run, keyring }),
+    references: ingest && new References({ ingest, logger }),
+    telemetry: createScrubTelemetry(metrics),
+    uploads: telemetry,
+  });
   return {
     config,
     logger,
@@ -51,8 +82,11 @@ export function createContext(config: ContextConfig, { keyring, logger, run, met
     revocations,
     callers: new Callers({ run, keyring }),
     backends,
-    blobs: new StoredBlobs(backends, suspects),
+    blobs: new StoredBlobs(backends, { suspects, proofs }),
     suspects,
-    telemetry: createTelemetry(metrics),
+    proofs,
+    telemetry,
+    scrubber: config.role === "api" ? undefined : scrubber,
+    sweeper: new UploadSweeper({ backends, telemetry, logger, uploadRetentionMs: config.uploadRetentionMs }),
   };
 }

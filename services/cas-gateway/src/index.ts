@@ -1,26 +1,35 @@
 import { ByteStream } from "@attestry/api/bytestream";
-import { BlobService } from "@attestry/api/cas";
+import { BlobService, ScrubService } from "@attestry/api/cas";
 import { Capabilities, ContentAddressableStorage } from "@attestry/api/reapi";
 import type { ServiceModule } from "@attestry/service-kit";
 import { access } from "./access.ts";
 import { type ContextConfig, createContext, type Dependencies } from "./context.ts";
+import { createBlobRoute } from "./http/blob-route.ts";
 import { registerRoutes } from "./routes/index.ts";
 
 export { type Config, settings } from "./config.ts";
 
-/** The CAS gateway, which alone speaks to object storage. It has no database, and needs workflow-run only for callers with an API token. */
+/**
+ * The CAS gateway, which alone speaks to object storage. It has no database, and needs workflow-run only
+ * for callers with an API token and for the scrubber.
+ */
 export async function createCasGateway(config: ContextConfig, dependencies: Dependencies): Promise<ServiceModule> {
   const context = createContext(config, dependencies);
   return {
     name: "cas-gateway",
-    services: [ByteStream, ContentAddressableStorage, Capabilities, BlobService],
+    services: [ByteStream, ContentAddressableStorage, Capabilities, BlobService, ScrubService],
     routes: (router) => registerRoutes(router, context),
     access,
+    http: [createBlobRoute(context)],
     authenticator: context.authenticator,
     ready: async () => undefined,
-    start: async () => context.revocations.start(),
+    start: async () => {
+      context.revocations.start();
+      context.scrubber?.start();
+      context.sweeper.start();
+    },
     destroy: async () => {
-      await context.revocations.destroy();
+      await Promise.all([context.revocations.destroy(), context.scrubber?.destroy(), context.sweeper.destroy()]);
       context.backends.close();
     },
   };

@@ -15,10 +15,15 @@ await runMain("cas-gateway", async () => {
   const metrics = createMetrics();
   const keyring = await Keyring.load(config);
   const run = createServiceTransport({ address: config.runAddress, keyring, to: "workflow-run" });
-  const gateway = await createCasGateway(config, { keyring, logger, run, metrics });
+  const ingest =
+    config.ingestAddress === undefined
+      ? undefined
+      : createServiceTransport({ address: config.ingestAddress, keyring, to: "attestation-ingest" });
+  const gateway = await createCasGateway(config, { keyring, logger, run, ingest, metrics });
   async function destroy(): Promise<void> {
     await gateway.destroy();
     run.close();
+    ingest?.close();
   }
   await runService({ ...gateway, destroy }, { listen: config.listen, logger, metrics });
 });

@@ -8,10 +8,14 @@ export interface Telemetry {
   stored(provider: Provider, bytes: number): void;
   /** A write of what was there already. */
   existed(provider: Provider): void;
+  /** A write that went on where one had broken off. */
+  resumed(provider: Provider): void;
   read(provider: Provider, bytes: number): void;
   /** An object that is not what its key says. */
   corrupt(provider: Provider): void;
   deleted(provider: Provider): void;
+  /** Uploads that nobody went on with, and that were removed. */
+  swept(provider: Provider, uploads: number): void;
 }
 
 export function createTelemetry(registry: Registry): Telemetry {
@@ -27,6 +31,12 @@ export function createTelemetry(registry: Registry): Telemetry {
   const existed = new Counter({
     name: "cas_gateway_blobs_existed_total",
     help: "Writes of blobs that were there already",
+    labelNames,
+    registers,
+  });
+  const resumed = new Counter({
+    name: "cas_gateway_uploads_resumed_total",
+    help: "Writes that went on where one had broken off",
     labelNames,
     registers,
   });
@@ -49,17 +59,25 @@ export function createTelemetry(registry: Registry): Telemetry {
     labelNames,
     registers,
   });
+  const swept = new Counter({
+    name: "cas_gateway_uploads_swept_total",
+    help: "Uploads that nobody went on with, and that were removed",
+    labelNames,
+    registers,
+  });
   return {
     stored(provider, bytes) {
       stored.inc({ provider });
       storedBytes.inc({ provider }, bytes);
     },
     existed: (provider) => existed.inc({ provider }),
+    resumed: (provider) => resumed.inc({ provider }),
     read(provider, bytes) {
       reads.inc({ provider });
       readBytes.inc({ provider }, bytes);
     },
     corrupt: (provider) => corrupt.inc({ provider }),
     deleted: (provider) => deleted.inc({ provider }),
+    swept: (provider, uploads) => swept.inc({ provider }, uploads),
   };
 }

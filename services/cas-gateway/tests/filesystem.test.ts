@@ -1,25 +1,22 @@
-import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { execFile, spawnSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { mkdir, readdir, readFile, rename, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, test } from "@jest/globals";
 import { FilesystemBackend } from "../src/backends/filesystem.ts";
+import { throwFault } from "../src/backends/filesystem-errors.ts";
 import { blobKey } from "../src/blobs/key.ts";
 import { validateBackend } from "../src/blobs/validate-backend.ts";
-import { type BackendUnderTest, backendContract } from "./backend-contract.ts";
-import { blobOf, chunksOf, filesBelow, randomBlob } from "./harness.ts";
+import { backendContract } from "./backend-contract.ts";
+import { blobOf, chunksOf, randomBlob, type TestBlob } from "./blobs.ts";
+import { keyOf, oneDayMs } from "./contract/subject.ts";
+import { startFolder } from "./folder-store.ts";
 
-async function startFolder(): Promise<BackendUnderTest & { folder: string }> {
-  const folder = await mkdtemp(join(tmpdir(), "attestry-blobs-"));
-  return {
-    folder,
-    open: (prefix) => new FilesystemBackend(join(folder, prefix)),
-    leftovers: (prefix) => filesBelow(join(folder, prefix)),
-    stop: () => rm(folder, { recursive: true, force: true }),
-  };
-}
+const inOwnMounts = ["--user", "--map-root-user", "--mount"];
 
 describe("the filesystem backend", () => {
   backendContract(startFolder);
@@ -27,10 +24,10 @@ describe("the filesystem backend", () => {
   test("says what is wrong with its folder, and no path", async () => {
     const store = await startFolder();
     await writeFile(join(store.folder, "file"), "");
-    const backend = new FilesystemBackend(join(store.folder, "file", "acme"));
+    const backend = new FilesystemBackend({ root: join(store.folder, "file", "acme"), uploadRetentionMs: oneDayMs });
     const blob = randomBlob(10);
     const { signal } = new AbortController();
-    const writing = backend.write("blobs/x", blob, chunksOf(blob.bytes, 10), signal);
+    const writing = backend.write("blobs/x", blob, chunksOf(blob.bytes, 10), { signal });
     await expect(writing).rejects.toMatchObject({
       code: "BACKEND_MISCONFIGURED",
       message: expect.stringMatching(/^the backend's folder answered ENOTDIR: a part of its path is a file/),
@@ -49,17 +46,20 @@ describe("the filesystem backend", () => {
         "a link to nothing": join(store.folder, "link"),
         "a file system that takes no folders": "/proc/nope",
       }[what];
-      const backend = new FilesystemBackend(join(root ?? join(store.folder, "x".repeat(300)), "acme"));
+      const backend = new FilesystemBackend({
+        root: join(root ?? join(store.folder, "x".repeat(300)), "acme"),
+        uploadRetentionMs: oneDayMs,
+      });
       const blob = randomBlob(10);
       const { signal } = new AbortController();
       const refusal = { code: "BACKEND_MISCONFIGURED", message: expect.not.stringContaining(store.folder) };
-      const writing = backend.write(blobKey("blobs", blob.hex), blob, chunksOf(blob.bytes, 10), signal);
+      const writing = backend.write(blobKey("blobs", blob.hex), blob, chunksOf(blob.bytes, 10), { signal });
       await expect(writing).rejects.toMatchObject(refusal);
       expect(await validateBackend(async () => backend, signal)).toMatch(
         /^write: the backend's folder answered (ENOENT: it cannot be created; check|ENAMETOOLONG: )/,
       );
       const aborted = AbortSignal.abort(new Error("enough"));
-      await expect(backend.write("blobs/x", blob, chunksOf(blob.bytes, 10), aborted)).rejects.toThrow();
+      await expect(backend.write("blobs/x", blob, chunksOf(blob.bytes, 10), { signal: aborted })).rejects.toThrow();
       await store.stop();
     },
     5_000,
@@ -74,10 +74,10 @@ describe("the filesystem backend", () => {
     const folder = join(store.folder, "acme", key);
     await mkdir(join(folder, "within"), { recursive: true });
     expect(await backend.describe(key, signal)).toBeUndefined();
-    expect(await backend.sizes([key], signal)).toEqual(new Map());
+    expect(await backend.sizes([{ key, sizeBytes: 10 }], signal)).toEqual(new Map());
     expect(await backend.read(key, { offset: 0, length: undefined }, signal)).toBeUndefined();
     await backend.delete(key, signal);
-    await expect(backend.write(key, blob, chunksOf(blob.bytes, 10), signal)).rejects.toMatchObject({
+    await expect(backend.write(key, blob, chunksOf(blob.bytes, 10), { signal })).rejects.toMatchObject({
       code: "BACKEND_MISCONFIGURED",
       message: "a folder lies where the blob belongs in the backend: move it away",
     });
@@ -90,12 +90,59 @@ describe("the filesystem backend", () => {
     const backend = store.open("acme/");
     const blob = randomBlob(100);
     const { signal } = new AbortController();
-    await backend.write("blobs/x", blob, chunksOf(blob.bytes, 10), signal);
+    await backend.write("blobs/x", blob, chunksOf(blob.bytes, 10), { signal });
     expect(await backend.setAside("blobs/x", blob, signal)).toBe(false);
     expect(await backend.describe("blobs/x", signal)).toBeDefined();
     await writeFile(join(store.folder, "acme", "blobs", "x"), "other");
     expect(await backend.setAside("blobs/x", blob, signal)).toBe(true);
     expect(await backend.describe("blobs/x", signal)).toBeUndefined();
+    await store.stop();
+  });
+
+  test("a folder that was there and is gone holds no blob back as lost, and takes none", async () => {
+    const store = await startFolder();
+    const backend = store.open("acme/");
+    const { signal } = new AbortController();
+    const [stored, other] = [randomBlob(100), randomBlob(100)];
+    const write = (blob: TestBlob) => backend.write(keyOf(blob), blob, chunksOf(blob.bytes, 100), { signal });
+    expect(await backend.describe(keyOf(stored), signal)).toBeUndefined();
+    await write(stored);
+    await rename(join(store.folder, "acme"), join(store.folder, "unmounted"));
+    const range = { offset: 0, length: undefined };
+    const refusal = {
+      code: "BACKEND_MISCONFIGURED",
+      message: expect.stringMatching(/^the backend's folder .* is gone/),
+    };
+    // Within a second of the write it still counts as there for whoever reads.
+    await expect(write(other)).rejects.toMatchObject({ code: "BACKEND_MISCONFIGURED" });
+    await sleep(1_100);
+    await expect(backend.read(keyOf(stored), range, signal)).rejects.toMatchObject(refusal);
+    await expect(backend.describe(keyOf(stored), signal)).rejects.toMatchObject(refusal);
+    await expect(backend.committed(keyOf(stored), stored, randomUUID(), signal)).rejects.toMatchObject(refusal);
+    await expect(backend.list("blobs/", "", signal)[Symbol.asyncIterator]().next()).rejects.toMatchObject(refusal);
+    await expect(write(other)).rejects.toMatchObject(refusal);
+    expect(await readdir(store.folder)).toEqual(["unmounted"]);
+    await rename(join(store.folder, "unmounted"), join(store.folder, "acme"));
+    await write(other);
+    expect((await backend.describe(keyOf(stored), signal))?.sizeBytes).toBe(100);
+    await store.stop();
+  });
+
+  test.each(["ENOSPC", "EDQUOT"])("%s is BACKEND_FULL", (code) => {
+    expect(() => throwFault(Object.assign(new Error("no space"), { code }))).toThrow(
+      expect.objectContaining({ code: "BACKEND_FULL" }),
+    );
+  });
+
+  const testWithVolume = canMount() ? test : test.skip;
+  testWithVolume("a volume that is full answers BACKEND_FULL, and has its space back", async () => {
+    const store = await startFolder();
+    const volumeBytes = 4 * 1024 * 1024;
+    const script = fileURLToPath(new URL("full-volume-process.ts", import.meta.url));
+    const mounted = 'mount -t tmpfs -o size="$2" none "$1" && exec "$0" "$3" "$1" "$2"';
+    const args = [...inOwnMounts, "sh", "-c", mounted, process.execPath, store.folder, String(volumeBytes), script];
+    const { stdout } = await promisify(execFile)("unshare", args);
+    expect(JSON.parse(stdout)).toEqual({ outcomes: ["stored", "BACKEND_FULL", "stored"], isTidy: true });
     await store.stop();
   });
 
@@ -113,3 +160,10 @@ describe("the filesystem backend", () => {
     await store.stop();
   });
 });
+
+/** Not every machine lets a user have mounts of its own. */
+function canMount(): boolean {
+  const dir = tmpdir();
+  const { status } = spawnSync("unshare", [...inOwnMounts, "mount", "-t", "tmpfs", "none", dir]);
+  return status === 0;
+}

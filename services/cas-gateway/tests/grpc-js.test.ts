@@ -1,6 +1,9 @@
 import { randomUUID } from "node:crypto";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import {
   ByteStream,
+  QueryWriteStatusRequestSchema,
+  QueryWriteStatusResponseSchema,
   ReadRequestSchema,
   ReadResponseSchema,
   WriteRequestSchema,
@@ -19,6 +22,7 @@ import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type Gateway, randomBlob, startGateway, type TestBlob } from "./harness.ts";
 import { folderStore, type Store } from "./stores.ts";
+import { visible } from "./writing.ts";
 
 const mebibyte = 1024 * 1024;
 
@@ -69,6 +73,22 @@ describe("a plain gRPC client", () => {
     });
   }
 
+  function writeStatus(resourceName: string): Promise<{ committed: number; complete: boolean }> {
+    return new Promise((resolve, reject) => {
+      client.makeUnaryRequest(
+        pathOf(ByteStream.method.queryWriteStatus),
+        writer(QueryWriteStatusRequestSchema),
+        reader(QueryWriteStatusResponseSchema),
+        create(QueryWriteStatusRequestSchema, { resourceName }),
+        metadata,
+        (error: ServiceError | null, response) =>
+          error === null && response !== undefined
+            ? resolve({ committed: Number(response.committedSize), complete: response.complete })
+            : reject(error),
+      );
+    });
+  }
+
   function read(resourceName: string): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const chunks: Uint8Array[] = [];
@@ -86,9 +106,8 @@ describe("a plain gRPC client", () => {
     });
   }
 
-  function messagesOf(blob: TestBlob): MessageInitShape<typeof WriteRequestSchema>[] {
+  function messagesOf(blob: TestBlob, resourceName = nameOf(blob)): MessageInitShape<typeof WriteRequestSchema>[] {
     const count = Math.max(1, Math.ceil(blob.sizeBytes / mebibyte));
-    const resourceName = nameOf(blob);
     return Array.from({ length: count }, (_, i) => ({
       resourceName,
       writeOffset: BigInt(i * mebibyte),
@@ -126,7 +145,27 @@ describe("a plain gRPC client", () => {
       code: status.INVALID_ARGUMENT,
       details: expect.stringContaining("without finish_write"),
     });
-    expect((await store.content()).filter((name) => name.includes(blob.hex))).toEqual([]);
+    expect((await visible(store)).filter((name) => name.includes(blob.hex))).toEqual([]);
     await expect(read(`blobs/${blob.hex}/${blob.sizeBytes}`)).rejects.toMatchObject({ code: status.NOT_FOUND });
+  });
+
+  test("that stops goes on where it was", async () => {
+    const blob = randomBlob(5 * mebibyte);
+    const name = nameOf(blob);
+    const messages = messagesOf(blob, name);
+    await expect(write(messages.slice(0, 3))).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+    expect(await writeStatus(name)).toEqual({ committed: 3 * mebibyte, complete: false });
+    expect(await write(messages.slice(3))).toBe(BigInt(blob.sizeBytes));
+    expect(await writeStatus(name)).toEqual({ committed: blob.sizeBytes, complete: true });
+    expect((await read(`blobs/${blob.hex}/${blob.sizeBytes}`)).equals(blob.bytes)).toBe(true);
+  });
+
+  test("sends and gets blobs compressed", async () => {
+    const blob = randomBlob(3 * mebibyte);
+    const data = zstdCompressSync(blob.bytes);
+    const name = `compressed-blobs/zstd/${blob.hex}/${blob.sizeBytes}`;
+    const packed = { ...blob, bytes: data, sizeBytes: data.byteLength };
+    expect(await write(messagesOf(packed, `uploads/${randomUUID()}/${name}`))).toBe(BigInt(data.byteLength));
+    expect(zstdDecompressSync(await read(name)).equals(blob.bytes)).toBe(true);
   });
 });

@@ -1,7 +1,6 @@
-import { createHash, randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import {
   CasRole,
   CredentialService,
@@ -19,12 +18,15 @@ import {
   DomainError,
   Keyring,
   type Role,
+  readSettings,
   serve,
 } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { createRouterTransport, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { createCasGateway } from "../src/index.ts";
+import { createCasGateway, settings } from "../src/index.ts";
+
+export { blobOf, chunksOf, filesBelow, randomBlob, type TestBlob } from "./blobs.ts";
 
 export interface Organization {
   id: string;
@@ -54,7 +56,10 @@ export const globex: Organization = { id: "01930000-0000-7000-8000-000000000002"
 const megabytes = 1024 * 1024;
 
 /** A gateway on a port of its own, with one secret `_shared/store` and keys that it shares with the tests. */
-export async function startGateway(secret: object, { idleTimeoutMs = 5_000 } = {}): Promise<Gateway> {
+export async function startGateway(
+  secret: object,
+  { idleTimeoutMs = 5_000, storeTimeoutMs = 5_000, graceMs = 10_000 } = {},
+): Promise<Gateway> {
   const dir = await mkdtemp(join(tmpdir(), "attestry-gateway-"));
   const secretsDir = join(dir, "secrets");
   await mkdir(join(secretsDir, "_shared"), { recursive: true });
@@ -87,9 +92,13 @@ export async function startGateway(secret: object, { idleTimeoutMs = 5_000 } = {
 
   const metrics = createMetrics();
   const logger = createLogger({ name: "cas-gateway", level: "silent" });
-  const config = { secretsDir, idleTimeoutMs, storeTimeoutMs: 5_000 };
+  // Nothing is stored but by the tests.
+  const env = { CAS_GATEWAY_ROLE: "api", CAS_SECRETS_DIR: secretsDir };
+  const keyFiles = { ATTESTRY_SIGNING_KEY_FILE: "-", ATTESTRY_JWKS_FILE: "-" };
+  const config = { ...readSettings(settings, { ...env, ...keyFiles }), idleTimeoutMs, storeTimeoutMs };
   const module = await createCasGateway(config, { keyring: keyrings["cas-gateway"], logger, run, metrics });
-  const server = await serve({ modules: [module], listen: { host: "127.0.0.1", port: 0 }, logger, metrics });
+  const listen = { host: "127.0.0.1", port: 0 };
+  const server = await serve({ modules: [module], listen, logger, metrics, graceMs });
   await module.start();
   return {
     url: server.url,
@@ -138,30 +147,4 @@ export function backendOf(secret: object): CasBackend {
     secretRef: "_shared/store",
     prefix: "",
   };
-}
-
-export interface TestBlob {
-  bytes: Buffer;
-  hex: string;
-  digest: string;
-  sizeBytes: number;
-}
-
-export function blobOf(bytes: Buffer): TestBlob {
-  const hex = createHash("sha256").update(bytes).digest("hex");
-  return { bytes, hex, digest: `sha256:${hex}`, sizeBytes: bytes.byteLength };
-}
-
-export function randomBlob(sizeBytes: number): TestBlob {
-  return blobOf(randomBytes(sizeBytes));
-}
-
-/** Every file below a folder, relative to it. */
-export async function filesBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => entry.isFile()).map((entry) => relative(folder, join(entry.parentPath, entry.name)));
-}
-
-export async function* chunksOf(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array, void, void> {
-  for (let start = 0; start < bytes.byteLength; start += size) yield bytes.subarray(start, start + size);
 }

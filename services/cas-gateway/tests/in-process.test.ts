@@ -4,6 +4,7 @@ import { reasonOf } from "@attestry/service-kit";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { chunksOf, type Gateway, randomBlob, startGateway } from "./harness.ts";
 import { folderStore, type Store } from "./stores.ts";
+import { ClientUpload, visible } from "./writing.ts";
 
 const mebibyte = 1024 * 1024;
 
@@ -40,18 +41,21 @@ describe("the gateway in the caller's process", () => {
   test("refusals have their reasons, and leave nothing", async () => {
     const blob = randomBlob(3 * mebibyte);
     const wrong = Buffer.alloc(blob.sizeBytes);
-    const before = await store.content();
+    const before = await visible(store);
     const upload = (bytes: AsyncIterable<Uint8Array> | Buffer, options = {}) =>
       uploadBlob(gateway.inProcess, { token, ...blob, bytes, ...options });
     const reason = async (promise: Promise<unknown>) => reasonOf(await promise.catch((error: unknown) => error));
-    expect(await reason(upload(wrong))).toBe("DIGEST_MISMATCH");
+    const other = new ClientUpload(blob, token);
+    expect(await reason(other.write(gateway.inProcess, other.messages(0, blob.sizeBytes, wrong)))).toBe(
+      "DIGEST_MISMATCH",
+    );
     expect(await reason(upload(blob.bytes, { token: await gateway.casToken({ maxBytes: 10 }) }))).toBe(
       "BLOB_TOO_LARGE",
     );
     await expect(upload(chunksOf(blob.bytes.subarray(1), 1_000))).rejects.toMatchObject({ code: "SIZE_MISMATCH" });
     await expect(upload(blob.bytes, { signal: AbortSignal.abort() })).rejects.toThrow();
     expect(await reason(downloadBlob(gateway.inProcess, { token: reader, ...blob }))).toBe("BLOB_NOT_FOUND");
-    expect(await store.content()).toEqual(before);
+    expect(await visible(store)).toEqual(before);
   });
 
   test("a source that says nothing is given up by the caller's deadline", async () => {
@@ -61,11 +65,11 @@ describe("the gateway in the caller's process", () => {
       // It goes on after the test, and is not to keep the process.
       await sleep(1_000, undefined, { ref: false });
     }
-    const before = await store.content();
+    const before = await visible(store);
     const uploading = uploadBlob(gateway.inProcess, { token, ...blob, bytes: silent(), timeoutMs: 200 });
     await expect(uploading).rejects.toMatchObject({ code: "PEER_UNAVAILABLE" });
     await sleep(100);
-    expect(await store.content()).toEqual(before);
+    expect(await visible(store)).toEqual(before);
   });
 
   test("a reader that stops", async () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { ByteStream } from "@attestry/api/bytestream";
 import { BlobService } from "@attestry/api/cas";
-import { Capabilities, ContentAddressableStorage, DigestFunction_Value } from "@attestry/api/reapi";
+import { Capabilities, Compressor_Value, ContentAddressableStorage, DigestFunction_Value } from "@attestry/api/reapi";
 import { CasRole } from "@attestry/api/run";
 import { deleteBlob, describeBlob, findMissing, uploadBlob } from "@attestry/cas-client";
 import { reasonOf } from "@attestry/service-kit";
@@ -142,7 +142,10 @@ export function reapiSuite(startStore: () => Promise<Store>): void {
       const capabilities = await createClient(Capabilities, gateway.transport).getCapabilities({}, bearer(token));
       expect(capabilities).toMatchObject({
         lowApiVersion: { major: 2, minor: 0 },
-        cacheCapabilities: { digestFunctions: [DigestFunction_Value.SHA256], supportedCompressors: [] },
+        cacheCapabilities: {
+          digestFunctions: [DigestFunction_Value.SHA256],
+          supportedCompressors: [Compressor_Value.ZSTD],
+        },
       });
     }
   });

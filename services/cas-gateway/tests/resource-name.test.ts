@@ -14,7 +14,15 @@ describe("the name of a blob to read", () => {
     [`main/blobs/sha256/${hex}/42`, "main"],
     [`sha256/blobs/${hex}/42`, "sha256"],
   ])("%s", (name, instance) => {
-    expect(parseReadName(name)).toEqual({ instance, ...blob });
+    expect(parseReadName(name)).toEqual({ instance, compressor: "identity", ...blob });
+  });
+
+  test.each([
+    [`compressed-blobs/zstd/${hex}/42`, undefined],
+    [`/compressed-blobs/zstd/${hex}/42`, undefined],
+    [`main/compressed-blobs/zstd/sha256/${hex}/42`, "main"],
+  ])("%s, compressed", (name, instance) => {
+    expect(parseReadName(name)).toEqual({ instance, compressor: "zstd", ...blob });
   });
 
   test.each([
@@ -43,8 +51,12 @@ describe("the name of a blob to read", () => {
     [`Main/blobs/${hex}/42`, "Main"],
     [`a/b/blobs/${hex}/42`, "b"],
     [`//blobs/${hex}/42`, ""],
-    [`uploads/${uuid}/blobs/${hex}/42`, uuid],
-    [`compressed-blobs/zstd/${hex}/42`, "compressed-blobs"],
+    [`uploads/${uuid}/blobs/${hex}/42`, "uploads"],
+    [`compressed-blobs/${hex}/42`, hex],
+    [`compressed-blobs/deflate/${hex}/42`, "deflate"],
+    [`compressed-blobs/zstd/blake3/${hex}/42`, "blake3"],
+    [`compressed-blobs/zstd/${hex}`, ""],
+    [`compressed-blobs/zstd/${hex}/42/name`, "name"],
     [`blobs/${hex}/42\u0000`, "42\u0000"],
     [`blobs /${hex}/42`, "blobs "],
   ])("%j is refused", (name, segment) => {
@@ -63,7 +75,14 @@ describe("the name of a blob to write", () => {
     [`uploads/${uuid}/blobs/${hex}/42/some/file name.txt`, undefined],
     [`main/uploads/${uuid}/blobs/${hex}/42`, "main"],
   ])("%s", (name, instance) => {
-    expect(parseWriteName(name)).toEqual({ instance, uploadId: uuid, ...blob });
+    expect(parseWriteName(name)).toEqual({ instance, compressor: "identity", uploadId: uuid, ...blob });
+  });
+
+  test.each([
+    [`uploads/${uuid}/compressed-blobs/zstd/${hex}/42`, undefined],
+    [`main/uploads/${uuid}/compressed-blobs/zstd/sha256/${hex}/42/some/file`, "main"],
+  ])("%s, compressed", (name, instance) => {
+    expect(parseWriteName(name)).toEqual({ instance, compressor: "zstd", uploadId: uuid, ...blob });
   });
 
   test.each([
@@ -72,7 +91,9 @@ describe("the name of a blob to write", () => {
     [`uploads/1/blobs/${hex}/42`, "1"],
     [`uploads/${uuid}/${hex}/42`, hex],
     [`uploads/${uuid}/blobs/blake3/${hex}/42`, "blake3"],
-    [`uploads/${uuid}/compressed-blobs/zstd/${hex}/42`, "compressed-blobs"],
+    [`uploads/${uuid}/compressed-blobs/brotli/${hex}/42`, "brotli"],
+    [`compressed-blobs/zstd/${hex}/42`, "compressed-blobs"],
+    [`compressed-blobs/uploads/${uuid}/blobs/${hex}/42`, "compressed-blobs"],
     [`uploads/${uuid}/blobs/${hex}`, ""],
     [`a/b/uploads/${uuid}/blobs/${hex}/42`, "b"],
   ])("%j is refused", (name, segment) => {

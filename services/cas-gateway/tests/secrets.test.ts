@@ -15,6 +15,20 @@ const s3 = {
   prefix: "deep/er",
 };
 
+/** Of an authority that was made for this, and whose key was thrown away. */
+const certificate = `-----BEGIN CERTIFICATE-----
+MIIBnDCCAUGgAwIBAgIUd8PwSMmmijBmflDIaxoiH5I5jjEwCgYIKoZIzj0EAwIw
+IjEgMB4GA1UEAwwXQXR0ZXN0cnkgdGVzdCBhdXRob3JpdHkwIBcNMjYxMTI1MDMx
+NDQxWhgPMjEyNjExMDEwMzE0NDFaMCIxIDAeBgNVBAMMF0F0dGVzdHJ5IHRlc3Qg
+YXV0aG9yaXR5MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEiN5Soj0qhRVMqj/h
+pK0Ld5rtLl1GU2S4klgvs/mZNwcen/msTs/QMWitqj+kNMseNXFIapf6ycOy/WFq
+uwQW8aNTMFEwHQYDVR0OBBYEFGRpbOHoIgYRalay54JVjCIYTr9qMB8GA1UdIwQY
+MBaAFGRpbOHoIgYRalay54JVjCIYTr9qMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZI
+zj0EAwIDSQAwRgIhAPCxfIehL3i0KcjOBWoO4xsew+K3DR3ITgd1IcLy1JyHAiEA
+3/kohauDGcxuFy34A4r1JGxUzQz5g9P3GRScJ1Agyus=
+-----END CERTIFICATE-----`;
+const brokenCertificate = "-----BEGIN CERTIFICATE-----\naHVzaC1odXNo\n-----END CERTIFICATE-----";
+
 let dir: string;
 let secrets: Secrets;
 beforeAll(async () => {
@@ -37,9 +51,23 @@ describe("a secret reference", () => {
       endpoint: new URL(s3.endpoint),
       prefix: "deep/er/",
       pathStyle: true,
+      ca: undefined,
+      sse: undefined,
     });
     expect((await secrets.resolve("acme", "_shared/local")).secret).toEqual({ ...filesystem, prefix: "" });
     expect((await secrets.resolve("globex", "_shared/local")).secret).toEqual({ ...filesystem, prefix: "" });
+  });
+
+  test("may trust an authority, have what is written encrypted, and name the bucket in the host", async () => {
+    const secure = { ...s3, endpoint: "https://store.example.test", pathStyle: false };
+    await put("acme/secure.json", { ...secure, ca: `of the house\n${certificate}\n${certificate}`, sse: "AES256" });
+    expect((await secrets.resolve("acme", "secure")).secret).toMatchObject({
+      pathStyle: false,
+      ca: `${certificate}\n${certificate}`,
+      sse: "AES256",
+    });
+    await put("acme/kms.json", { ...s3, sse: { kms: "arn:aws:kms:eu-1:1:key/2" } });
+    expect((await secrets.resolve("acme", "kms")).secret).toMatchObject({ sse: { kms: "arn:aws:kms:eu-1:1:key/2" } });
   });
 
   test.each([
@@ -92,6 +120,17 @@ describe("a secret reference", () => {
     ["a prefix that climbs", { ...s3, prefix: "a/../.." }, "prefix must be"],
     ["an absolute prefix", { ...filesystem, prefix: "/a" }, "prefix must be"],
     ["a secret key that is no text", { ...s3, secretKey: 1 }, "secretKey must be"],
+    ["a path style that is no truth value", { ...s3, pathStyle: "no" }, "pathStyle must be"],
+    ["an authority that is no certificate", { ...s3, endpoint: "https://h", ca: "hush-hush" }, "ca must be"],
+    ["an authority that is a file", { ...s3, endpoint: "https://h", ca: "/etc/hush-hush.pem" }, "ca must be"],
+    ["an authority that is no text", { ...s3, endpoint: "https://h", ca: [certificate] }, "ca must be"],
+    ["an authority that is broken", { ...s3, endpoint: "https://h", ca: brokenCertificate }, "ca must be"],
+    ["an authority for no TLS", { ...s3, ca: certificate }, "ca is for an https endpoint only"],
+    ["an unknown encryption", { ...s3, sse: "hush-hush" }, "sse must be"],
+    ["an encryption without a key", { ...s3, sse: { kms: "" } }, "sse must be"],
+    ["an encryption with more than a key", { ...s3, sse: { kms: "a", context: "hush-hush" } }, "sse must be"],
+    ["an encryption in a list", { ...s3, sse: ["AES256"] }, "sse must be"],
+    ["a key that breaks the line", { ...s3, sse: { kms: "a\r\nx-hush-hush: 1" } }, "sse must be"],
   ])("with %s is refused, and its content is not told", async (_name, content, fault) => {
     await put("acme/broken.json", content);
     const refusal = await secrets.resolve("acme", "broken").catch((error: unknown) => error);

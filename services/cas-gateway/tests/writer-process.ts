@@ -4,7 +4,7 @@ import { FilesystemBackend } from "../src/backends/filesystem.ts";
 import { blobKey } from "../src/blobs/key.ts";
 
 const [folder = "", count = "0"] = process.argv.slice(2);
-const backend = new FilesystemBackend(folder);
+const backend = new FilesystemBackend({ root: folder, uploadRetentionMs: 3_600_000 });
 const { signal } = new AbortController();
 for (let i = 0; i < Number(count); i++) {
   const bytes = Buffer.alloc(10_000 + i * 5_000, i);
@@ -12,5 +12,5 @@ for (let i = 0; i < Number(count); i++) {
   async function* source() {
     for (let start = 0; start < bytes.byteLength; start += 4_096) yield bytes.subarray(start, start + 4_096);
   }
-  await backend.write(blobKey("blobs", hex), { hex, sizeBytes: bytes.byteLength }, source(), signal);
+  await backend.write(blobKey("blobs", hex), { hex, sizeBytes: bytes.byteLength }, source(), { signal });
 }

@@ -11,7 +11,7 @@ const credentials = "attestry.run.v1.CredentialService";
 export const access: AccessTable = {
   [`${organizations}/Create`]: { instanceAdmin: true },
   [`${organizations}/Get`]: { api: "reader", instanceAdmin: true },
-  [`${organizations}/List`]: { api: "reader", instanceAdmin: true },
+  [`${organizations}/List`]: { api: "reader", instanceAdmin: true, services: ["cas-gateway"] },
   [`${organizations}/Update`]: { api: "admin", instanceAdmin: true },
 
   [`${workflows}/FindOrCreate`]: { api: "ci" },

@@ -22,6 +22,10 @@ export const settings = {
     default: "http://127.0.0.1:7703",
     doc: "Address of cas-gateway, which validates backends",
   }),
+  casPublicUrl: setting.optionalUrl({
+    env: "CAS_GATEWAY_PUBLIC_URL",
+    doc: "Where clients and browsers reach cas-gateway, for download links; unset: no links are given",
+  }),
   runExpiryMs: setting.milliseconds({
     env: "RUN_EXPIRY",
     default: 3_600_000,

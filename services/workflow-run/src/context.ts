@@ -8,6 +8,7 @@ import {
 } from "@attestry/service-kit";
 import type { Transport } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
+import { DownloadLinks } from "./backends/download-links.ts";
 import { createGatewayProbe } from "./backends/gateway-probe.ts";
 import { BackendValidator } from "./backends/validator.ts";
 import type { Config } from "./config.ts";
@@ -41,6 +42,7 @@ export interface AppContext {
   backends: BackendStore;
   tokens: TokenStore;
   validator: BackendValidator;
+  links: DownloadLinks;
   authenticator: Authenticator;
   revocations: Revocations;
   /** Work in the background, to be started and destroyed. */
@@ -83,6 +85,7 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     ...{ config, keyring, logger, telemetry, database, runs, backends, tokens, validator },
     organizations: new OrganizationStore(database.prisma),
     workflows: new WorkflowStore(database.prisma),
+    links: new DownloadLinks(config.casPublicUrl),
     authenticator: createAuthenticator({ keyring, revocations }),
     revocations,
     background: [expirer, revalidation, validator],

@@ -109,9 +109,9 @@ export function runMessage(run: Run): MessageInitShape<typeof api.RunSchema> {
 }
 
 export function backendMessage(backend: Backend): MessageInitShape<typeof api.BackendSchema> {
-  const { id, name, secretRef, prefix, isDefault, validationError } = backend;
+  const { id, name, secretRef, prefix, isDefault, validationError, validationNotes } = backend;
   return {
-    ...{ id, name, secretRef, prefix, isDefault, validationError },
+    ...{ id, name, secretRef, prefix, isDefault, validationError, validationNotes },
     provider: providers[backend.provider],
     maxBytes: BigInt(backend.maxBytes),
     status: statuses[backend.status],

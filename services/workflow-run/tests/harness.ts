@@ -17,7 +17,7 @@ import { bootstrap, type Config, createWorkflowRun, migrateDatabase, settings } 
 export interface FakeGateway {
   transport: Transport;
   /** What the next validations find; undefined: the gateway is away. */
-  result: { valid: boolean; error: string } | undefined;
+  result: { valid: boolean; error: string; notes?: string[] } | undefined;
   /** Tokens that it was shown. */
   tokens: string[];
   delayMs: number;

@@ -41,6 +41,19 @@ describe("organizations", () => {
     expect((await one.reader.organizations.list({})).organizations.map(({ name }) => name)).toEqual(["one"]);
     expect((await one.reader.organizations.get({})).organization?.name).toBe("one");
   });
+
+  test("are listed in pages for cas-gateway, all of them, and for no other service", async () => {
+    const all = (await harness.admin.organizations.list({ pageSize: 200 })).organizations.map(({ id }) => id);
+    const seen: string[] = [];
+    let pageToken = "";
+    do {
+      const page = await harness.gatewayService.organizations.list({ pageSize: 2, pageToken });
+      seen.push(...page.organizations.map(({ id }) => id));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    expect(seen).toEqual(all);
+    await expectRefusal(harness.ingest.organizations.list({}), "PermissionDenied", "ROLE_INSUFFICIENT");
+  });
 });
 
 describe("runs", () => {

@@ -82,6 +82,25 @@ export class Caller {
     }
   }
 
+  /** For what makes its attempts itself (`@attestry/cas-client`): the time that is left, and how it tells why it waits. */
+  persistence(): {
+    signal: AbortSignal;
+    timeoutMs: number;
+    stallMs: number;
+    onRetry: (fault: Error, waitMs: number) => void;
+  } {
+    let stalled: Omit<Stalled, "error"> | undefined;
+    const onRetry = (fault: Error, waitMs: number) => {
+      const reason = reasonOf(fault);
+      stalled =
+        stalled?.reason === reason && stalled !== undefined ? stalled : { reason, since: Date.now(), told: false };
+      if (stalled.told || Date.now() + waitMs - stalled.since <= quietMs) return;
+      stalled.told = true;
+      void this.#options.note(`trying again: ${describe(fault)}`);
+    };
+    return { ...this.options(), stallMs: this.#options.stallMs, onRetry };
+  }
+
   /** A call that must not be made twice. */
   async once<T>(call: (options: CallOptions) => Promise<T>): Promise<T> {
     return call(this.options());

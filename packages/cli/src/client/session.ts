@@ -7,6 +7,10 @@ type SessionManager = NonNullable<GrpcTransportOptions["sessionManager"]>;
 // Node's 64 KiB would hold a download back on every round trip. Per connection, of which there are at most three.
 const windowBytes = 8 * 1024 * 1024;
 
+// A peer that went away without a word is found out by a ping. Generous: on a slow line it waits behind what is sent.
+const pingEveryMs = 20_000;
+const pingAnswerMs = 60_000;
+
 /**
  * One HTTP/2 connection for as long as a command runs. connect-node's own manager drops its error listener when a
  * connection goes away and can then end the process (connectrpc/connect-es#1768, #1795); this one keeps it.
@@ -65,11 +69,29 @@ export class Session implements SessionManager {
       });
       session.on("close", () => reject(new ConnectError(`${this.authority} closed the connection`, Code.Unavailable)));
       session.on("connect", () => {
+        watch(session);
         session.setLocalWindowSize(windowBytes);
         resolve(session);
       });
     });
   }
+}
+
+/** Ends a connection whose peer answers no pings. */
+function watch(session: http2.ClientHttp2Session): void {
+  let overdue: NodeJS.Timeout | undefined;
+  const pings = setInterval(() => {
+    if (overdue !== undefined || session.closed || session.destroyed) return;
+    overdue = setTimeout(() => session.destroy(new Error("the peer does not answer any more")), pingAnswerMs);
+    session.ping(() => {
+      clearTimeout(overdue);
+      overdue = undefined;
+    });
+  }, pingEveryMs);
+  session.on("close", () => {
+    clearInterval(pings);
+    clearTimeout(overdue);
+  });
 }
 
 // A name with several addresses fails with one error for each, and no message of its own.

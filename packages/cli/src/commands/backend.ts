@@ -16,9 +16,10 @@ import { bytesCell, timeCell } from "../output/cells.ts";
 import { addExamples, addOutputOption } from "../output/option.ts";
 import type { Column } from "../output/output.ts";
 import { enumValue, enumWord, enumWords, plain } from "../output/plain.ts";
+import { addBackendScrub } from "./backend-scrub.ts";
 
 const fields =
-  "id, name, provider, secretRef, prefix, isDefault, maxBytes, status (null: not validated), validatedAt, validationError, createdAt";
+  "id, name, provider, secretRef, prefix, isDefault, maxBytes, status (null: not validated), validatedAt, validationError, createdAt, validationNotes";
 
 export function addBackendCommand(program: Command): void {
   const backend = program
@@ -30,6 +31,7 @@ export function addBackendCommand(program: Command): void {
   addDelete(backend);
   addValidate(backend);
   addDefault(backend);
+  addBackendScrub(backend);
 }
 
 interface AddOptions {
@@ -181,7 +183,7 @@ async function updateBackend(
 const columns: Column<Backend>[] = [
   { head: "name", cell: ({ name, isDefault }) => `${name}${isDefault ? " (default)" : ""}` },
   { head: "provider", cell: ({ provider }) => enumWord(BackendProviderSchema, provider) },
-  { head: "status", cell: ({ status }) => statusWord(status) },
+  { head: "status", cell: ({ status, validationNotes }) => statusWord(status) + notesMark(validationNotes) },
   { head: "validated", cell: ({ validatedAt }) => timeCell(validatedAt) },
   { head: "max bytes", cell: ({ maxBytes }) => bytesCell(maxBytes) },
   { head: "secret", cell: ({ secretRef }) => secretRef },
@@ -200,6 +202,7 @@ async function printBackend(context: Context, backend: Backend | undefined): Pro
     status: statusWord(shown.status),
     validated: timeCell(shown.validatedAt),
     error: shown.validationError,
+    notes: shown.validationNotes.join("; "),
     id: shown.id,
   });
 }
@@ -209,6 +212,12 @@ function demandValid(backend: Backend | undefined): void {
   throw new CommandError("BACKEND_INVALID", `the backend ${backend.name} does not work: ${backend.validationError}`, {
     hint: "none",
   });
+}
+
+/** That there is more to read, in `-o json` and by `backend validate`. */
+function notesMark(notes: readonly string[]): string {
+  if (notes.length === 0) return "";
+  return notes.length === 1 ? " (1 note)" : ` (${notes.length} notes)`;
 }
 
 function statusWord(status: BackendStatus): string {

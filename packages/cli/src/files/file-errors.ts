@@ -33,3 +33,17 @@ export function unwritable(file: string, cause: unknown): CommandError {
 function codeOf(cause: unknown): string {
   return (cause as NodeJS.ErrnoException).code ?? "unknown cause";
 }
+
+/** A fault of the file system while a file was read as CommandError FILE_UNREADABLE; any other as it is. */
+export function fileFault(file: string, error: unknown): unknown {
+  return isOfFileSystem(error) ? unreadable(file, error) : error;
+}
+
+/** A fault of the file system while a file was written as CommandError FILE_UNWRITABLE; any other as it is. */
+export function unwritableFault(file: string, error: unknown): unknown {
+  return isOfFileSystem(error) ? unwritable(file, error) : error;
+}
+
+function isOfFileSystem(error: unknown): boolean {
+  return error instanceof Error && "syscall" in error && "code" in error;
+}

@@ -4,7 +4,7 @@ const worthABar = 1_000_000;
 const tickMs = 100;
 
 export interface Progress {
-  /** Sets how many bytes went over so far. */
+  /** Sets how many bytes went over so far; what was there at the first call does not count for the rate. */
   update(bytes: number): void;
   stop(): void;
 }
@@ -15,7 +15,7 @@ export function startProgress(what: string, totalBytes: number): Progress {
   const bar = new SingleBar(
     {
       stream: process.stderr,
-      format: `${what} {bar} {percentage}%  {value} of {total} MB`,
+      format: `${what} {bar} {percentage}%  {value} of {total} MB  {rate} MB/s`,
       formatValue: (value, _options, type) =>
         type === "value" || type === "total" ? (value / 1e6).toFixed(1) : String(value),
       clearOnComplete: true,
@@ -23,8 +23,12 @@ export function startProgress(what: string, totalBytes: number): Progress {
     },
     Presets.shades_classic,
   );
-  bar.start(totalBytes, 0);
-  return { update: (bytes) => bar.update(Math.min(bytes, totalBytes)), stop: () => bar.stop() };
+  const rate = new Rate();
+  bar.start(totalBytes, 0, { rate: "0.0" });
+  return {
+    update: (bytes) => bar.update(Math.min(bytes, totalBytes), { rate: (rate.of(bytes) / 1e6).toFixed(1) }),
+    stop: () => bar.stop(),
+  };
 }
 
 /** The same for a transfer that must be asked how far it is. */
@@ -38,4 +42,16 @@ export function pollProgress(what: string, totalBytes: number, bytesSoFar: () =>
       progress.stop();
     },
   };
+}
+
+/** Bytes per second since the first value. */
+class Rate {
+  #first: { bytes: number; at: number } | undefined;
+
+  of(bytes: number): number {
+    const now = performance.now();
+    this.#first ??= { bytes, at: now };
+    const seconds = (now - this.#first.at) / 1_000;
+    return seconds === 0 ? 0 : Math.max(0, bytes - this.#first.bytes) / seconds;
+  }
 }

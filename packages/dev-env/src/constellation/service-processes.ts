@@ -1,6 +1,7 @@
 import path from "node:path";
 import type { ServiceName } from "@attestry/service-kit";
 import { freePort } from "@attestry/standalone/postgres";
+import { nodeFlags } from "../node-flags.ts";
 import { answersOk, type Spawned, spawnServer } from "../spawned.ts";
 import { type Replaceable, replaceable } from "./replaceable.ts";
 
@@ -38,12 +39,12 @@ export async function startProcesses(
   { listen, env, detached, onOutput }: ServiceProcessesOptions,
 ): Promise<ServiceProcesses> {
   const startOne = async ([name, address]: [ProcessName, string]) => {
-    // As production does: node services/NAME/src/main.ts.
+    // As production does: node FLAGS services/NAME/src/main.ts.
     const start = () =>
       spawnServer({
         name,
         command: process.execPath,
-        args: [path.join(services, serviceOf(name), "src/main.ts")],
+        args: [...nodeFlags, path.join(services, serviceOf(name), "src/main.ts")],
         env: { ...env(name), [listenVariable[name]]: address },
         detached,
         isReady: () => answersOk(`${urlOf(address)}/readyz`),

@@ -43,6 +43,8 @@ export async function startApart(started: AsyncDisposableStack, plan: Plan): Pro
     ...environment(plan),
     WORKFLOW_RUN_ADDR: url("workflow-run"),
     CAS_GATEWAY_ADDR: url("cas-gateway"),
+    ATTESTATION_INGEST_ADDR: url("attestation-ingest"),
+    CAS_GATEWAY_PUBLIC_URL: plan.env.CAS_GATEWAY_PUBLIC_URL ?? url("cas-gateway"),
   };
   const env = (name: ProcessName): NodeJS.ProcessEnv => ({
     ...common,
@@ -72,6 +74,7 @@ export async function startTogether(started: AsyncDisposableStack, plan: Plan): 
   const listen = { host: "127.0.0.1", port: 0 };
   const server = await serve({ modules: services.modules, listen, logger, metrics });
   started.defer(() => server.close());
+  services.servedAt(server.url);
   for (const module of services.modules) await module.start();
   return { runUrl: server.url, ingestUrl: server.url, casUrl: server.url, adminToken };
 }

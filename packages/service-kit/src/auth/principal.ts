@@ -52,6 +52,8 @@ export interface CasPrincipal {
   maxBytes: number;
   /** Only this blob, `sha256:<hex>`. */
   digest?: string;
+  /** What a browser saves the blob as. */
+  fileName?: string;
 }
 
 export type Principal = ApiPrincipal | ServicePrincipal | CasPrincipal;

@@ -49,6 +49,7 @@ export const reasons = {
   PROVIDER_INVALID: Code.InvalidArgument,
   PREFIX_INVALID: Code.InvalidArgument,
   MAX_BYTES_INVALID: Code.InvalidArgument,
+  FILE_NAME_INVALID: Code.InvalidArgument,
 
   // Runs
   RUN_NOT_FOUND: Code.NotFound,
@@ -86,11 +87,13 @@ export const reasons = {
   SIZE_MISMATCH: Code.InvalidArgument,
   WRITE_OFFSET_INVALID: Code.InvalidArgument,
   WRITE_UNFINISHED: Code.InvalidArgument,
+  COMPRESSED_INVALID: Code.InvalidArgument,
   BLOB_TOO_LARGE: Code.InvalidArgument,
   DIGEST_NOT_ALLOWED: Code.PermissionDenied,
   BLOB_NOT_FOUND: Code.NotFound,
   BLOB_CORRUPT: Code.DataLoss,
   READ_OFFSET_OUT_OF_RANGE: Code.OutOfRange,
+  PRECONDITION_FAILED: Code.FailedPrecondition,
   DELETE_TOO_LATE: Code.FailedPrecondition,
   SECRET_INVALID: Code.FailedPrecondition,
   BACKEND_MISCONFIGURED: Code.FailedPrecondition,

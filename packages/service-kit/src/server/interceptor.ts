@@ -2,6 +2,7 @@ import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { methodName } from "../auth/access.ts";
 import { connectErrorOf, reasonOf } from "../errors/connect-error.ts";
 import { type RequestContext, requestContextOf, requestStorage } from "../observe/request-context.ts";
+import { callerGone } from "./caller-gone.ts";
 import { framed } from "./framework-error.ts";
 import { callTimeoutMs } from "./timeout.ts";
 
@@ -109,8 +110,4 @@ function abortReason({ reason }: AbortSignal): unknown {
   const known =
     reasonOf(reason) !== undefined || (reason instanceof ConnectError && reason.code === Code.DeadlineExceeded);
   return known ? reason : callerGone(reason);
-}
-
-function callerGone(cause?: unknown): ConnectError {
-  return new ConnectError("the caller went away", Code.Canceled, undefined, undefined, cause);
 }

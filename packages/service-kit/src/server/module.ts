@@ -3,6 +3,25 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import type { AccessTable } from "../auth/access.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { ServiceName } from "../auth/principal.ts";
+import type { Logger } from "../observe/logger.ts";
+import type { NodeRequest, NodeResponse } from "./rpc-handler.ts";
+
+/** What is served beside the RPCs, on the same port, over HTTP/1.1 and HTTP/2. */
+export interface HttpRoute {
+  /** Paths that begin with it are the route's, `/v1/blobs/`. */
+  readonly prefix: string;
+  /**
+   * Answers a request; decides itself who may call, by the module's authenticator and access rules. What it throws before
+   * the head of the answer is sent becomes a JSON error with the status of its code; later, the connection ends.
+   */
+  handle(request: NodeRequest, response: NodeResponse, call: HttpCall): Promise<void>;
+}
+
+export interface HttpCall {
+  /** Aborts when the caller goes away, and when the server has to end. */
+  signal: AbortSignal;
+  logger: Logger;
+}
 
 /**
  * One of the three services, ready to be served: alone behind its own port, or with the others in one process.
@@ -16,6 +35,8 @@ export interface ServiceModule {
   routes(router: ConnectRouter): void;
   /** Who may call each method; one without a rule is a fault at start. */
   readonly access: AccessTable;
+  /** What it serves beside RPCs. */
+  readonly http?: readonly HttpRoute[];
   /** Decides who a caller is, by the Authorization header. */
   readonly authenticator: Authenticator;
   /** Resolves when it can serve; rejects with the reason. Never asks a peer. */

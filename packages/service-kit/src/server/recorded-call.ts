@@ -19,7 +19,7 @@ import {
 import { methodPath } from "../auth/access.ts";
 import { callTimeoutMs } from "./timeout.ts";
 
-// Calls of handlers outside of connect-node: unary gRPC from the bare stream, and calls in process.
+// Calls of handlers outside of connect-node: plain gRPC from the bare stream, and calls in process.
 
 type Message = MessageShape<DescMessage>;
 type Init = MessageInitShape<DescMessage>;

@@ -1,7 +1,7 @@
-import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { methodPath } from "../auth/access.ts";
-import type { RecordedMethod, UnaryMethod } from "./recorded-call.ts";
+import type { RecordedMethod } from "./recorded-call.ts";
 
 /** Passes registrations on to connect's router, and keeps what was registered for each method by its path. */
 export function recordMethods(
@@ -33,16 +33,6 @@ export function recordMethods(
     },
   };
   return recording;
-}
-
-/** The unary ones. */
-export function unaryMethods(methods: ReadonlyMap<string, RecordedMethod>): Map<string, UnaryMethod> {
-  const unary = new Map<string, UnaryMethod>();
-  for (const [path, recorded] of methods) {
-    if (recorded.method.methodKind === "unary")
-      unary.set(path, { ...recorded, method: recorded.method as DescMethodUnary });
-  }
-  return unary;
 }
 
 function unimplemented(method: DescMethod): () => never {

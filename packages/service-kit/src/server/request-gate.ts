@@ -1,11 +1,10 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { authorize, methodName } from "../auth/access.ts";
 import { principalKey } from "../auth/principal.ts";
-import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
-import { requestContextOf } from "../observe/request-context.ts";
 import type { FinishedCall } from "./interceptor.ts";
 import type { ServiceModule } from "./module.ts";
+import { refusedCall } from "./refused-call.ts";
 
 /**
  * What runs on the headers of each call, before a byte of its body is read: who calls, and whether they may. The
@@ -35,11 +34,7 @@ export function createRequestGate(
     try {
       await admit(call);
     } catch (error) {
-      const refusal = connectErrorOf(error);
-      const context = requestContextOf(call.requestHeader, undefined);
-      refusal.metadata.set("x-request-id", context.requestId);
-      report({ method: methodName(call.method), code: refusal.code, error, ms: performance.now() - began, context });
-      throw refusal;
+      throw refusedCall(report, call.method, call.requestHeader, began, error);
     }
   };
 }

@@ -21,12 +21,13 @@ import { DomainError } from "../errors/domain-error.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import { framed } from "./framework-error.ts";
+import { createGrpcDirect } from "./grpc-direct.ts";
 import { plainStatusMessage } from "./grpc-status.ts";
-import { createGrpcUnary } from "./grpc-unary.ts";
 import type { FinishedCall } from "./interceptor.ts";
 import type { ServiceModule } from "./module.ts";
+import type { ReceiveWindows } from "./receive-windows.ts";
 import type { RecordedMethod } from "./recorded-call.ts";
-import { recordMethods, unaryMethods } from "./recording-router.ts";
+import { recordMethods } from "./recording-router.ts";
 import { createRequestGate } from "./request-gate.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -43,6 +44,7 @@ export interface RpcHandlerOptions {
   /** Registers what is not of a module, and what anyone may call: health, reflection. */
   extraRoutes(router: ConnectRouter): void;
   budget: BodyBudget;
+  windows: ReceiveWindows;
   shutdownSignal: AbortSignal;
   logger: Logger;
 }
@@ -50,7 +52,7 @@ export interface RpcHandlerOptions {
 export interface RpcHandler {
   /** Any protocol, HTTP/1.1 or HTTP/2; false if the path is no RPC's. */
   handle: (request: NodeRequest, response: NodeResponse) => boolean;
-  /** Plain gRPC, unary, from the bare HTTP/2 stream; false if the call is anything else. */
+  /** Plain gRPC from the bare HTTP/2 stream; false if the call is anything else, or streams both ways. */
   handleStream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => boolean;
 }
 
@@ -71,8 +73,7 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   const open = createConnectRouter(common);
   options.extraRoutes(open);
   const handlers = new Map([...guarded.handlers, ...open.handlers].map((handler) => [handler.requestPath, handler]));
-  const unary = unaryMethods(recorded);
-  const serveUnary = createGrpcUnary({ gate, ...options });
+  const serveDirect = createGrpcDirect({ gate, ...options });
 
   function handle(request: NodeRequest, response: NodeResponse): boolean {
     const path = pathOf(request.url);
@@ -93,9 +94,9 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   }
 
   function handleStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
-    const method = unary.get(pathOf(headers[":path"]));
-    if (method === undefined || !isPlainGrpc(headers)) return false;
-    void serveUnary(stream, webHeaders(headers), method);
+    const method = recorded.get(pathOf(headers[":path"]));
+    if (method === undefined || method.method.methodKind === "bidi_streaming" || !isPlainGrpc(headers)) return false;
+    void serveDirect(stream, webHeaders(headers), method);
     return true;
   }
 

@@ -13,12 +13,20 @@ export interface BackendPoolOptions {
   secrets: Secrets;
   /** Upper bound of one request to an object store, in milliseconds. */
   requestTimeoutMs: number;
+  /** How long an upload that broke off is kept, in milliseconds. */
+  uploadRetentionMs: number;
+}
+
+export interface BackendInUse {
+  organization: string;
+  provider: CasBackend["provider"];
+  backend: Backend;
 }
 
 /** The backends in use, each made once per organization, secret and prefix, and anew when its secret changed. */
 export class BackendPool {
   readonly #options: BackendPoolOptions;
-  readonly #backends = new LRUCache<string, { version: string; backend: Backend }>({
+  readonly #backends = new LRUCache<string, BackendInUse & { version: string }>({
     max: kept,
     dispose: ({ backend }) => backend.close(),
   });
@@ -45,8 +53,13 @@ export class BackendPool {
     const known = this.#backends.get(key);
     if (known?.version === version) return known.backend;
     const backend = this.#create(secret, prefixOf(organization, named, secret));
-    this.#backends.set(key, { version, backend });
+    this.#backends.set(key, { version, organization, provider: secret.provider, backend });
     return backend;
+  }
+
+  /** Those that were asked for, and are not forgotten yet. */
+  inUse(): BackendInUse[] {
+    return [...this.#backends.values()];
   }
 
   close(): void {
@@ -54,8 +67,10 @@ export class BackendPool {
   }
 
   #create(secret: Secret, prefix: string): Backend {
-    if (secret.provider === "filesystem") return new FilesystemBackend(join(secret.path, prefix));
-    return new S3Backend({ ...secret, prefix, requestTimeoutMs: this.#options.requestTimeoutMs });
+    const { requestTimeoutMs, uploadRetentionMs } = this.#options;
+    if (secret.provider === "filesystem")
+      return new FilesystemBackend({ root: join(secret.path, prefix), uploadRetentionMs });
+    return new S3Backend({ ...secret, prefix, requestTimeoutMs, uploadRetentionMs });
   }
 }
 

@@ -21,6 +21,27 @@ export interface OpenBlob {
   close(): Promise<void>;
 }
 
+/** A blob as a listing shows it. */
+export interface ListedBlob extends StoredBlob {
+  key: string;
+}
+
+/** An upload that can be gone on with after it broke off, on another replica of the gateway too. */
+export interface Resumable {
+  /** The client's name for the upload; a lower-case UUID. What is kept of it is found by key, blob and this. */
+  uploadId: string;
+  /** Where the source begins: what `committed` said, or 0 to begin anew, which lets go of what was kept. */
+  offset: number;
+  /** Whether what came before this fault is worth keeping. */
+  keepAfter(fault: unknown): boolean;
+}
+
+export interface WriteOptions {
+  signal: AbortSignal;
+  /** Undefined: what comes of a write that breaks off is not kept. */
+  resumable?: Resumable | undefined;
+}
+
 /**
  * One organization's part of one object store. Keys are relative to it (see `blobKey`), so that nothing outside can
  * be named. Every call ends when its signal aborts, with the signal's reason. A store that does not do what it should
@@ -28,24 +49,43 @@ export interface OpenBlob {
  * settings or rights BACKEND_MISCONFIGURED; messages hold no path, address or credential.
  */
 export interface Backend {
+  /** What the store does not know and the backend does without, as sentences for an operator; known after the first try. */
+  readonly notes: readonly string[];
   /** Undefined if it is not there. */
   describe(key: string, signal: AbortSignal): Promise<StoredBlob | undefined>;
-  /** The sizes in bytes of those keys that are there; with bounded requests at a time, however many keys. */
-  sizes(keys: readonly string[], signal: AbortSignal): Promise<Map<string, number>>;
+  /** The sizes in bytes of those blobs that are there, by key; with bounded requests at a time, however many they are. */
+  sizes(blobs: readonly KeyedBlob[], signal: AbortSignal): Promise<Map<string, number>>;
   /** Undefined if it is not there. */
   read(key: string, range: Range, signal: AbortSignal): Promise<OpenBlob | undefined>;
   /**
-   * Stores a blob, in the place of one that is there. It becomes visible, whole and durable, only when the source
-   * ends without an error and is the blob; otherwise nothing is left. Throws what the source throws, SIZE_MISMATCH
-   * and DIGEST_MISMATCH besides.
+   * Stores a blob, in the place of what is there unless that is the blob. It becomes visible, whole and durable, only
+   * when the source ends without an error and is the blob, resumed or not; otherwise nothing is visible, and nothing is
+   * left but what `resumable` keeps. Throws what the source throws, SIZE_MISMATCH and DIGEST_MISMATCH besides, and
+   * WRITE_OFFSET_INVALID if a resumed source does not begin at what is committed.
    */
-  write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
+  write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<void>;
+  /** How many bytes of an upload that broke off are kept for certain: where it can go on; 0 if there is nothing. */
+  committed(key: string, blob: BlobRef, uploadId: string, signal: AbortSignal): Promise<number>;
   /** Deleting what is not there is no error. */
   delete(key: string, signal: AbortSignal): Promise<void>;
   /** Moves what is there out of sight unless it is the blob after all; true if it did, false if this store cannot. */
   setAside(key: string, blob: BlobRef, signal: AbortSignal): Promise<boolean>;
+  /** What is below a folder (`blobs/`), in the order of the keys, beginning after one; some at a time, however many there are. */
+  list(folder: string, after: string, signal: AbortSignal): AsyncIterable<ListedBlob>;
+  /**
+   * Removes what is left of uploads that nobody has gone on with since then, also of a gateway that is gone. What is
+   * under way, and what is not this organization's, stays. Returns how many uploads it removed; what could not be removed
+   * is met again by the next sweep, and its fault is thrown after the others were done.
+   */
+  sweep(before: Date, signal: AbortSignal): Promise<number>;
   /** Lets calls under way end, and keeps no connection after them. */
   close(): void;
+}
+
+export interface KeyedBlob {
+  key: string;
+  /** What its name says that it has. */
+  sizeBytes: number;
 }
 
 const retryAfterMs = 5_000;

@@ -1,50 +1,65 @@
 import { createHash, randomUUID } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { type FileHandle, open, rename, rm, stat, unlink } from "node:fs/promises";
+import { open, rename, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { BlobRef } from "../blobs/blob-ref.ts";
-import { verified } from "../blobs/verified.ts";
-import { type Backend, backendUnavailable, type OpenBlob, type Range, type StoredBlob } from "./backend.ts";
-import { describeEach } from "./describe-each.ts";
+import { concurrently } from "../blobs/concurrently.ts";
+import type { Backend, KeyedBlob, ListedBlob, OpenBlob, Range, StoredBlob, WriteOptions } from "./backend.ts";
 import { absentOrFault, throwFault } from "./filesystem-errors.ts";
-import { moveIntoPlace, orCreatingParent } from "./folders.ts";
+import { listFiles } from "./filesystem-list.ts";
+import { readChunks } from "./filesystem-read.ts";
+import { Uploads } from "./filesystem-uploads.ts";
+import { type Place, writeFile } from "./filesystem-write.ts";
+import { Folders } from "./folders.ts";
 
-/** Bytes of one read. */
-const chunkBytes = 1024 * 1024;
+const lookupsAtATime = 32;
+
+export interface FilesystemOptions {
+  /** Absolute path of the organization's folder; created with the first write. */
+  root: string;
+  /** How long after its last byte an upload may be swept, in milliseconds: one that is under way is kept from that. */
+  uploadRetentionMs: number;
+}
 
 /**
  * A folder on a local or network file system. A blob is written beside the others, synced, and renamed into place,
- * so that a reader, another process and a power cut see it whole or not at all.
+ * so that a reader, another process and a power cut see it whole or not at all. Each write has a file of its own: one that
+ * goes on with an upload copies what is kept of it, and hashes it with the rest.
  */
 export class FilesystemBackend implements Backend {
-  readonly #root: string;
-  readonly #staging: string;
+  readonly notes: readonly string[] = [];
+  readonly #place: Place;
 
-  /** @param root absolute path of the organization's folder; created with the first write */
-  constructor(root: string) {
-    this.#root = root;
-    this.#staging = join(root, "staging");
+  constructor({ root, uploadRetentionMs }: FilesystemOptions) {
+    const uploads = new Uploads(join(root, "uploads"));
+    this.#place = { root, folders: new Folders(root), uploads, uploadRetentionMs };
   }
 
   async describe(key: string, signal: AbortSignal): Promise<StoredBlob | undefined> {
     signal.throwIfAborted();
     try {
-      const found = await stat(join(this.#root, key));
+      const found = await stat(this.#pathOf(key));
+      this.#place.folders.noteSeen();
       // A folder under a blob's key is no blob.
       return found.isFile() ? { sizeBytes: found.size, storedAt: found.mtime } : undefined;
     } catch (error) {
-      return absentOrFault(error);
+      return await this.#absentOrFault(error);
     }
   }
 
-  sizes(keys: readonly string[], signal: AbortSignal): Promise<Map<string, number>> {
-    return describeEach(this, keys, signal);
+  async sizes(blobs: readonly KeyedBlob[], signal: AbortSignal): Promise<Map<string, number>> {
+    const sizes = new Map<string, number>();
+    await concurrently(blobs, lookupsAtATime, async ({ key }) => {
+      const found = await this.describe(key, signal);
+      if (found !== undefined) sizes.set(key, found.sizeBytes);
+    });
+    return sizes;
   }
 
   async read(key: string, range: Range, signal: AbortSignal): Promise<OpenBlob | undefined> {
     signal.throwIfAborted();
     try {
-      const file = await open(join(this.#root, key), "r");
+      const file = await open(this.#pathOf(key), "r");
+      this.#place.folders.noteSeen();
       try {
         const found = await file.stat();
         if (!found.isFile()) {
@@ -58,89 +73,87 @@ export class FilesystemBackend implements Backend {
         throw error;
       }
     } catch (error) {
-      return absentOrFault(error);
+      return await this.#absentOrFault(error);
     }
   }
 
-  async write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
-    const staged = join(this.#staging, randomUUID());
-    const file = await orCreatingParent(staged, () => open(staged, "wx", 0o600), signal).catch(throwFault);
+  write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<void> {
+    return writeFile(this.#place, key, blob, source, options);
+  }
+
+  async committed(key: string, blob: BlobRef, uploadId: string, signal: AbortSignal): Promise<number> {
+    signal.throwIfAborted();
     try {
-      try {
-        await copyInto(file, verified(source, blob), signal);
-        await file.sync().catch(throwFault);
-      } finally {
-        await file.close().catch(throwFault);
-      }
-      signal.throwIfAborted();
-      await moveIntoPlace(staged, join(this.#root, key), signal).catch(throwFault);
+      const [longest] = await this.#place.uploads.of(key, blob, uploadId);
+      if (longest === undefined) await this.#place.folders.throwIfGone();
+      return longest?.sizeBytes ?? 0;
     } catch (error) {
-      await rm(staged, { force: true }).catch(() => undefined);
-      throw error;
+      throwFault(error);
     }
   }
 
   async delete(key: string, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    const path = join(this.#root, key);
+    const path = this.#pathOf(key);
     try {
       await unlink(path);
     } catch (error) {
       if (await isFolder(path)) return;
-      absentOrFault(error);
+      await this.#absentOrFault(error);
     }
   }
 
   async setAside(key: string, blob: BlobRef, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted();
-    const path = join(this.#root, key);
-    const aside = join(this.#root, "corrupt", `${blob.hex}-${randomUUID()}`);
+    const path = this.#pathOf(key);
+    const aside = this.#pathOf(`corrupt/${blob.hex}-${randomUUID()}`);
     try {
-      await orCreatingParent(aside, () => rename(path, aside), signal);
-      // A right write may have taken its place since it was read: what was moved is looked at once more.
-      if ((await hashOfFile(aside)) !== blob.hex) return true;
+      // Looked at before it is moved: a crash must not leave the right blob out of sight.
+      if ((await hashOfFile(path, signal)) === blob.hex) return false;
+      await this.#place.folders.orCreatingParent(aside, () => rename(path, aside), signal);
+      // A right write may have taken its place meanwhile.
+      if ((await hashOfFile(aside, signal)) !== blob.hex) return true;
       await rename(aside, path);
       return false;
     } catch (error) {
-      absentOrFault(error);
+      await this.#absentOrFault(error);
       return false;
     }
   }
 
+  async *list(folder: string, after: string, signal: AbortSignal): AsyncGenerator<ListedBlob, void, void> {
+    signal.throwIfAborted();
+    await this.#place.folders.throwIfGone().catch(throwFault);
+    yield* listFiles(this.#place.root, folder, after, signal);
+  }
+
+  async sweep(before: Date, signal: AbortSignal): Promise<number> {
+    signal.throwIfAborted();
+    return this.#place.uploads.sweep(before, signal).catch(throwFault);
+  }
+
   close(): void {}
-}
 
-async function* readChunks(
-  file: FileHandle,
-  range: Range,
-  size: number,
-  signal: AbortSignal,
-): AsyncGenerator<Buffer, void, void> {
-  const end = range.length === undefined ? size : Math.min(size, range.offset + range.length);
-  for (let position = range.offset; position < end; ) {
-    signal.throwIfAborted();
-    const wanted = Math.min(chunkBytes, end - position);
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(wanted), 0, wanted, position).catch(throwFault);
-    if (bytesRead === 0) throw backendUnavailable("a file of the backend ended before its size", undefined);
-    position += bytesRead;
-    yield buffer.subarray(0, bytesRead);
+  #pathOf(key: string): string {
+    return join(this.#place.root, key);
+  }
+
+  async #absentOrFault(error: unknown): Promise<undefined> {
+    absentOrFault(error);
+    await this.#place.folders.throwIfGone().catch(throwFault);
   }
 }
 
-async function copyInto(file: FileHandle, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
-  for await (const chunk of source) {
-    signal.throwIfAborted();
-    for (let written = 0; written < chunk.byteLength; ) {
-      const { bytesWritten } = await file.write(chunk, written).catch(throwFault);
-      written += bytesWritten;
-    }
+async function hashOfFile(path: string, signal: AbortSignal): Promise<string> {
+  const file = await open(path, "r");
+  try {
+    const { size } = await file.stat();
+    const hash = createHash("sha256");
+    for await (const chunk of readChunks(file, { offset: 0, length: undefined }, size, signal)) hash.update(chunk);
+    return hash.digest("hex");
+  } finally {
+    await file.close();
   }
-}
-
-async function hashOfFile(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) hash.update(chunk as Buffer);
-  return hash.digest("hex");
 }
 
 /** What unlink answers for a folder differs from system to system. */

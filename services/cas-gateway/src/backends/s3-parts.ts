@@ -6,6 +6,12 @@ export const singlePutBytes = 8 * mebibyte;
 const smallestPart = 8 * mebibyte;
 const mostParts = 10_000;
 
+/** What all uploads of the process together may hold beyond the one part that each fills. */
+const sharedBytes = 32 * mebibyte;
+/** Buffers that wait for the next part: new memory costs the processor more than to copy 8 MiB into it. */
+const mostIdle = 6;
+const idleMs = 10_000;
+
 /** Bytes of each part but the last of an upload of that many bytes. */
 export function partSizeFor(sizeBytes: number): number {
   return Math.max(smallestPart, Math.ceil(sizeBytes / mostParts / mebibyte) * mebibyte);
@@ -19,37 +25,40 @@ export async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer
   return chunks.length > 1 ? Buffer.concat(chunks) : Buffer.from(only.buffer, only.byteOffset, only.byteLength);
 }
 
-/** The source cut anew into buffers of `partBytes`, the last one shorter. */
-export async function* parts(source: AsyncIterable<Uint8Array>, partBytes: number): AsyncGenerator<Buffer, void, void> {
-  let part = Buffer.allocUnsafe(partBytes);
-  let filled = 0;
-  for await (const chunk of source) {
-    for (let taken = 0; taken < chunk.byteLength; ) {
-      const piece = chunk.subarray(taken, taken + partBytes - filled);
-      part.set(piece, filled);
-      filled += piece.byteLength;
-      taken += piece.byteLength;
-      if (filled === partBytes) {
-        yield part;
-        part = Buffer.allocUnsafe(partBytes);
-        filled = 0;
-      }
-    }
+/**
+ * The buffers of parts, for all uploads of the process: each upload may fill one; for those on their way while it does
+ * there is a common budget, so that one upload is fast and two hundred are bounded.
+ */
+class PartBuffers {
+  #idle: Buffer[] = [];
+  #shared = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** Whether an upload may hold another part of that many bytes; due to `release` then. */
+  reserve(bytes: number): boolean {
+    if (this.#shared + bytes > sharedBytes) return false;
+    this.#shared += bytes;
+    return true;
   }
-  if (filled > 0) yield part.subarray(0, filled);
+
+  release(bytes: number): void {
+    this.#shared -= bytes;
+  }
+
+  take(bytes: number): Buffer {
+    const idle = bytes === smallestPart ? this.#idle.pop() : undefined;
+    return idle ?? Buffer.allocUnsafeSlow(bytes);
+  }
+
+  /** Gives back a buffer that no request uses any more. */
+  give(buffer: Buffer): void {
+    if (buffer.byteLength !== smallestPart || this.#idle.length >= mostIdle) return;
+    this.#idle.push(buffer);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#idle = [];
+    }, idleMs).unref();
+  }
 }
 
-/** Joins small chunks until they have at least `bytes`: fewer, larger messages are cheaper to send. */
-export async function* joined(source: AsyncIterable<Buffer>, bytes: number): AsyncGenerator<Buffer, void, void> {
-  let held: Buffer[] = [];
-  let heldBytes = 0;
-  for await (const chunk of source) {
-    held.push(chunk);
-    heldBytes += chunk.byteLength;
-    if (heldBytes < bytes) continue;
-    yield Buffer.concat(held, heldBytes);
-    held = [];
-    heldBytes = 0;
-  }
-  if (heldBytes > 0) yield Buffer.concat(held, heldBytes);
-}
+export const partBuffers = new PartBuffers();

@@ -1,238 +1,180 @@
-import type { IncomingMessage } from "node:http";
-import { setTimeout as sleep } from "node:timers/promises";
-import { Client } from "minio";
-import { childController, untilAborted } from "../blobs/abortable.ts";
+import { createHash, randomUUID } from "node:crypto";
+import { itemsUntilAborted } from "../blobs/abortable.ts";
 import type { BlobRef } from "../blobs/blob-ref.ts";
-import { concurrently } from "../blobs/concurrently.ts";
 import { verified } from "../blobs/verified.ts";
-import { type Backend, backendUnavailable, type OpenBlob, type Range, type StoredBlob } from "./backend.ts";
-import { describeEach } from "./describe-each.ts";
-import { isAbsent, passes, storeFault } from "./s3-errors.ts";
-import { groupByFolder } from "./s3-folders.ts";
-import { collect, joined, partSizeFor, parts, singlePutBytes } from "./s3-parts.ts";
-import { createStoreAgent, createStoreTransport, type StoreCall, withCall } from "./s3-transport.ts";
+import type { Backend, KeyedBlob, ListedBlob, OpenBlob, Range, StoredBlob, WriteOptions } from "./backend.ts";
+import { setObjectAside } from "./s3-aside.ts";
+import type { StoreBody } from "./s3-body.ts";
+import { committedBytes, offsetInvalid, writeLarge } from "./s3-large-write.ts";
+import { removeStrays, sweepUploads } from "./s3-leftovers.ts";
+import { listBlobs, sizesOf } from "./s3-listing.ts";
+import type { S3Options } from "./s3-options.ts";
+import { collect, singlePutBytes } from "./s3-parts.ts";
+import { LiveRecord, recordFolderOf } from "./s3-records.ts";
+import { referenceOf } from "./s3-reference.ts";
+import { S3Requests } from "./s3-requests.ts";
 
-export interface S3Options {
-  endpoint: URL;
-  region: string;
-  bucket: string;
-  accessKey: string;
-  secretKey: string;
-  pathStyle: boolean;
-  /** Before every key, with a slash at its end. */
-  prefix: string;
-  /** Upper bound of one request up to its response's head, in milliseconds; a part's upload is one request. */
-  requestTimeoutMs: number;
-}
+export type { S3Options } from "./s3-options.ts";
 
-const attempts = 3;
-const firstPauseMs = 100;
-const abortTimeoutMs = 10_000;
-const listingsAtATime = 16;
-const mostPages = 4;
-const joinedBytes = 512 * 1024;
-const contentType = "application/octet-stream";
+/** The key space that validating a backend uses: what is sent there goes to the store also while it is left alone. */
+const probes = "probes/";
 
 /**
- * A bucket of MinIO or any S3. A blob of up to 8 MiB is one PUT of verified bytes. A larger one is a multipart upload
- * of its own, completed only when all bytes are proven: until then nothing is visible, and on any fault it is aborted.
- * (The client's own putObject adopts unfinished uploads of others and completes one that is too short.)
- * Memory is bounded by two parts a write.
+ * A bucket of MinIO or any S3. A blob of up to 8 MiB is one PUT of proven bytes. A larger one is a data object, sent
+ * in parts, and a small reference to it at the blob's key, put when all bytes are proven: until then nothing is visible.
+ * Objects at a blob's key that are no reference are the blob itself.
  */
 export class S3Backend implements Backend {
-  readonly #client: Client;
-  readonly #agent: ReturnType<typeof createStoreAgent>;
   readonly #options: S3Options;
+  readonly #requests: S3Requests;
 
   constructor(options: S3Options) {
-    const useTls = options.endpoint.protocol === "https:";
     this.#options = options;
-    this.#agent = createStoreAgent(useTls);
-    this.#client = new Client({
-      endPoint: options.endpoint.hostname.replace(/^\[|\]$/g, ""),
-      port: Number(options.endpoint.port) || (useTls ? 443 : 80),
-      useSSL: useTls,
-      region: options.region,
-      accessKey: options.accessKey,
-      secretKey: options.secretKey,
-      pathStyle: options.pathStyle,
-      transport: createStoreTransport(useTls),
-      transportAgent: this.#agent,
-      retryOptions: { disableRetry: true },
-    });
+    this.#requests = new S3Requests(options);
+  }
+
+  get notes(): readonly string[] {
+    return this.#requests.features.notes;
   }
 
   async describe(key: string, signal: AbortSignal): Promise<StoredBlob | undefined> {
-    const found = await this.#find(signal, () => this.#client.statObject(this.#options.bucket, this.#name(key)));
-    return found && { sizeBytes: found.size, storedAt: found.lastModified };
-  }
-
-  /**
-   * Where many keys share a folder, its pages are listed, a thousand objects each: that is hundreds of requests in place
-   * of tens of thousands. A folder that goes on after a few pages, and the keys that are alone, are asked for one by one.
-   */
-  async sizes(keys: readonly string[], signal: AbortSignal): Promise<Map<string, number>> {
-    const { crowded, alone } = groupByFolder(keys);
-    const listed = await concurrently(crowded, listingsAtATime, async ({ folder, keys: wanted }) => {
-      const sizes = await this.#list(folder, signal);
-      return sizes === undefined ? { rest: wanted } : { rest: [], sizes };
-    });
-    const found = await describeEach(this, [...alone, ...listed.flatMap(({ rest }) => rest)], signal);
-    for (const { sizes } of listed) for (const [key, size] of sizes ?? []) found.set(key, size);
-    return found;
-  }
-
-  async read(key: string, { offset, length = 0 }: Range, signal: AbortSignal): Promise<OpenBlob | undefined> {
-    const found = await this.#find(
-      signal,
-      () =>
-        this.#client.getPartialObject(
-          this.#options.bucket,
-          this.#name(key),
-          offset,
-          length,
-        ) as Promise<IncomingMessage>,
-    );
+    const found = await this.#requests.head(key, signal);
     if (found === undefined) return undefined;
-    const close = async () => void found.destroy();
-    return { sizeBytes: sizeOf(found), chunks: joined(bodyOf(found, signal), joinedBytes), close };
+    const { storedAt, sizeBytes, reference } = found;
+    if (reference === undefined) return { sizeBytes, storedAt };
+    return reference.dataKey === undefined ? undefined : { sizeBytes: reference.sizeBytes, storedAt };
   }
 
-  async write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
-    const bytes = verified(source, blob);
-    if (blob.sizeBytes > singlePutBytes) return this.#writeInParts(key, blob, bytes, signal);
-    const body = await collect(bytes);
-    // The request is signed over the digest that the bytes were just proven to have, so the store checks them too.
-    const sha256 = this.#client.enableSHA256 ? blob.hex : "";
-    await this.#request(signal, async () => {
-      const headers = { "content-length": String(body.byteLength), "content-type": contentType };
-      const request = { method: "PUT", bucketName: this.#options.bucket, objectName: this.#name(key), headers };
-      const response = await this.#client.makeRequestStreamAsync(request, body, sha256, [200], "");
-      response.resume();
-    });
+  sizes(blobs: readonly KeyedBlob[], signal: AbortSignal): Promise<Map<string, number>> {
+    return sizesOf(this.#requests, blobs, signal);
+  }
+
+  async read(key: string, range: Range, signal: AbortSignal): Promise<OpenBlob | undefined> {
+    const opened = await this.#open(key, range, signal);
+    if (opened !== "reference gone") return opened;
+    // Its data went while it was followed: by now there is another, or none.
+    const again = await this.#open(key, range, signal);
+    return again === "reference gone" ? undefined : again;
+  }
+
+  async write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<void> {
+    const { signal, resumable } = options;
+    const isThere = (until: AbortSignal) => this.#isThere(key, blob, until);
+    if (blob.sizeBytes > singlePutBytes) {
+      const retentionMs = this.#options.uploadRetentionMs;
+      return writeLarge(this.#requests, { key, blob, source, options, retentionMs, isThere });
+    }
+    if (resumable !== undefined && resumable.offset > 0) throw offsetInvalid(0, resumable.offset);
+    const body = await collect(verified(itemsUntilAborted(source, signal), blob));
+    // The request is signed over the digest that the bytes were just proven to have, so the store proves them too.
+    const put = { sha256: blob.hex, probe: key.startsWith(probes) };
+    if (await this.#requests.put(key, body, { ...put, onlyIf: "absent" }, signal)) return;
+    if (await isThere(signal)) return;
+    await this.#requests.put(key, body, put, signal);
+    // What was here before may have been a reference.
+    await removeStrays(this.#requests, key, signal);
+  }
+
+  /** Blobs of one PUT are never kept in part. */
+  async committed(key: string, blob: BlobRef, uploadId: string, signal: AbortSignal): Promise<number> {
+    signal.throwIfAborted();
+    if (blob.sizeBytes <= singlePutBytes) return 0;
+    return committedBytes(this.#requests, { key, blob, uploadId }, signal);
   }
 
   async delete(key: string, signal: AbortSignal): Promise<void> {
-    await this.#request(signal, () => this.#client.removeObject(this.#options.bucket, this.#name(key)));
+    const requests = this.#requests;
+    const dataKey = (await requests.head(key, signal))?.reference?.dataKey;
+    if (dataKey === undefined) return requests.remove(key, signal);
+    // Should this end between the two, the record leads the sweep to the data.
+    const record = new LiveRecord(
+      requests,
+      `${recordFolderOf(key)}deleted/${randomUUID()}/`,
+      dataKey,
+      this.#options.uploadRetentionMs,
+    );
+    try {
+      await record.put(signal);
+      await requests.remove(key, signal);
+      await requests.remove(dataKey, signal);
+      await record.remove(signal);
+    } finally {
+      await record.stop();
+    }
+    await removeStrays(requests, key, signal);
   }
 
-  /** S3 has no move, and to copy and then delete could delete a right write that came between. */
-  async setAside(): Promise<boolean> {
-    return false;
+  /**
+   * Puts an empty place where the object was, if nothing came there since it was read (`If-Match`), and a copy into
+   * `corrupt/`. False also for a store that does not know the condition.
+   */
+  setAside(key: string, blob: BlobRef, signal: AbortSignal): Promise<boolean> {
+    return setObjectAside(this.#requests, key, blob, signal);
+  }
+
+  list(folder: string, after: string, signal: AbortSignal): AsyncIterable<ListedBlob> {
+    return listBlobs(this.#requests, folder, after, signal);
+  }
+
+  sweep(before: Date, signal: AbortSignal): Promise<number> {
+    return sweepUploads(this.#requests, before, signal);
   }
 
   close(): void {
-    // Without keep-alive the sockets in use close after their response; the free ones close now.
-    Object.assign(this.#agent, { keepAlive: false });
-    for (const socket of Object.values(this.#agent.freeSockets).flatMap((sockets) => sockets ?? [])) socket.destroy();
+    this.#requests.close();
   }
 
-  /** The sizes of all objects below a folder; undefined if there are too many of them. */
-  async #list(folder: string, signal: AbortSignal): Promise<Map<string, number> | undefined> {
-    const sizes = new Map<string, number>();
-    let next = "";
-    for (let page = 0; page < mostPages; page++) {
-      const answer = await this.#request(signal, () =>
-        this.#client.listObjectsV2Query(this.#options.bucket, this.#name(folder), next, "", 1_000, ""),
-      );
-      for (const { name, size } of answer.objects)
-        if (name !== undefined) sizes.set(name.slice(this.#options.prefix.length), size ?? 0);
-      if (!answer.isTruncated) return sizes;
-      next = answer.nextContinuationToken;
+  /** Follows a reference. */
+  async #open(key: string, range: Range, signal: AbortSignal): Promise<OpenBlob | "reference gone" | undefined> {
+    const requests = this.#requests;
+    const probe = key.startsWith(probes);
+    const body = await requests.open(key, range, signal, probe);
+    if (body === undefined) return undefined;
+    let reference = body === "range unmet" ? undefined : referenceOf(body.headers);
+    if (body === "range unmet") {
+      // A reference is smaller than what it refers to, and an empty object has no range at all.
+      const found = await requests.head(key, signal);
+      if (found === undefined) return undefined;
+      if (found.reference === undefined) return nothingOf(found.sizeBytes);
+      reference = found.reference;
+    } else if (reference === undefined) {
+      return openBlob(requests, body, signal);
+    } else {
+      for await (const _ of requests.chunks(body, signal));
     }
-    return undefined;
+    if (reference.dataKey === undefined) return undefined;
+    const data = await requests.open(reference.dataKey, range, signal, probe);
+    if (data === undefined) return "reference gone";
+    return data === "range unmet" ? nothingOf(reference.sizeBytes) : openBlob(requests, data, signal);
   }
 
-  async #writeInParts(
-    key: string,
-    blob: BlobRef,
-    bytes: AsyncIterable<Uint8Array>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { bucket } = this.#options;
-    const name = this.#name(key);
-    const uploadID = await this.#request(signal, () =>
-      this.#client.initiateNewMultipartUpload(bucket, name, { "content-type": contentType }),
-    );
-    const sent: { part: number; etag: string }[] = [];
-    let sending: Promise<{ part: number; etag: string }> | undefined;
+  /** Whether what is at the key is the blob; read whole. */
+  async #isThere(key: string, blob: BlobRef, signal: AbortSignal): Promise<boolean> {
+    const opened = await this.read(key, { offset: 0, length: undefined }, signal);
+    if (opened === undefined) return false;
     try {
-      // One part is on its way while the next is filled.
-      for await (const part of parts(bytes, partSizeFor(blob.sizeBytes))) {
-        if (sending !== undefined) sent.push(await sending);
-        const where = { bucketName: bucket, objectName: name, uploadID, partNumber: sent.length + 1 };
-        sending = this.#request(signal, () => this.#client.uploadPart({ ...where, headers: {} }, part));
-        sending.catch(() => undefined);
-      }
-      if (sending !== undefined) sent.push(await sending);
-      await this.#request(signal, () => this.#client.completeMultipartUpload(bucket, name, uploadID, sent));
-    } catch (error) {
-      // An abort while a part is on its way may leave the part.
-      await sending?.catch(() => undefined);
-      const patience = AbortSignal.timeout(abortTimeoutMs);
-      await this.#request(patience, () => this.#client.abortMultipartUpload(bucket, name, uploadID)).catch(
-        () => undefined,
-      );
-      throw error;
-    }
-  }
-
-  #name(key: string): string {
-    return this.#options.prefix + key;
-  }
-
-  /** Undefined if the object is not there. */
-  async #find<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await this.#request(signal, act, { absentIsKnown: true });
-    } catch (error) {
-      if (error instanceof ObjectAbsent) return undefined;
-      throw error;
-    }
-  }
-
-  /** Sends a request, again if the fault may pass. Its body, if any, must be a buffer. */
-  async #request<T>(signal: AbortSignal, act: () => Promise<T>, { absentIsKnown = false } = {}): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      const ms = this.#options.requestTimeoutMs;
-      const timeout = {
-        ms,
-        reason: () => backendUnavailable(`the backend's object store did not answer within ${ms} ms`, undefined),
-      };
-      const { controller, release } = childController(signal, timeout);
-      const call: StoreCall = { signal: controller.signal };
-      try {
-        return await withCall(call, () => untilAborted(act, controller.signal));
-      } catch (error) {
-        if (absentIsKnown && isAbsent(error, call)) throw new ObjectAbsent();
-        if (attempt === attempts || controller.signal.aborted || !passes(error, call)) throw storeFault(error, call);
-      } finally {
-        release();
-      }
-      const pause = firstPauseMs * 4 ** (attempt - 1) * (0.5 + Math.random());
-      await sleep(pause, undefined, { signal }).catch(() => signal.throwIfAborted());
+      if (opened.sizeBytes !== blob.sizeBytes) return false;
+      const hash = createHash("sha256");
+      for await (const chunk of opened.chunks) hash.update(chunk);
+      return hash.digest("hex") === blob.hex;
+    } finally {
+      await opened.close();
     }
   }
 }
 
-class ObjectAbsent extends Error {
-  override readonly name = "ObjectAbsent";
+function openBlob(requests: S3Requests, body: StoreBody, signal: AbortSignal): OpenBlob {
+  const total = body.headers["content-range"]?.split("/")[1];
+  return {
+    sizeBytes: Number(total ?? body.headers["content-length"]),
+    chunks: requests.chunks(body, signal),
+    close: async () => body.destroy(new Error("no longer read")),
+  };
 }
 
-async function* bodyOf(response: IncomingMessage, signal: AbortSignal): AsyncGenerator<Buffer, void, void> {
-  const onAbort = () => response.destroy(signal.reason as Error);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    signal.throwIfAborted();
-    for await (const chunk of response) yield chunk as Buffer;
-  } catch (error) {
-    throw storeFault(error, { signal });
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
+/** A range in which there is nothing. */
+function nothingOf(sizeBytes: number): OpenBlob {
+  return { sizeBytes, chunks: noChunks(), close: async () => undefined };
 }
 
-function sizeOf({ headers }: IncomingMessage): number {
-  const total = headers["content-range"]?.split("/")[1];
-  return Number(total ?? headers["content-length"]);
-}
+async function* noChunks(): AsyncGenerator<Buffer, void, void> {}

@@ -20,10 +20,15 @@ export async function* itemsUntilAborted<T>(
   signal: AbortSignal,
 ): AsyncGenerator<T, void, void> {
   const iterator = source[Symbol.asyncIterator]();
-  while (true) {
-    const step = await untilAborted(() => iterator.next(), signal);
-    if (step.done === true) return;
-    yield step.value;
+  try {
+    while (true) {
+      const step = await untilAborted(() => iterator.next(), signal);
+      if (step.done === true) return;
+      yield step.value;
+    }
+  } finally {
+    // Not waited for: a source that has nothing to give would hold up the end.
+    iterator.return?.()?.catch(() => undefined);
   }
 }
 

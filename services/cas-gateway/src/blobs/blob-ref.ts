@@ -7,8 +7,22 @@ export interface BlobRef {
   sizeBytes: number;
 }
 
+/** A blob whose size need not be known, as where a URL names only its digest. */
+export interface BlobQuery {
+  hex: string;
+  sizeBytes: number | undefined;
+}
+
 const hexPattern = /^[0-9a-f]{64}$/;
 const sizePattern = /^(?:0|[1-9][0-9]{0,15})$/;
+
+/** Of no bytes. */
+const emptyHex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/** Servers of the Remote Execution API must behave as though the empty blob is always there (ContentAddressableStorage). */
+export function isEmptyBlob({ hex, sizeBytes }: BlobQuery): boolean {
+  return sizeBytes === 0 && hex === emptyHex;
+}
 
 export function isDigestHex(text: string): boolean {
   return hexPattern.test(text);

@@ -2,23 +2,29 @@ import { createHash } from "node:crypto";
 import { type CasPrincipal, DomainError, reasonOf } from "@attestry/service-kit";
 import type { OpenBlob } from "../backends/backend.ts";
 import type { Telemetry } from "../telemetry.ts";
-import { type BlobRef, digestOf } from "./blob-ref.ts";
+import { untilAborted } from "./abortable.ts";
+import { type BlobQuery, type BlobRef, digestOf, isEmptyBlob } from "./blob-ref.ts";
+import { cutShort } from "./cut-short.ts";
+import type { Proofs } from "./proofs.ts";
 import { type Found, type StoredBlobs, spacesOf } from "./stored-blobs.ts";
-import type { Suspects } from "./suspects.ts";
 
 export interface ReadOptions {
   caller: CasPrincipal;
-  blob: BlobRef;
+  /** Without its size only to be read whole. */
+  blob: BlobQuery;
   /** First byte. */
   offset: number;
   /** At most that many bytes; 0: to the end. */
   limit: number;
+  /** Told how many bytes the blob has, before the first of them come; again if another backend's is read instead. */
+  onOpen?: (sizeBytes: number) => void;
+  /** Frees what is held, also while nobody asks for more. */
   signal: AbortSignal;
 }
 
 interface ReadContext {
   blobs: StoredBlobs;
-  suspects: Suspects;
+  proofs: Proofs;
   telemetry: Telemetry;
 }
 
@@ -32,76 +38,79 @@ interface ReadContext {
  */
 export async function* readBlob(
   context: ReadContext,
-  { caller, blob, offset, limit, signal }: ReadOptions,
+  { caller, blob, offset, limit, signal, onOpen }: ReadOptions,
 ): AsyncGenerator<Uint8Array, void, void> {
-  if (offset > blob.sizeBytes) throw outOfRange(offset, blob.sizeBytes);
-  const length = Math.min(limit === 0 ? Number.POSITIVE_INFINITY : limit, blob.sizeBytes - offset);
-  if (length === 0 && blob.sizeBytes > 0) {
+  const size = blob.sizeBytes ?? Number.POSITIVE_INFINITY;
+  if (offset > size) throw outOfRange(offset, size);
+  if (isEmptyBlob(blob)) return;
+  const length = Math.min(limit === 0 ? Number.POSITIVE_INFINITY : limit, size - offset);
+  if (length === 0 && size > 0) {
     await context.blobs.describe(caller, blob.hex, spacesOf(caller), signal);
     return;
   }
-  const whole = length === blob.sizeBytes;
+  const whole = length === size;
   const range = whole ? { offset: 0, length: undefined } : { offset, length };
   const tried: Found<OpenBlob>[] = [];
   let fault: DomainError | undefined;
   do {
+    const openedAt = Date.now();
     const found = await context.blobs.open(caller, blob, range, signal, tried).catch((error: unknown) => {
       throw reasonOf(error) === "BLOB_NOT_FOUND" ? (fault ?? error) : error;
     });
     tried.push(found);
-    const chunks = whole ? proven(context, found, caller.organization, blob, signal) : found.value.chunks;
-    fault = yield* closedAfter(found.value, chunks, signal);
-    if (fault === undefined) context.telemetry.read(found.named.provider, length);
+    const { sizeBytes } = found.value;
+    const expected = whole ? sizeBytes : length;
+    onOpen?.(sizeBytes);
+    // Whoever goes away in the middle may just stop pulling: then nothing after a yield runs any more.
+    const onAbort = () => void found.value.close();
+    signal.addEventListener("abort", onAbort, { once: true });
+    // One loop in one generator, not one for each concern: each would cost every chunk some turns of the event loop.
+    const hash = whole ? createHash("sha256") : undefined;
+    let held: Uint8Array | undefined;
+    let isPassedOn = false;
+    let came = 0;
+    try {
+      for await (const chunk of found.value.chunks) {
+        came += chunk.byteLength;
+        hash?.update(chunk);
+        if (hash === undefined) yield chunk;
+        else if (held !== undefined) {
+          isPassedOn = true;
+          yield held;
+        }
+        held = chunk;
+      }
+      if (came !== expected) throw cutShort(expected, came);
+      fault =
+        hash &&
+        (await judge(context, found, {
+          blob: { hex: blob.hex, sizeBytes },
+          hex: hash.digest("hex"),
+          openedAt,
+          signal,
+        }));
+      if (fault !== undefined && isPassedOn) throw fault;
+      if (fault === undefined && hash !== undefined && held !== undefined) yield held;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+      await found.value.close();
+    }
+    if (fault === undefined) context.telemetry.read(found.named.provider, expected);
   } while (fault !== undefined);
 }
 
-async function* closedAfter(
-  opened: OpenBlob,
-  chunks: AsyncIterable<Uint8Array, DomainError | undefined>,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array, DomainError | undefined, void> {
-  // Whoever goes away in the middle may just stop pulling: then nothing after a yield runs any more.
-  const onAbort = () => void opened.close();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return yield* chunks;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-    await opened.close();
-  }
-}
-
-/** Returns BLOB_CORRUPT if nothing was passed on, and throws it otherwise. */
-async function* proven(
-  context: ReadContext,
+/** BLOB_CORRUPT if what was read is not the blob. */
+async function judge(
+  { proofs }: ReadContext,
   found: Found<OpenBlob>,
-  organization: string,
-  blob: BlobRef,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array, DomainError | undefined, void> {
-  const hash = createHash("sha256");
-  let held: Uint8Array | undefined;
-  let passedOn = false;
-  for await (const chunk of found.value.chunks) {
-    hash.update(chunk);
-    if (held !== undefined) {
-      passedOn = true;
-      yield held;
-    }
-    held = chunk;
+  { blob, hex, openedAt, signal }: { blob: BlobRef; hex: string; openedAt: number; signal: AbortSignal },
+): Promise<DomainError | undefined> {
+  if (hex === blob.hex) {
+    proofs.add(found, blob, openedAt);
+    return undefined;
   }
-  const hex = hash.digest("hex");
-  if (hex !== blob.hex) {
-    const { backend, key, named } = found;
-    context.telemetry.corrupt(named.provider);
-    const isAside = await backend.setAside(key, blob, signal).catch(() => false);
-    if (!isAside) context.suspects.add(organization, named, key);
-    const fault = corrupt(blob.hex, hex, named.name);
-    if (passedOn) throw fault;
-    return fault;
-  }
-  if (held !== undefined) yield held;
-  return undefined;
+  await untilAborted(() => proofs.condemn(found, blob, openedAt), signal);
+  return corrupt(blob.hex, hex, found.named.name);
 }
 
 function outOfRange(offset: number, sizeBytes: number): DomainError {

@@ -3,7 +3,7 @@ import { Compressor_Value, DigestFunction_Value } from "@attestry/api/reapi";
 import { connectErrorOf, DomainError } from "@attestry/service-kit";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import { isInstanceName } from "./resource-name.ts";
+import { type Compressor, isInstanceName } from "./resource-name.ts";
 
 /**
  * Upper bound of the bytes in one batch. gRPC peers receive messages of at most 4 MiB by default; the rest is for
@@ -34,11 +34,15 @@ export function checkDigestFunction(value: DigestFunction_Value): void {
   });
 }
 
-/** Throws REQUEST_INVALID for anything compressed. */
-export function checkUncompressed(value: Compressor_Value): void {
-  if (value === Compressor_Value.IDENTITY) return;
-  throw new DomainError("REQUEST_INVALID", `compressor must be IDENTITY (0), got ${value}`, {
-    metadata: { expected: "IDENTITY", actual: String(value) },
+/** What the capabilities tell; IDENTITY goes without saying. */
+export const supportedCompressors = [Compressor_Value.ZSTD];
+
+/** Throws REQUEST_INVALID for a compressor that is not served. */
+export function parseCompressor(value: Compressor_Value): Compressor {
+  if (value === Compressor_Value.IDENTITY) return "identity";
+  if (value === Compressor_Value.ZSTD) return "zstd";
+  throw new DomainError("REQUEST_INVALID", `compressor must be IDENTITY (0) or ZSTD (1), got ${value}`, {
+    metadata: { expected: "IDENTITY or ZSTD", actual: String(value) },
   });
 }
 

@@ -1,14 +1,18 @@
 import type { WriteRequest } from "@attestry/api/bytestream";
 import { DomainError } from "@attestry/service-kit";
-import { untilAborted } from "./abortable.ts";
 import { parseWriteName, type UploadName } from "./resource-name.ts";
+import { sizeMismatch } from "./verified.ts";
 
 export interface ReceivedWrite {
   name: UploadName;
+  /** Where in the blob the bytes begin; 0 if they are compressed. */
+  offset: number;
   /** Whether the first message is also the last: all bytes are here. */
   whole: boolean;
   /** Ends normally only if the client finished the write by the rules of ByteStream; iterate it once. */
   body: AsyncIterable<Uint8Array>;
+  /** Bytes that came, as they came. */
+  receivedBytes(): number;
 }
 
 export interface ReceiveOptions {
@@ -31,48 +35,88 @@ export async function receiveWrite(
   const first = await next();
   if (first === undefined) throw unfinished(0);
   const name = parseWriteName(first.resourceName);
-  return { name, whole: first.finishWrite, body: bodyOf(first, next, name.sizeBytes) };
+  const offset = firstOffset(first.writeOffset, name);
+  const body = new WriteBody(first, next, { name, offset });
+  return { name, offset, whole: first.finishWrite, body: body.bytes(), receivedBytes: () => body.receivedBytes };
 }
 
-async function* bodyOf(
-  first: WriteRequest,
-  next: () => Promise<WriteRequest | undefined>,
-  sizeBytes: number,
-): AsyncGenerator<Uint8Array, void, void> {
-  let received = 0;
-  let finished = false;
-  for (let message: WriteRequest | undefined = first; message !== undefined; message = await next()) {
-    if (finished)
-      throw offsetInvalid("nothing after finish_write", `${message.data.byteLength} bytes at ${message.writeOffset}`);
-    if (message.resourceName !== "" && message.resourceName !== first.resourceName) throw renamed(first, message);
-    if (message.writeOffset !== BigInt(received))
-      throw offsetInvalid(`write_offset ${received}`, String(message.writeOffset));
-    received += message.data.byteLength;
-    if (received > sizeBytes) throw tooMany(sizeBytes, received);
-    finished = message.finishWrite;
-    if (message.data.byteLength > 0) yield message.data;
+/** Of a compressed upload only 0: what came of one that broke off is not kept. */
+function firstOffset(offset: bigint, { compressor, sizeBytes }: UploadName): number {
+  const most = compressor === "identity" ? sizeBytes : 0;
+  if (offset >= 0n && offset <= BigInt(most)) return Number(offset);
+  const expected =
+    compressor === "identity" ? `write_offset from 0 to ${most}` : "write_offset 0 of a compressed upload";
+  throw offsetInvalid(expected, String(offset));
+}
+
+class WriteBody {
+  receivedBytes = 0;
+  readonly #first: WriteRequest;
+  readonly #next: () => Promise<WriteRequest | undefined>;
+  readonly #name: UploadName;
+  readonly #offset: number;
+
+  constructor(
+    first: WriteRequest,
+    next: () => Promise<WriteRequest | undefined>,
+    { name, offset }: { name: UploadName; offset: number },
+  ) {
+    this.#first = first;
+    this.#next = next;
+    this.#name = name;
+    this.#offset = offset;
   }
-  if (!finished) throw unfinished(received);
+
+  async *bytes(): AsyncGenerator<Uint8Array, void, void> {
+    const { resourceName } = this.#first;
+    const isCompressed = this.#name.compressor !== "identity";
+    let finished = false;
+    for (let message: WriteRequest | undefined = this.#first; message !== undefined; message = await this.#next()) {
+      const { data } = message;
+      if (finished)
+        throw offsetInvalid("nothing after finish_write", `${data.byteLength} bytes at ${message.writeOffset}`);
+      if (message.resourceName !== "" && message.resourceName !== resourceName) throw renamed(this.#first, message);
+      // Of compressed bytes too: the API mixes the two kinds of offsets, which are one if all begins at 0.
+      const expected = this.#offset + this.receivedBytes;
+      if (message.writeOffset !== BigInt(expected))
+        throw offsetInvalid(`write_offset ${expected}`, String(message.writeOffset));
+      this.receivedBytes += data.byteLength;
+      const end = expected + data.byteLength;
+      if (!isCompressed && end > this.#name.sizeBytes) throw sizeMismatch(this.#name.sizeBytes, `at least ${end}`);
+      finished = message.finishWrite;
+      if (data.byteLength > 0) yield data;
+    }
+    if (!finished) throw unfinished(this.#offset + this.receivedBytes);
+  }
 }
 
-async function nextMessage(
+/** The next message, or undefined at the end; rejects when the signal aborts or the client is silent for too long. */
+function nextMessage(
   iterator: AsyncIterator<WriteRequest>,
   { signal, idleMs }: ReceiveOptions,
 ): Promise<WriteRequest | undefined> {
-  const silent = Promise.withResolvers<never>();
-  const timer = setTimeout(() => silent.reject(silence(idleMs)), idleMs).unref();
-  try {
-    const step = await untilAborted(() => Promise.race([iterator.next(), silent.promise]), signal);
-    return step.done === true ? undefined : step.value;
-  } finally {
-    clearTimeout(timer);
-  }
+  // One promise for all three ends: this runs for every message of every upload.
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => settle(() => reject(silence(idleMs))), idleMs).unref();
+    const onAbort = () => settle(() => reject(signal.reason));
+    function settle(how: () => void): void {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+      how();
+    }
+    if (signal.aborted) return onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    iterator.next().then(
+      (step) => settle(() => resolve(step.done === true ? undefined : step.value)),
+      (error: unknown) => settle(() => reject(error)),
+    );
+  });
 }
 
 function unfinished(received: number): DomainError {
   return new DomainError(
     "WRITE_UNFINISHED",
-    `the stream ended after ${received} bytes without finish_write; nothing was kept`,
+    `the stream ended after ${received} bytes without finish_write; QueryWriteStatus tells where to go on`,
     {
       metadata: { expected: "finish_write", actual: `end of the stream after ${received} bytes` },
     },
@@ -96,12 +140,6 @@ function renamed(first: WriteRequest, later: WriteRequest): DomainError {
   );
 }
 
-function tooMany(expected: number, received: number): DomainError {
-  return new DomainError("SIZE_MISMATCH", `the resource name says ${expected} bytes, at least ${received} came`, {
-    metadata: { expected: String(expected), actual: `at least ${received}` },
-  });
-}
-
 function silence(idleMs: number): DomainError {
-  return new DomainError("DEADLINE_EXCEEDED", `the client sent nothing for ${idleMs} ms; the write was given up`);
+  return new DomainError("DEADLINE_EXCEEDED", `the client sent nothing for ${idleMs} ms; the write was broken off`);
 }

@@ -3,9 +3,13 @@ import { type BlobRef, isDigestHex, parseSize } from "./blob-ref.ts";
 
 // Resource names of the Remote Execution API v2, documented at ContentAddressableStorage in its remote_execution.proto.
 
+/** How the bytes of a blob are on the wire. */
+export type Compressor = "identity" | "zstd";
+
 export interface ResourceName extends BlobRef {
   /** Names a backend of the caller; undefined: the caller's first. */
   instance: string | undefined;
+  compressor: Compressor;
 }
 
 export interface UploadName extends ResourceName {
@@ -13,55 +17,79 @@ export interface UploadName extends ResourceName {
   uploadId: string;
 }
 
-const readForm = "[{instance}/]blobs/{hash}/{size}";
-const writeForm = "[{instance}/]uploads/{uuid}/blobs/{hash}/{size}[/{metadata}]";
+const readForm = "[{instance}/]blobs/{hash}/{size} or [{instance}/]compressed-blobs/zstd/{hash}/{size}";
+const writeForm =
+  "[{instance}/]uploads/{uuid}/blobs/{hash}/{size}[/{metadata}] or [{instance}/]uploads/{uuid}/compressed-blobs/zstd/{hash}/{size}[/{metadata}]";
 const instancePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 /** What may stand before the hash besides SHA-256: the digest functions of the API, in lower case. */
 const otherFunctions = new Set(["sha1", "md5", "vso", "sha384", "sha512", "murmur3", "sha256tree", "blake3"]);
+
+const anyKeyword = new Set(["blobs", "uploads", "compressed-blobs"]);
 
 export function isInstanceName(text: string): boolean {
   return instancePattern.test(text);
 }
 
-/** What `[{instance}/]blobs/{hash}/{size}` names. Throws RESOURCE_NAME_INVALID, which names the segment at fault. */
+/** What `[{instance}/](blobs|compressed-blobs/zstd)/{hash}/{size}` names. Throws RESOURCE_NAME_INVALID, which names the segment at fault. */
 export function parseReadName(name: string): ResourceName {
-  const { instance, rest } = splitAt(name, "blobs", readForm);
-  const { blob, trailing } = parseBlobSegments(name, rest, readForm);
+  const { instance, rest } = splitAt(name, ["blobs", "compressed-blobs"], readForm);
+  const { blob, compressor, trailing } = parseBlobSegments(name, rest, readForm);
   if (trailing[0] !== undefined) throw invalid(name, readForm, trailing[0], "nothing after the size");
-  return { instance, ...blob };
+  return { instance, compressor, ...blob };
 }
 
-/** What `[{instance}/]uploads/{uuid}/blobs/{hash}/{size}[/{metadata}]` names. Throws RESOURCE_NAME_INVALID. */
+/**
+ * What `[{instance}/]uploads/{uuid}/(blobs|compressed-blobs/zstd)/{hash}/{size}[/{metadata}]` names. Throws
+ * RESOURCE_NAME_INVALID, which names the segment at fault.
+ */
 export function parseWriteName(name: string): UploadName {
-  const { instance, rest } = splitAt(name, "uploads", writeForm);
-  const [uploadId, ...blobSegments] = rest;
+  const { instance, rest } = splitAt(name, ["uploads"], writeForm);
+  const [, uploadId, ...blobSegments] = rest;
   if (uploadId === undefined || !isUuid(uploadId)) throw invalid(name, writeForm, uploadId, "a UUID after uploads");
-  const { blob } = parseBlobSegments(name, blobSegments, writeForm);
-  return { instance, uploadId: uploadId.toLowerCase(), ...blob };
+  const { blob, compressor } = parseBlobSegments(name, blobSegments, writeForm);
+  return { instance, compressor, uploadId: uploadId.toLowerCase(), ...blob };
 }
 
-/** What comes before the keyword is the instance name; one leading slash counts as an empty one. */
+/**
+ * What comes before the keyword is the instance name; one leading slash counts as an empty one. What follows begins
+ * with the keyword. Keywords cannot be instance names, by the API's rule.
+ */
 function splitAt(
   name: string,
-  keyword: "blobs" | "uploads",
+  keywords: readonly string[],
   form: string,
 ): { instance: string | undefined; rest: string[] } {
   const segments = name.split("/");
-  const at = segments.findIndex((segment) => segment === keyword || segment === "compressed-blobs");
-  if (at === -1) throw invalid(name, form, segments[0], `${keyword} as the first or second segment`);
+  const at = segments.findIndex((segment) => anyKeyword.has(segment));
+  const keyword = segments[at];
+  if (keyword === undefined || !keywords.includes(keyword)) {
+    const expected = `${keywords.join(" or ")} as the first or second segment`;
+    throw invalid(name, form, keyword ?? segments[0], expected);
+  }
   if (at > 1) throw invalid(name, form, segments[1], `${keyword} right after the instance name`);
   const instance = segments[at - 1] ?? "";
   if (instance !== "" && !isInstanceName(instance)) throw invalid(name, form, instance, "the name of a backend");
-  // The keyword blobs stays with what follows an upload's UUID, so that both kinds go on in one place.
-  return { instance: instance === "" ? undefined : instance, rest: segments.slice(keyword === "blobs" ? at : at + 1) };
+  return { instance: instance === "" ? undefined : instance, rest: segments.slice(at) };
 }
 
-function parseBlobSegments(name: string, segments: string[], form: string): { blob: BlobRef; trailing: string[] } {
+interface BlobSegments {
+  blob: BlobRef;
+  compressor: Compressor;
+  trailing: string[];
+}
+
+function parseBlobSegments(name: string, segments: string[], form: string): BlobSegments {
   const [keyword, ...afterKeyword] = segments;
-  if (keyword === "compressed-blobs") throw invalid(name, form, keyword, "blobs: compressed blobs are not served");
-  if (keyword !== "blobs") throw invalid(name, form, keyword, "blobs");
+  if (keyword === "blobs") return { compressor: "identity", ...parseDigestSegments(name, afterKeyword, form) };
+  if (keyword !== "compressed-blobs") throw invalid(name, form, keyword, "blobs or compressed-blobs");
+  const [compressor, ...digestSegments] = afterKeyword;
+  if (compressor !== "zstd") throw invalid(name, form, compressor, "zstd: no other compressor is served");
+  return { compressor, ...parseDigestSegments(name, digestSegments, form) };
+}
+
+function parseDigestSegments(name: string, segments: string[], form: string): Omit<BlobSegments, "compressor"> {
   // The API wants the digest function left out for SHA-256, but there are clients that write it.
-  const [hex = "", sizeText = "", ...trailing] = afterKeyword[0] === "sha256" ? afterKeyword.slice(1) : afterKeyword;
+  const [hex = "", sizeText = "", ...trailing] = segments[0] === "sha256" ? segments.slice(1) : segments;
   if (otherFunctions.has(hex)) throw invalid(name, form, hex, "a SHA-256: no other digest function is served");
   if (!isDigestHex(hex)) throw invalid(name, form, hex, "64 lower-case hex digits");
   const sizeBytes = parseSize(sizeText);

@@ -1,11 +1,10 @@
-import { type CasPrincipal, DomainError } from "@attestry/service-kit";
+import { type CasPrincipal, DomainError, reasonOf } from "@attestry/service-kit";
 import { checkUpload } from "../callers/permissions.ts";
 import type { Telemetry } from "../telemetry.ts";
-import { childController, itemsUntilAborted } from "./abortable.ts";
+import { childController } from "./abortable.ts";
 import type { BlobRef } from "./blob-ref.ts";
-import { blobKey } from "./key.ts";
+import type { Place, Proofs } from "./proofs.ts";
 import type { StoredBlobs } from "./stored-blobs.ts";
-import type { Suspects } from "./suspects.ts";
 
 export interface StoreOptions {
   caller: CasPrincipal;
@@ -14,47 +13,123 @@ export interface StoreOptions {
   /** Whether all bytes are here already: then it is cheaper to write them than to ask for the blob first. */
   whole: boolean;
   signal: AbortSignal;
+  /** Undefined: what comes of a write that breaks off is not kept. */
+  upload?: Upload | undefined;
+}
+
+export interface Upload {
+  /** The client's name for it; a lower-case UUID. */
+  id: string;
+  /** Where in the blob the body begins. */
+  offset: number;
+}
+
+/** `existed`: it was there already, and is proven; the rest of the body was not needed. */
+export type StoreOutcome = "stored" | "existed";
+
+interface StoreContext {
+  blobs: Pick<StoredBlobs, "uploadPlace">;
+  proofs: Proofs;
+  telemetry: Telemetry;
 }
 
 /**
- * Stores a blob in the caller's first backend and key space. Resolves when it is durable; at once if it is there
- * already with the right size, while bytes are still on their way, too.
+ * Stores a blob in the caller's first backend and key space. Resolves when it is durable; at once if it is there already
+ * and proven to be the blob, while bytes are still on their way, too. What came of an upload that broke off is kept
+ * for `upload`, unless it broke the rules.
  *
- * Throws BLOB_TOO_LARGE, DIGEST_NOT_ALLOWED, SIZE_MISMATCH, DIGEST_MISMATCH, BACKEND_UNAVAILABLE, BACKEND_FULL,
- * BACKEND_MISCONFIGURED, SECRET_INVALID, and what the body throws; then nothing is visible.
+ * Throws BLOB_TOO_LARGE, DIGEST_NOT_ALLOWED, SIZE_MISMATCH, DIGEST_MISMATCH, WRITE_OFFSET_INVALID, BACKEND_UNAVAILABLE,
+ * BACKEND_FULL, BACKEND_MISCONFIGURED, SECRET_INVALID, and what the body throws; then nothing is visible.
  */
 export async function storeBlob(
-  context: { blobs: StoredBlobs; suspects: Suspects; telemetry: Telemetry },
-  { caller, blob, body, whole, signal }: StoreOptions,
-): Promise<void> {
+  context: StoreContext,
+  { caller, blob, body, whole, signal, upload }: StoreOptions,
+): Promise<StoreOutcome> {
   checkUpload(caller, blob);
-  const { named, backend } = await context.blobs.uploadBackend(caller);
-  const key = blobKey(caller.space, blob.hex);
+  const place = await context.blobs.uploadPlace(caller, blob.hex);
+  const { provider } = place.named;
+  if (upload !== undefined && upload.offset > 0) {
+    const outcome = await checkOffset(context, place, blob, upload, signal);
+    if (outcome === "existed") {
+      context.telemetry.existed(provider);
+      return outcome;
+    }
+    context.telemetry.resumed(provider);
+  }
   const { controller, release } = childController(signal);
-  const source = itemsUntilAborted(body, controller.signal);
-  const writing = backend.write(key, blob, source, controller.signal).then(() => "stored" as const);
+  const isThere = new DomainError("CANCELLED", "the blob is there already");
+  // One message is sent again as easily as it is gone on with.
+  const isResumable = upload !== undefined && (!whole || upload.offset > 0);
+  const resumable = isResumable
+    ? {
+        uploadId: upload.id,
+        offset: upload.offset,
+        keepAfter: (fault: unknown) => fault !== isThere && !breaksRules(fault),
+      }
+    : undefined;
+  const writing = place.backend
+    .write(place.key, blob, body, { signal: controller.signal, resumable })
+    .then((): StoreOutcome => "stored");
   try {
-    const existed = whole ? never() : whenThere(context.blobs, caller, blob, controller.signal);
-    const outcome = await Promise.race([writing, existed]);
-    if (outcome === "existed") return context.telemetry.existed(named.provider);
-    context.suspects.clear(caller.organization, named, key);
-    context.telemetry.stored(named.provider, blob.sizeBytes);
+    const existing = whole ? never() : whenThere(context, place, blob, controller.signal);
+    const outcome = await Promise.race([writing, existing]);
+    if (outcome === "existed") {
+      context.telemetry.existed(provider);
+    } else {
+      await context.proofs.addWritten(place, blob, signal);
+      context.telemetry.stored(provider, blob.sizeBytes);
+    }
+    return outcome;
   } finally {
     // Ends what is still under way, and waits until nothing of it is left.
-    controller.abort(new DomainError("CANCELLED", "the blob is there already"));
+    controller.abort(isThere);
     await writing.catch(() => undefined);
     release();
   }
 }
 
+/** Resolves if the body may be written, or need not be. Throws WRITE_OFFSET_INVALID. */
+async function checkOffset(
+  { proofs }: StoreContext,
+  place: Place,
+  blob: BlobRef,
+  upload: Upload,
+  signal: AbortSignal,
+): Promise<StoreOutcome | undefined> {
+  const committed = await place.backend.committed(place.key, blob, upload.id, signal);
+  if (committed === upload.offset) return undefined;
+  // The answer of an upload that was finished may have been lost, and with the blob there is nothing to go on with.
+  if (await proofs.isThere(place, blob, signal)) return "existed";
+  throw new DomainError(
+    "WRITE_OFFSET_INVALID",
+    `expected write_offset ${committed}, up to which the upload is kept, or 0 to begin anew; got ${upload.offset}`,
+    { metadata: { expected: String(committed), actual: String(upload.offset) } },
+  );
+}
+
+/** Faults that show that what came cannot become the blob, or that the client does not know what it sends. */
+function breaksRules(fault: unknown): boolean {
+  const reason = reasonOf(fault);
+  return reason !== undefined && ruleBreaks.has(reason);
+}
+
+const ruleBreaks = new Set<string>([
+  "SIZE_MISMATCH",
+  "DIGEST_MISMATCH",
+  "WRITE_OFFSET_INVALID",
+  "RESOURCE_NAME_INVALID",
+  "REQUEST_MALFORMED",
+  "MESSAGE_TOO_LARGE",
+]);
+
 /** Settles only if the blob is there. A fault is not told: the write meets it too. */
 async function whenThere(
-  blobs: StoredBlobs,
-  caller: CasPrincipal,
+  { proofs }: StoreContext,
+  place: Place,
   blob: BlobRef,
   signal: AbortSignal,
-): Promise<"existed"> {
-  const isThere = await blobs.isStored(caller, blob, signal).catch(() => false);
+): Promise<StoreOutcome> {
+  const isThere = await proofs.isThere(place, blob, signal).catch(() => false);
   return isThere ? "existed" : never();
 }
 

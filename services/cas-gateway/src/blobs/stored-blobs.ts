@@ -2,26 +2,26 @@ import type { CasBackend, CasPrincipal, CasSpace } from "@attestry/service-kit";
 import { DomainError } from "@attestry/service-kit";
 import type { Backend, OpenBlob, Range, StoredBlob } from "../backends/backend.ts";
 import type { BackendPool } from "../backends/backend-pool.ts";
-import { type BlobRef, digestOf } from "./blob-ref.ts";
+import { type BlobQuery, type BlobRef, digestOf, isEmptyBlob } from "./blob-ref.ts";
 import { blobKey } from "./key.ts";
+import type { Place, Proofs } from "./proofs.ts";
 import type { Suspects } from "./suspects.ts";
 
 /** A blob in one of the caller's backends. */
-export interface Found<T> {
+export interface Found<T> extends Place {
   value: T;
-  named: CasBackend;
-  backend: Backend;
-  key: string;
 }
 
 /** Looks for blobs in the caller's backends, in the token's order, and there in the token's own key space first. */
 export class StoredBlobs {
   readonly #pool: BackendPool;
   readonly #suspects: Suspects;
+  readonly #proofs: Proofs;
 
-  constructor(pool: BackendPool, suspects: Suspects) {
+  constructor(pool: BackendPool, { suspects, proofs }: { suspects: Suspects; proofs: Proofs }) {
     this.#pool = pool;
     this.#suspects = suspects;
+    this.#proofs = proofs;
   }
 
   /** Throws BLOB_NOT_FOUND if every backend said so, and else the fault of the first that could not tell. */
@@ -36,12 +36,12 @@ export class StoredBlobs {
 
   /**
    * Opens a blob for reading. Throws as `describe` does. An object of another size is not the blob that was named, by
-   * the Remote Execution API's rule that a digest is hash and size. None of `tried` is opened again, and one that was
+   * the Remote Execution API's rule that a digest is hash and size, if it was named with its size. None of `tried` is opened again, and one that was
    * read as corrupt only if there is no other.
    */
   async open(
     caller: CasPrincipal,
-    blob: BlobRef,
+    blob: BlobQuery,
     range: Range,
     signal: AbortSignal,
     tried: readonly Found<OpenBlob>[] = [],
@@ -54,7 +54,7 @@ export class StoredBlobs {
         return undefined;
       }
       const opened = await backend.read(key, range, signal);
-      if (opened === undefined || opened.sizeBytes === blob.sizeBytes) return opened;
+      if (opened === undefined || opened.sizeBytes === (blob.sizeBytes ?? opened.sizeBytes)) return opened;
       await opened.close();
       return undefined;
     };
@@ -64,21 +64,26 @@ export class StoredBlobs {
     });
   }
 
-  /** Whether an upload of the caller would find the blob there: in its first backend and own key space, with the right size. */
+  /**
+   * Whether an upload of the caller would find the blob there: in its first backend and own key space, and proven to be
+   * the blob, which may take a read of it. The empty blob always is, by the rule of the Remote Execution API.
+   */
   async isStored(caller: CasPrincipal, blob: BlobRef, signal: AbortSignal): Promise<boolean> {
-    const { named, backend } = await this.uploadBackend(caller);
-    const key = blobKey(caller.space, blob.hex);
-    if (this.#suspects.has(caller.organization, named, key)) return false;
-    return (await backend.describe(key, signal))?.sizeBytes === blob.sizeBytes;
+    if (isEmptyBlob(blob)) return true;
+    return this.#proofs.isThere(await this.uploadPlace(caller, blob.hex), blob, signal);
   }
 
-  /** Those of the blobs that `isStored` would not find. */
+  /**
+   * Those of the blobs that an upload of the caller would not find there, as far as sizes and what was found corrupt
+   * tell: to read them all would be too much. The write that then tells more is the one that is needed.
+   */
   async missing<T extends BlobRef>(caller: CasPrincipal, blobs: readonly T[], signal: AbortSignal): Promise<T[]> {
     const { named, backend } = await this.uploadBackend(caller);
-    const keys = blobs.map(({ hex }) => blobKey(caller.space, hex));
-    const sizes = await backend.sizes(keys, signal);
-    return blobs.filter((blob, i) => {
-      const key = keys[i] ?? "";
+    const asked = blobs.filter((blob) => !isEmptyBlob(blob));
+    const keyed = asked.map(({ hex, sizeBytes }) => ({ key: blobKey(caller.space, hex), sizeBytes }));
+    const sizes = await backend.sizes(keyed, signal);
+    return asked.filter((blob, i) => {
+      const key = keyed[i]?.key ?? "";
       return sizes.get(key) !== blob.sizeBytes || this.#suspects.has(caller.organization, named, key);
     });
   }
@@ -88,6 +93,12 @@ export class StoredBlobs {
     const [named] = caller.backends;
     if (named === undefined) throw new DomainError("BACKEND_NOT_FOUND", "the token names no backend");
     return { named, backend: await this.#pool.get(caller.organization, named) };
+  }
+
+  /** Where the caller's upload of that blob goes. */
+  async uploadPlace(caller: CasPrincipal, hex: string): Promise<Place> {
+    const { named, backend } = await this.uploadBackend(caller);
+    return { organization: caller.organization, named, backend, key: blobKey(caller.space, hex) };
   }
 
   async #first<T>(
@@ -103,7 +114,7 @@ export class StoredBlobs {
         for (const space of spaces) {
           const key = blobKey(space, hex);
           const value = await look(backend, key, named);
-          if (value !== undefined) return { value, named, backend, key };
+          if (value !== undefined) return { value, organization: caller.organization, named, backend, key };
         }
       } catch (error) {
         // Another backend may have it; that this one could not tell counts only if none has.

@@ -23,7 +23,7 @@ export async function validateBackend(open: () => Promise<Backend>, signal: Abor
   try {
     const backend = await bounded(open);
     step = "write";
-    await bounded(() => backend.write(key, blob, once(probe), controller.signal));
+    await bounded(() => backend.write(key, blob, once(probe), { signal: controller.signal }));
     step = "read";
     const came = await bounded(() => readAll(backend, key, controller.signal));
     if (!came.equals(probe))

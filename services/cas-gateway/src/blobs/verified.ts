@@ -23,13 +23,13 @@ export async function* verified(
   if (hex !== blob.hex) throw digestMismatch(blob.hex, hex);
 }
 
-function sizeMismatch(expected: number, actual: string): DomainError {
+export function sizeMismatch(expected: number, actual: string): DomainError {
   return new DomainError("SIZE_MISMATCH", `the resource name says ${expected} bytes, ${actual} came`, {
     metadata: { expected: String(expected), actual },
   });
 }
 
-function digestMismatch(expected: string, actual: string): DomainError {
+export function digestMismatch(expected: string, actual: string): DomainError {
   return new DomainError(
     "DIGEST_MISMATCH",
     `the resource name says ${digestOf(expected)}, what came is ${digestOf(actual)}`,

@@ -6,13 +6,14 @@ import { concurrently } from "../blobs/concurrently.ts";
 import {
   checkBatchBytes,
   checkDigestFunction,
-  checkUncompressed,
+  parseCompressor,
   parseInstance,
   type Status,
   statusOf,
   statusOk,
 } from "../blobs/reapi.ts";
 import { storeBlob } from "../blobs/store-blob.ts";
+import { decompressed } from "../blobs/zstd.ts";
 import type { Context } from "../context.ts";
 
 const writesAtATime = 8;
@@ -29,7 +30,8 @@ export async function batchUpdateBlobs(
   handler: HandlerContext,
 ): Promise<{ responses: Response[] }> {
   checkDigestFunction(request.digestFunction);
-  checkBatchBytes(request.requests.map(({ data }) => data.byteLength));
+  // Compressed blobs count with their own size, as the API has it, and not with less than what came.
+  checkBatchBytes(request.requests.map(({ data, digest }) => Math.max(data.byteLength, sizeOf(digest))));
   const caller = await context.callers.of(principal(handler), "upload", parseInstance(request.instanceName));
   const responses = await concurrently(request.requests, writesAtATime, async (one) => {
     const status = await storeOne(context, caller, one, handler.signal).then(() => statusOk, statusOf);
@@ -44,8 +46,15 @@ async function storeOne(
   { digest, data, compressor }: BatchUpdateBlobsRequest_Request,
   signal: AbortSignal,
 ): Promise<void> {
-  checkUncompressed(compressor);
-  await storeBlob(context, { caller, blob: parseDigestMessage(digest), body: once(data), whole: true, signal });
+  const blob = parseDigestMessage(digest);
+  const isPlain = parseCompressor(compressor) === "identity";
+  const body = isPlain ? once(data) : decompressed(once(data), { sizeBytes: blob.sizeBytes, signal });
+  await storeBlob(context, { caller, blob, body, whole: true, signal });
+}
+
+/** What is no size is refused with its blob. */
+function sizeOf(digest: Digest | undefined): number {
+  return Math.max(0, Number(digest?.sizeBytes ?? 0n));
 }
 
 async function* once(data: Uint8Array): AsyncGenerator<Uint8Array, void, void> {

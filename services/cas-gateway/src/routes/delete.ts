@@ -4,7 +4,6 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import { childController } from "../blobs/abortable.ts";
 import { parseDigest } from "../blobs/blob-ref.ts";
-import { blobKey } from "../blobs/key.ts";
 import { checkDigest } from "../callers/permissions.ts";
 import type { Context } from "../context.ts";
 
@@ -25,17 +24,18 @@ export async function deleteBlob(
   const notAfter = timestampDate(request.notAfter);
   const leftMs = notAfter.getTime() - Date.now();
   if (!(leftMs > 0)) throw tooLate(notAfter);
-  const { named, backend } = await context.blobs.uploadBackend(caller);
+  const place = await context.blobs.uploadPlace(caller, hex);
   const { controller, release } = childController(handler.signal, {
     ms: Math.min(leftMs, longestMs),
     reason: () => tooLate(notAfter),
   });
   try {
-    await backend.delete(blobKey(caller.space, hex), controller.signal);
+    context.proofs.forget(place);
+    await place.backend.delete(place.key, controller.signal);
   } finally {
     release();
   }
-  context.telemetry.deleted(named.provider);
+  context.telemetry.deleted(place.named.provider);
   return {};
 }
 

@@ -1,5 +1,5 @@
 import { ByteStream } from "@attestry/api/bytestream";
-import { BlobService } from "@attestry/api/cas";
+import { BlobService, ScrubService } from "@attestry/api/cas";
 import { Capabilities, ContentAddressableStorage } from "@attestry/api/reapi";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { Context } from "../context.ts";
@@ -9,6 +9,7 @@ import { deleteBlob } from "./delete.ts";
 import { describe } from "./describe.ts";
 import { findMissingBlobs } from "./find-missing-blobs.ts";
 import { getCapabilities } from "./get-capabilities.ts";
+import { getScrubReport } from "./get-scrub-report.ts";
 import { queryWriteStatus } from "./query-write-status.ts";
 import { read } from "./read.ts";
 import { validateBackend } from "./validate-backend.ts";
@@ -35,4 +36,5 @@ export function registerRoutes(router: ConnectRouter, context: Context): void {
     delete: (request, handler) => deleteBlob(context, request, handler),
     validateBackend: (_request, handler) => validateBackend(context, handler),
   });
+  router.service(ScrubService, { getReport: (request, handler) => getScrubReport(context, request, handler) });
 }

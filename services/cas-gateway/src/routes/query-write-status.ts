@@ -6,17 +6,22 @@ import { checkDigest } from "../callers/permissions.ts";
 import type { Context } from "../context.ts";
 
 /**
- * ByteStream.QueryWriteStatus: complete if the blob is there, whoever wrote it; else nothing is committed, and the
- * write begins at 0. What came of a write that broke off is not kept.
+ * ByteStream.QueryWriteStatus: complete if the blob is there, whoever wrote it, and proven, which may take a read of
+ * it; else where the upload goes on. A compressed one begins again at 0.
  */
 export async function queryWriteStatus(
   context: Context,
   request: QueryWriteStatusRequest,
   handler: HandlerContext,
 ): Promise<{ committedSize: bigint; complete: boolean }> {
+  const { signal } = handler;
   const name = parseWriteName(request.resourceName);
   const caller = await context.callers.of(principal(handler), "upload", name.instance);
   checkDigest(caller, name.hex);
-  const complete = await context.blobs.isStored(caller, name, handler.signal);
-  return { committedSize: complete ? BigInt(name.sizeBytes) : 0n, complete };
+  if (await context.blobs.isStored(caller, name, signal))
+    return { committedSize: BigInt(name.sizeBytes), complete: true };
+  if (name.compressor !== "identity") return { committedSize: 0n, complete: false };
+  const { backend, key } = await context.blobs.uploadPlace(caller, name.hex);
+  const committed = await backend.committed(key, name, name.uploadId, signal);
+  return { committedSize: BigInt(committed), complete: false };
 }

@@ -1,5 +1,6 @@
 import { casPrincipal } from "@attestry/service-kit";
 import type { HandlerContext } from "@connectrpc/connect";
+import type { Backend } from "../backends/backend.ts";
 import { validateBackend as validate } from "../blobs/validate-backend.ts";
 import type { Context } from "../context.ts";
 
@@ -7,8 +8,15 @@ import type { Context } from "../context.ts";
 export async function validateBackend(
   context: Context,
   handler: HandlerContext,
-): Promise<{ valid: boolean; error: string }> {
+): Promise<{ valid: boolean; error: string; notes: string[] }> {
   const caller = casPrincipal(handler);
-  const error = await validate(async () => (await context.blobs.uploadBackend(caller)).backend, handler.signal);
-  return { valid: error === undefined, error: error ?? "" };
+  const opened: Backend[] = [];
+  async function open(): Promise<Backend> {
+    const { backend } = await context.blobs.uploadBackend(caller);
+    opened.push(backend);
+    return backend;
+  }
+  const error = await validate(open, handler.signal);
+  // Only now: what a store does not know is found out by trying.
+  return { valid: error === undefined, error: error ?? "", notes: opened.flatMap(({ notes }) => [...notes]) };
 }

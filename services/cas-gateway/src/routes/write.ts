@@ -3,17 +3,28 @@ import { principal } from "@attestry/service-kit";
 import type { HandlerContext } from "@connectrpc/connect";
 import { receiveWrite } from "../blobs/receive-write.ts";
 import { storeBlob } from "../blobs/store-blob.ts";
+import { decompressed } from "../blobs/zstd.ts";
 import type { Context } from "../context.ts";
 
-/** ByteStream.Write: the rules are in `receiveWrite` and `storeBlob`. */
+/**
+ * ByteStream.Write: the rules are in `receiveWrite` and `storeBlob`. The committed size is the blob's; of a compressed
+ * upload it is what came, or -1 if the blob was there already (Remote Execution API, ContentAddressableStorage).
+ */
 export async function write(
   context: Context,
   messages: AsyncIterable<WriteRequest>,
   handler: HandlerContext,
 ): Promise<{ committedSize: bigint }> {
   const { signal } = handler;
-  const { name, whole, body } = await receiveWrite(messages, { signal, idleMs: context.config.idleTimeoutMs });
-  const caller = await context.callers.of(principal(handler), "upload", name.instance);
-  await storeBlob(context, { caller, blob: name, body, whole, signal });
-  return { committedSize: BigInt(name.sizeBytes) };
+  const received = await receiveWrite(messages, { signal, idleMs: context.config.idleTimeoutMs });
+  const { name: blob, whole, offset, body } = received;
+  const caller = await context.callers.of(principal(handler), "upload", blob.instance);
+  if (blob.compressor === "identity") {
+    const upload = { id: blob.uploadId, offset };
+    await storeBlob(context, { caller, blob, body, whole, signal, upload });
+    return { committedSize: BigInt(blob.sizeBytes) };
+  }
+  const bytes = decompressed(body, { sizeBytes: blob.sizeBytes, signal });
+  const outcome = await storeBlob(context, { caller, blob, body: bytes, whole, signal });
+  return { committedSize: outcome === "existed" ? -1n : BigInt(received.receivedBytes()) };
 }

@@ -1,5 +1,7 @@
+import { X509Certificate } from "node:crypto";
 import { isAbsolute } from "node:path";
 import { DomainError } from "@attestry/service-kit";
+import type { S3Encryption } from "../backends/s3-options.ts";
 
 /** What is behind a secret reference: where a backend is, and how to get in. */
 export type Secret = FilesystemSecret | S3Secret;
@@ -22,12 +24,29 @@ export interface S3Secret {
   /** Before every key; empty, or with a slash at its end. */
   prefix: string;
   pathStyle: boolean;
+  /** Certificates in PEM; undefined: the authorities that Node trusts. */
+  ca: string | undefined;
+  /** Encryption by the store; undefined: as its bucket says. */
+  sse: S3Encryption | undefined;
 }
 
 const bucketPattern = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
+const keyIdPattern = /^[\x21-\x7e]{1,2048}$/;
+const certificatePattern = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 const prefixPattern = /^[A-Za-z0-9._-]{1,100}(?:\/[A-Za-z0-9._-]{1,100}){0,9}$/;
 
-/** Reads the JSON of a secret file. Throws SECRET_INVALID with the reference and the field, and nothing of the content. */
+/**
+ * Reads the JSON of a secret file. Throws SECRET_INVALID with the reference and the field, and nothing of the content.
+ *
+ * `provider` is `filesystem` or `s3`. For both, `prefix` (path segments; default none) goes before every key.
+ * `filesystem` has `path`, the absolute path of a folder. `s3` has:
+ * - `endpoint`: `http://HOST[:PORT]` or `https://HOST[:PORT]`; `bucket`; `accessKey`; `secretKey`;
+ * - `region`: default `us-east-1`;
+ * - `pathStyle`: default true, the bucket in the path (MinIO); false, in the host's name (`BUCKET.HOST`; Amazon always);
+ * - `ca`: text in PEM of the certificates of the authorities that are trusted for this store, and no others; only with
+ *   https;
+ * - `sse`: encryption by the store of what is written: `"AES256"`, or `{"kms": "KEY-ID"}` for a key of its key management.
+ */
 export function parseSecret(ref: string, text: string): Secret {
   const fields = parseObject(ref, text);
   const prefix = normalizePrefix(fields.prefix ?? "");
@@ -64,11 +83,39 @@ export function parseSecret(ref: string, text: string): Secret {
         secretKey: required("secretKey"),
         prefix,
         pathStyle,
+        ca: parseCa(ref, fields.ca, endpoint),
+        sse: parseEncryption(ref, fields.sse),
       };
     }
     default:
       throw secretInvalid(ref, "provider must be filesystem or s3");
   }
+}
+
+function parseCa(ref: string, ca: unknown, endpoint: URL): string | undefined {
+  if (ca === undefined) return undefined;
+  if (endpoint.protocol !== "https:") throw secretInvalid(ref, "ca is for an https endpoint only");
+  const certificates = typeof ca === "string" ? (ca.match(certificatePattern) ?? []) : [];
+  if (certificates.length === 0 || !certificates.every(isCertificate))
+    throw secretInvalid(ref, "ca must be the text of one or more certificates in PEM");
+  return certificates.join("\n");
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).subject !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+function parseEncryption(ref: string, sse: unknown): S3Encryption | undefined {
+  if (sse === undefined || sse === "AES256") return sse;
+  const isObject = typeof sse === "object" && sse !== null && !Array.isArray(sse);
+  const fields: Record<string, unknown> = isObject ? { ...sse } : {};
+  const { kms } = fields;
+  if (typeof kms === "string" && keyIdPattern.test(kms) && Object.keys(fields).length === 1) return { kms };
+  throw secretInvalid(ref, 'sse must be "AES256" or {"kms": "KEY-ID"}');
 }
 
 /** The prefix with one slash at its end, or empty; undefined if it could name something outside. */

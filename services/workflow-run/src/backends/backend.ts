@@ -18,10 +18,17 @@ export interface Backend {
   status: BackendStatus;
   validatedAt: Date | null;
   validationError: string;
+  /** What the last validation found that the store does not know and the gateway does without. */
+  validationNotes: string[];
+  /** Since when somebody may have put blobs there without a run; null: nobody can have. */
+  uploadsSince: Date | null;
   createdAt: Date;
 }
 
-export type NewBackend = Omit<Backend, "status" | "validatedAt" | "validationError" | "createdAt">;
+export type NewBackend = Omit<
+  Backend,
+  "status" | "validatedAt" | "validationError" | "validationNotes" | "uploadsSince" | "createdAt"
+>;
 
 /** What Update changes; undefined: stays. */
 export interface BackendChange {

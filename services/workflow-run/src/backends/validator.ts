@@ -5,6 +5,8 @@ export interface ProbeResult {
   valid: boolean;
   /** Why it is not. */
   error: string;
+  /** What the store does not know and the gateway does without, as sentences. */
+  notes: string[];
 }
 
 /** Writes, reads back and deletes a probe in the backend. Rejects if that could not even be tried. */
@@ -15,6 +17,8 @@ export interface Validation {
   /** Undefined: could not be tried, so the status and its time stay as they were. */
   status: "valid" | "invalid" | undefined;
   error: string;
+  /** Undefined: stay as they were. */
+  notes: string[] | undefined;
   /** When it is to be validated next, in milliseconds from now. */
   nextInMs: number;
 }
@@ -101,12 +105,13 @@ export class BackendValidator {
     if (typeof result === "string") {
       onResult("unreachable");
       const error = `could not be validated: ${result}`;
-      return store.recordValidation(backend, { status: undefined, error, nextInMs: shortMs });
+      return store.recordValidation(backend, { status: undefined, error, notes: undefined, nextInMs: shortMs });
     }
     onResult(result.valid ? "valid" : "invalid");
     return store.recordValidation(backend, {
       status: result.valid ? "valid" : "invalid",
       error: result.valid ? "" : result.error || "the CAS gateway gave no reason",
+      notes: result.notes,
       nextInMs: result.valid ? intervalMs : shortMs,
     });
   }

@@ -25,7 +25,7 @@ export class BackendStore implements ValidationStore {
       const isInline = provider === "inline";
       const status = isInline ? "valid" : "unknown";
       const nextValidationAt = isInline ? null : new Date();
-      return read(await tx.backend.create({ data: { ...backend, status, nextValidationAt } }));
+      return read(await tx.backend.create({ data: { ...backend, status, nextValidationAt, uploadsSince: null } }));
     }, transactionLimits);
   }
 
@@ -47,16 +47,32 @@ export class BackendStore implements ValidationStore {
     }, transactionLimits);
   }
 
-  /** The foreign key of runs keeps one that was ever a default. */
-  async delete(organizationId: string, name: string): Promise<"deleted" | "default" | "in use" | "not found"> {
+  /** The foreign key of runs keeps one that was ever a default; the mark of uploads keeps what has blobs without a run. */
+  async delete(
+    organizationId: string,
+    name: string,
+  ): Promise<"deleted" | "default" | "has runs" | "has uploads" | "not found"> {
     try {
-      const { count } = await this.#prisma.backend.deleteMany({ where: { organizationId, name, isDefault: false } });
+      const unused = { OR: [{ uploadsSince: null }, { provider: "inline" as const }] };
+      const where = { organizationId, name, isDefault: false, ...unused };
+      const { count } = await this.#prisma.backend.deleteMany({ where });
       if (count > 0) return "deleted";
     } catch (error) {
-      if (isForeignKeyViolation(error)) return "in use";
+      if (isForeignKeyViolation(error)) return "has runs";
       throw error;
     }
-    return (await this.findByName(organizationId, name)) === null ? "not found" : "default";
+    const present = await this.findByName(organizationId, name);
+    if (present === null) return "not found";
+    return present.isDefault ? "default" : "has uploads";
+  }
+
+  /** Notes that blobs may be put there from now on, once. False: it is gone. */
+  async markUploads({ organizationId, id }: Backend): Promise<boolean> {
+    const { count } = await this.#prisma.backend.updateMany({
+      where: { organizationId, id, uploadsSince: null },
+      data: { uploadsSince: new Date() },
+    });
+    return count > 0 || (await this.find(organizationId, id)) !== null;
   }
 
   async find(organizationId: string, id: string): Promise<Backend | null> {
@@ -82,14 +98,15 @@ export class BackendStore implements ValidationStore {
 
   async recordValidation(backend: Backend, validation: Validation): Promise<Backend | null> {
     const { organizationId, id, secretRef } = backend;
-    const { status, error } = validation;
+    const { status, error, notes } = validation;
     const now = Date.now();
     await this.#prisma.backend.updateMany({
       // What was found out about a former secret says nothing about the present one.
       where: { organizationId, id, secretRef },
       data: {
         ...(status === undefined ? {} : { status, validatedAt: new Date(now) }),
-        validationError: error.slice(0, 2_048).replaceAll("\0", ""),
+        validationError: storable(error),
+        ...(notes === undefined ? {} : { validationNotes: notes.slice(0, mostNotes).map(storable) }),
         nextValidationAt: new Date(now + validation.nextInMs),
       },
     });
@@ -113,7 +130,14 @@ export class BackendStore implements ValidationStore {
   }
 }
 
-const unvalidated = { status: "unknown", validatedAt: null, validationError: "" } as const;
+const unvalidated = { status: "unknown" as const, validatedAt: null, validationError: "", validationNotes: [] };
+
+const mostNotes = 20;
+
+/** PostgreSQL keeps no zero bytes. */
+function storable(text: string): string {
+  return text.slice(0, 2_048).replaceAll("\0", "");
+}
 
 /** Changes to the backends of one organization go one after the other. Runs may start meanwhile. */
 async function lockOrganization(tx: Prisma.TransactionClient, id: string): Promise<void> {

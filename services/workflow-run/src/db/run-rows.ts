@@ -71,6 +71,8 @@ export interface PlanRow extends EndRow {
   status: BackendStatus;
   validated_at: Date | null;
   validation_error: string;
+  validation_notes: string[];
+  uploads_since: Date | null;
   created_at: Date;
   organization: string;
   storage_mode: StorageMode | null;
@@ -96,6 +98,8 @@ export function readPlan(row: PlanRow): RunPlan {
       status: row.status,
       validatedAt: row.validated_at,
       validationError: row.validation_error,
+      validationNotes: row.validation_notes,
+      uploadsSince: row.uploads_since,
       createdAt: row.created_at,
     },
     organization: row.organization,

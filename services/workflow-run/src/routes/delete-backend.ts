@@ -19,7 +19,12 @@ export async function deleteBackend(
       throw backendNotFound(name);
     case "default":
       throw new DomainError("BACKEND_IS_DEFAULT", `backend ${name} is the default; make another one the default first`);
-    case "in use":
+    case "has runs":
       throw new DomainError("BACKEND_IN_USE", `runs refer to backend ${name}: it was the default when they began`);
+    case "has uploads":
+      throw new DomainError(
+        "BACKEND_IN_USE",
+        `uploads into backend ${name} were allowed: what was put there would be out of reach`,
+      );
   }
 }

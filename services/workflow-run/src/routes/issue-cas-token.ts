@@ -1,6 +1,7 @@
 import type {
   CredentialServiceIssueCasTokenRequest,
   CredentialServiceIssueCasTokenResponseSchema,
+  CredentialServiceIssueCasTokenRequest_Download as Download,
   CredentialServiceIssueCasTokenRequest_Service as ServicePurpose,
 } from "@attestry/api/run";
 import { parseDigest } from "@attestry/bundle";
@@ -17,6 +18,7 @@ import {
   serviceClaims,
   uploadClaims,
 } from "../backends/cas-tokens.ts";
+import { parseFileName } from "../backends/file-name.ts";
 import type { AppContext } from "../context.ts";
 import { casRoles, casSpaces, parseEnum } from "../messages.ts";
 import { organizationNotFound } from "../organizations/organization.ts";
@@ -38,6 +40,7 @@ export async function issueCasToken(
     token,
     expiresAt: timestampFromDate(expiresAt),
     backendNames: claims.backends.map((backend) => backend.name),
+    url: request.purpose.case === "download" ? context.links.of(claims.digest ?? "", token) : "",
   };
 }
 
@@ -52,7 +55,7 @@ function claimsFor(
     case "upload":
       return forUpload(context, uploader(call), purpose.value.backend);
     case "download":
-      return forDownload(context, client(call, "download"), purpose.value.digest);
+      return forDownload(context, client(call, "download"), purpose.value);
     case "service":
       checkService(call);
       return forService(context, purpose.value);
@@ -69,16 +72,22 @@ async function forRun(context: AppContext, caller: ApiPrincipal, runId: string):
   const plan = await context.runs.plan({ organizationId: caller.organizationId, id });
   if (plan === null) throw runNotFound(id);
   checkMayUpload(plan.run);
+  // The run keeps the backend from being deleted.
   return materialClaims(context, caller, plan.backend);
 }
 
 async function forUpload(context: AppContext, caller: ApiPrincipal, name: string): Promise<Claims> {
-  return materialClaims(context, caller, await findBackend(context, caller.organizationId, { name, id: "" }));
+  const backend = await findBackend(context, caller.organizationId, { name, id: "" });
+  const claims = await materialClaims(context, caller, backend);
+  await markUploads(context, backend);
+  return claims;
 }
 
-async function forDownload(context: AppContext, caller: ApiPrincipal, digest: string): Promise<Claims> {
-  const parsed = parseDigest(digest);
-  return downloadClaims(ownerOf(caller), await context.backends.list(caller.organizationId), parsed);
+async function forDownload(context: AppContext, caller: ApiPrincipal, asked: Download): Promise<Claims> {
+  const digest = parseDigest(asked.digest);
+  const fileName = parseFileName(asked.fileName);
+  const claims = downloadClaims(ownerOf(caller), await context.backends.list(caller.organizationId), digest);
+  return fileName === undefined ? claims : { ...claims, fileName };
 }
 
 async function forService(context: AppContext, purpose: ServicePurpose): Promise<Claims> {
@@ -101,7 +110,14 @@ async function forService(context: AppContext, purpose: ServicePurpose): Promise
   const claims = serviceClaims(owner, backend, { role, space, maxBytes: Number(purpose.maxBytes) });
   // Bundles are uploaded by workers, which probe a backend that fails them by themselves.
   if (role === "uploader" && space === "blobs") await context.validator.checkUsable(backend, organization.name);
+  if (role === "uploader") await markUploads(context, backend);
   return claims;
+}
+
+/** From the first token that lets somebody put blobs there, a backend is not deleted any more. */
+async function markUploads(context: AppContext, backend: Backend): Promise<void> {
+  if (backend.uploadsSince !== null || (await context.backends.markUploads(backend))) return;
+  throw backendNotFound(backend.name);
 }
 
 async function materialClaims(context: AppContext, caller: ApiPrincipal, backend: Backend): Promise<Claims> {

@@ -1,0 +1,116 @@
+import { DomainError } from "@attestry/service-kit";
+
+// The frame format of Zstandard, RFC 8878, sections 3.1.1 and 3.1.2.
+const frameMagic = 0xfd2fb528;
+const skippableMagic = 0x184d2a50;
+const descriptor = { singleSegment: 0x20, reserved: 0x08, checksum: 0x04 };
+const dictionaryIdBytes = [0, 1, 2, 4];
+const contentSizeBytes = [0, 2, 4, 8];
+const checksumBytes = 4;
+
+/**
+ * Finds where frames begin and end, without looking into their blocks. Node's decoder has to be fed so: it drops what
+ * follows a frame within one write without a word, and takes an end within a later frame for a good one.
+ */
+export class ZstdFrames {
+  readonly #layout = layout();
+  #wanted: Wanted = next(this.#layout);
+  #left = this.#wanted.bytes;
+  #value = 0n;
+
+  /** The chunk in pieces, none of which has bytes of two frames. Throws COMPRESSED_INVALID. */
+  split(chunk: Uint8Array): Uint8Array[] {
+    const pieces: Uint8Array[] = [];
+    let begun = 0;
+    let at = 0;
+    while (at < chunk.byteLength) {
+      if (this.#isBetween() && at > begun) {
+        pieces.push(chunk.subarray(begun, at));
+        begun = at;
+      }
+      const count = Math.min(this.#left, chunk.byteLength - at);
+      if (this.#wanted.isNumber) this.#takeNumber(chunk.subarray(at, at + count));
+      at += count;
+      this.#left -= count;
+      if (this.#left === 0) this.#advance();
+    }
+    if (begun < chunk.byteLength) pieces.push(chunk.subarray(begun));
+    return pieces;
+  }
+
+  /** Throws COMPRESSED_INVALID if the last frame is not whole. */
+  end(): void {
+    if (!this.#isBetween()) throw compressedInvalid("it ends within a frame");
+  }
+
+  #isBetween(): boolean {
+    return this.#wanted.isFirst === true && this.#left === this.#wanted.bytes;
+  }
+
+  #takeNumber(bytes: Uint8Array): void {
+    let shift = BigInt(8 * (this.#wanted.bytes - this.#left));
+    for (const byte of bytes) {
+      this.#value |= BigInt(byte) << shift;
+      shift += 8n;
+    }
+  }
+
+  #advance(): void {
+    do {
+      this.#wanted = next(this.#layout, Number(this.#value));
+      this.#left = this.#wanted.bytes;
+      this.#value = 0n;
+    } while (this.#left === 0);
+  }
+}
+
+interface Wanted {
+  bytes: number;
+  /** A little-endian number that decides how it goes on; else passed over. */
+  isNumber?: true;
+  /** The first of a frame. */
+  isFirst?: true;
+}
+
+function next(frames: Generator<Wanted, never, number>, value = 0): Wanted {
+  return frames.next(value).value;
+}
+
+/** What comes one after the other, for ever; each yield gives the number that was there. */
+function* layout(): Generator<Wanted, never, number> {
+  while (true) {
+    const magic = yield { bytes: 4, isNumber: true, isFirst: true };
+    if (magic >>> 4 === skippableMagic >>> 4) {
+      yield { bytes: yield { bytes: 4, isNumber: true } };
+    } else if (magic === frameMagic) {
+      yield* frameAfterMagic();
+    } else {
+      throw compressedInvalid(`no frame begins with 0x${magic.toString(16).padStart(8, "0")}`);
+    }
+  }
+}
+
+function* frameAfterMagic(): Generator<Wanted, void, number> {
+  const flags = yield { bytes: 1, isNumber: true };
+  if ((flags & descriptor.reserved) !== 0) throw compressedInvalid("a frame header has its reserved bit set");
+  const isSingle = (flags & descriptor.singleSegment) !== 0;
+  const sizeFlag = flags >>> 6;
+  const windowBytes = isSingle ? 0 : 1;
+  const sizeBytes = isSingle && sizeFlag === 0 ? 1 : (contentSizeBytes[sizeFlag] ?? 0);
+  yield { bytes: windowBytes + (dictionaryIdBytes[flags & 3] ?? 0) + sizeBytes };
+  let isLast = false;
+  while (!isLast) {
+    const header = yield { bytes: 3, isNumber: true };
+    isLast = (header & 1) === 1;
+    const type = (header >>> 1) & 3;
+    if (type === 3) throw compressedInvalid("a block has the reserved type");
+    // An RLE block has one byte, however many it stands for.
+    yield { bytes: type === 1 ? 1 : header >>> 3 };
+  }
+  if ((flags & descriptor.checksum) !== 0) yield { bytes: checksumBytes };
+}
+
+/** What came is no Zstandard data that is served here. */
+export function compressedInvalid(fault: string, cause?: unknown): DomainError {
+  return new DomainError("COMPRESSED_INVALID", `what came is not the blob compressed by zstd: ${fault}`, { cause });
+}

@@ -1,0 +1,108 @@
+import { DomainError, type NodeRequest, type NodeResponse, requestBody } from "@attestry/service-kit";
+import { untilAborted } from "../blobs/abortable.ts";
+import { digestOf, parseSize } from "../blobs/blob-ref.ts";
+import { type StoreOptions, type StoreOutcome, storeBlob } from "../blobs/store-blob.ts";
+import { checkUpload } from "../callers/permissions.ts";
+import type { Context } from "../context.ts";
+import type { BlobUrl } from "./blob-url.ts";
+import { checkDigestFields } from "./body-digest.ts";
+import type { ClientWatch } from "./client-watch.ts";
+import { httpCaller } from "./http-caller.ts";
+import { HttpRefusal } from "./http-refusal.ts";
+import { entityTag } from "./preconditions.ts";
+import { sendAnswer } from "./send-chunks.ts";
+
+const smallBytes = 1024 * 1024;
+
+/**
+ * PUT of a blob: 201 when it was stored, 200 when it was there already. All that can be refused by the head of the request is
+ * refused before a byte of its body is asked for. `If-None-Match: *` changes nothing: what is there is what would be put.
+ */
+export async function putBlob(
+  context: Context,
+  { request, response, url, watch }: { request: NodeRequest; response: NodeResponse; url: BlobUrl; watch: ClientWatch },
+): Promise<void> {
+  const { hex } = url;
+  const caller = await httpCaller(context, request, url, "upload");
+  const sizeBytes = contentLength(request);
+  checkPlainBody(request);
+  checkDigestFields(request.headers, hex);
+  const blob = { hex, sizeBytes };
+  checkUpload(caller, blob);
+
+  const body = watch.watching(bodyOf(request, response));
+  const outcome = await store(context, { caller, blob, body, signal: watch.signal }, isPatient(request));
+  // One who does not wait to be asked sends all before it looks for the answer, and takes a connection that ends for a fault.
+  if (outcome === "existed" && !isPatient(request)) await discardBody(request, watch);
+  const answer = Buffer.from(`${JSON.stringify({ digest: digestOf(hex), sizeBytes })}\n`);
+  const head = {
+    status: outcome === "stored" ? 201 : 200,
+    headers: { "content-type": "application/json", "content-length": answer.byteLength, etag: entityTag(hex) },
+  };
+  sendAnswer(request, response, head, answer);
+}
+
+/**
+ * A large blob is written while it is looked for, unless the client waits to be asked for it; a small one is here before
+ * the answer to that, and would be written again each time.
+ */
+async function store(
+  context: Context,
+  { caller, blob, body, signal }: Pick<StoreOptions, "caller" | "blob" | "body" | "signal">,
+  isAwaited: boolean,
+): Promise<StoreOutcome> {
+  if (blob.sizeBytes > smallBytes && !isAwaited)
+    return storeBlob(context, { caller, blob, body, whole: false, signal });
+  if (!(await context.blobs.isStored(caller, blob, signal)))
+    return storeBlob(context, { caller, blob, body, whole: true, signal });
+  const { named } = await context.blobs.uploadBackend(caller);
+  context.telemetry.existed(named.provider);
+  return "existed";
+}
+
+/** Whether the client waits to be asked for the body: RFC 9110, section 10.1.1. */
+function isPatient({ headers }: NodeRequest): boolean {
+  return headers.expect?.toLowerCase() === "100-continue";
+}
+
+async function* bodyOf(request: NodeRequest, response: NodeResponse): AsyncGenerator<Buffer, void, void> {
+  if (isPatient(request)) response.writeContinue();
+  yield* requestBody(request);
+}
+
+/** Lets the rest of the body go by. Throws what the watch aborts with. */
+async function discardBody(request: NodeRequest, watch: ClientWatch): Promise<void> {
+  const ended = new Promise<void>((resolve) => {
+    if (request.readableEnded) resolve();
+    else request.once("end", resolve);
+  });
+  watch.waits();
+  request.removeAllListeners("readable").on("data", () => watch.waits());
+  request.resume();
+  await untilAborted(() => ended, watch.signal);
+  watch.heard();
+}
+
+/** RFC 9110, section 15.5.12: the size is part of what is promised, so that a body that breaks off is none. */
+function contentLength({ headers }: NodeRequest): number {
+  const text = headers["content-length"];
+  if (text === undefined || headers["transfer-encoding"] !== undefined)
+    throw new HttpRefusal(411, "REQUEST_MALFORMED", "a PUT needs the blob's size in the header Content-Length");
+  const sizeBytes = parseSize(text);
+  if (sizeBytes !== undefined) return sizeBytes;
+  throw new DomainError(
+    "REQUEST_MALFORMED",
+    `Content-Length must be a size in bytes; came ${JSON.stringify(text.slice(0, 100))}`,
+  );
+}
+
+/** The body must be the blob, all of it and as it is: RFC 9110, sections 8.4 and 14.5. */
+function checkPlainBody({ headers }: NodeRequest): void {
+  const coding = headers["content-encoding"] ?? "identity";
+  if (coding.toLowerCase() !== "identity")
+    throw new HttpRefusal(415, "REQUEST_MALFORMED", `Content-Encoding must be identity; came ${coding.slice(0, 100)}`, {
+      "accept-encoding": "identity",
+    });
+  if (headers["content-range"] !== undefined)
+    throw new DomainError("REQUEST_MALFORMED", "a PUT has the whole blob; came one with Content-Range");
+}

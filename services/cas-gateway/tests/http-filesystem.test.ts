@@ -1,0 +1,7 @@
+import { describe } from "@jest/globals";
+import { httpReadSuite } from "./http-read-suite.ts";
+import { httpWriteSuite } from "./http-write-suite.ts";
+import { folderStore } from "./stores.ts";
+
+describe("HTTP reads from a folder", () => httpReadSuite(folderStore));
+describe("HTTP writes into a folder", () => httpWriteSuite(folderStore));

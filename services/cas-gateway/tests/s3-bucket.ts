@@ -1,0 +1,40 @@
+import { createTestBucket, minioClient, testMinio } from "@attestry/dev-env";
+import { S3Backend, type S3Options } from "../src/backends/s3.ts";
+import type { BackendUnderTest } from "./backend-contract.ts";
+
+export interface Bucket extends BackendUnderTest {
+  options: S3Options;
+  /** With a prefix, and what else is to be different; closed when the bucket is stopped. */
+  backend(changes?: Partial<S3Options>): S3Backend;
+}
+
+/** A bucket of its own on the shared MinIO, looked at from behind. */
+export async function startBucket(): Promise<Bucket> {
+  const { provider: _, ...secret } = await createTestBucket();
+  const client = minioClient(testMinio());
+  const endpoint = new URL(secret.endpoint);
+  const options = { ...secret, endpoint, prefix: "", requestTimeoutMs: 5_000, uploadRetentionMs: 86_400_000 };
+  const opened: S3Backend[] = [];
+  function backend(changes: Partial<S3Options> = {}): S3Backend {
+    const made = new S3Backend({ ...options, ...changes });
+    opened.push(made);
+    return made;
+  }
+  return {
+    options,
+    backend,
+    open: (prefix, changes) => backend({ prefix, ...changes }),
+    leftovers: async (prefix) => {
+      const names: string[] = [];
+      for await (const { name } of client.listObjectsV2(secret.bucket, prefix, true)) names.push(name);
+      // Without their parts, which the client asks for otherwise: an upload may end meanwhile.
+      const { uploads } = await client.listIncompleteUploadsQuery(secret.bucket, "", "", "", "");
+      for (const { key } of uploads) if (key.startsWith(prefix)) names.push(`unfinished ${key}`);
+      return names;
+    },
+    spoil: async (prefix, key, bytes) => void (await client.putObject(secret.bucket, prefix + key, bytes)),
+    stop: async () => {
+      for (const made of opened) made.close();
+    },
+  };
+}
