@@ -1,10 +1,11 @@
 import { createHash, type Hash } from "node:crypto";
-import { constants, type FileHandle, open, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Transport } from "@connectrpc/connect";
 import { hexOf } from "./call.ts";
 import { type DownloadOptions, readBlob } from "./download.ts";
 import { BlobError } from "./error.ts";
+import { type PartialFile, PartialFiles } from "./partial-files.ts";
 
 export interface DownloadToFileOptions extends Omit<DownloadOptions, "offset" | "limit"> {
   /** Where the blob appears, in the place of what is there, when all of it is proven and durable. */
@@ -14,39 +15,28 @@ export interface DownloadToFileOptions extends Omit<DownloadOptions, "offset" | 
 }
 
 const readBytes = 1024 * 1024;
-/** What a file system takes for a name is 255 bytes. */
-const longestNameBytes = 220;
 
 /**
  * Downloads a blob to a file. What came before it broke off, or the process was killed, stays in a hidden partial file
- * beside the target; the next download of the same blob to the same target hashes it and goes on behind it. Throws as
- * `readBlob` does, and the faults of the file system.
+ * beside the target; the next download of the same blob to the same target copies and hashes it, and goes on behind
+ * it. Downloads to one target at a time do not disturb each other. Throws as `readBlob` does, and the faults of the
+ * file system.
  */
 export async function downloadToFile(transport: Transport, options: DownloadToFileOptions): Promise<void> {
-  const partial = partialPath(options.path, hexOf(options.digest));
-  // No link is followed: the name can be foreseen.
-  const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
-  const handle = await open(partial, flags, 0o666);
+  const partials = new PartialFiles(options.path, hexOf(options.digest), options.sizeBytes);
+  const own = await partials.create();
   try {
-    const download = new FileDownload(transport, options, handle);
-    await download.run();
-    await handle.sync();
-    await moveIntoPlace(handle, partial, options.path);
+    await new FileDownload(transport, options, own.handle).run(partials);
+    await own.handle.sync();
+    await moveIntoPlace(own, partials, options);
+    await partials.removeOthers(own);
   } catch (error) {
-    const worthKeeping = !isCorrupt(error) && (await handle.stat()).size > 0;
-    if (!worthKeeping) await rm(partial, { force: true });
+    if (isCorrupt(error)) await rm(own.path, { force: true });
+    else await partials.keepFurthest(own);
     throw error;
   } finally {
-    await handle.close();
+    await own.handle.close();
   }
-}
-
-/** Where the bytes of a download wait until all are there: `.<name>.<12 hex digits of the digest>.part`. */
-function partialPath(target: string, hex: string): string {
-  const name = path.basename(target);
-  const short =
-    Buffer.byteLength(name) <= longestNameBytes ? name : createHash("sha256").update(name).digest("hex").slice(0, 32);
-  return path.join(path.dirname(target), `.${short}.${hex.slice(0, 12)}.part`);
 }
 
 class FileDownload {
@@ -60,30 +50,25 @@ class FileDownload {
     this.#handle = handle;
   }
 
-  async run(): Promise<void> {
-    const kept = await this.#hashKept();
+  async run(partials: PartialFiles): Promise<void> {
+    const hash = createHash("sha256");
+    const kept = await partials.openFurthest();
+    if (kept === undefined) return this.#complete(hash, 0);
+    let size = 0;
     try {
-      await this.#complete(kept.hash, kept.size);
+      const { sizeBytes, signal } = this.#options;
+      size = await copyBytes(kept.handle, this.#handle, { sizeBytes, signal, hash });
+    } finally {
+      await kept.handle.close();
+    }
+    try {
+      await this.#complete(hash, size);
     } catch (error) {
+      if (!isCorrupt(error)) throw error;
       // A crash can leave holes in what was kept.
-      if (!isCorrupt(error) || kept.size === 0) throw error;
+      await rm(kept.path, { force: true });
       await this.#handle.truncate(0);
       await this.#complete(createHash("sha256"), 0);
-    }
-  }
-
-  async #hashKept(): Promise<{ hash: Hash; size: number }> {
-    const { sizeBytes } = this.#options;
-    if ((await this.#handle.stat()).size > sizeBytes) await this.#handle.truncate(0);
-    const hash = createHash("sha256");
-    const buffer = Buffer.allocUnsafe(readBytes);
-    let size = 0;
-    for (;;) {
-      this.#options.signal?.throwIfAborted();
-      const { bytesRead } = await this.#handle.read(buffer, 0, Math.min(readBytes, sizeBytes - size), size);
-      if (bytesRead === 0) return { hash, size };
-      hash.update(buffer.subarray(0, bytesRead));
-      size += bytesRead;
     }
   }
 
@@ -104,6 +89,24 @@ class FileDownload {
   }
 }
 
+/** Copies what there is, of `sizeBytes` at most, and resolves with its size. Throws what the signal was aborted with. */
+async function copyBytes(
+  from: FileHandle,
+  to: FileHandle,
+  { sizeBytes, signal, hash }: { sizeBytes: number; signal: AbortSignal | undefined; hash?: Hash },
+): Promise<number> {
+  const buffer = Buffer.allocUnsafe(readBytes);
+  for (let size = 0; ; ) {
+    signal?.throwIfAborted();
+    const { bytesRead } = await from.read(buffer, 0, Math.min(readBytes, sizeBytes - size), size);
+    if (bytesRead === 0) return size;
+    const bytes = buffer.subarray(0, bytesRead);
+    hash?.update(bytes);
+    await writeFully(to, bytes, size);
+    size += bytesRead;
+  }
+}
+
 async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < bytes.byteLength; ) {
     const { bytesWritten } = await handle.write(bytes, done, bytes.byteLength - done, position + done);
@@ -111,14 +114,24 @@ async function writeFully(handle: FileHandle, bytes: Uint8Array, position: numbe
   }
 }
 
-async function moveIntoPlace(handle: FileHandle, partial: string, target: string): Promise<void> {
+async function moveIntoPlace(
+  own: PartialFile,
+  partials: PartialFiles,
+  { path: target, sizeBytes, signal }: DownloadToFileOptions,
+): Promise<void> {
   try {
-    await rename(partial, target);
+    await rename(own.path, target);
   } catch (error) {
-    // Another process that downloads the same blob to here has finished this very file.
-    const there = await stat(target).catch(() => undefined);
-    const own = await handle.stat();
-    if (there?.ino !== own.ino || there.dev !== own.dev) throw error;
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    // Another download to here has finished, or got further, and removed this file: its bytes are still to be had.
+    const copy = await partials.create();
+    try {
+      await copyBytes(own.handle, copy.handle, { sizeBytes, signal });
+      await copy.handle.sync();
+      await rename(copy.path, target);
+    } finally {
+      await copy.handle.close();
+    }
   }
   await using folder = await open(path.dirname(target), "r");
   await folder.sync();

@@ -59,7 +59,8 @@ export async function* readBlob(
   };
   try {
     for (;;) {
-      const chunk = await persist({ ...options, deadline, progress: () => position }, nextChunk);
+      const reachedBefore = options.reachedBefore || position > offset;
+      const chunk = await persist({ ...options, reachedBefore, deadline, progress: () => position }, nextChunk);
       if (chunk === undefined) break;
       position += chunk.byteLength;
       if (position > end) throw corrupt(`expected ${end - offset} bytes, got more`);

@@ -114,6 +114,7 @@ class Upload {
 
   async #write(open: OpenSource, offset: number, { signal, timeoutMs }: Pick<BlobCall, "signal" | "timeoutMs">) {
     const options = await callOptions({ token: this.#options.token, signal, timeoutMs });
+    const { sizeBytes } = this.#options;
     let failure: unknown;
     const onFailure = (error: unknown) => {
       failure ??= error;
@@ -121,8 +122,10 @@ class Upload {
     const write = { resourceName: this.#resourceName(), offset, onFailure };
     const requests = this.#source.requests(write, open(offset));
     try {
-      const response = await this.#client.write(requests, options);
-      return { committedSize: Number(response.committedSize) };
+      const { committedSize } = await this.#client.write(requests, options);
+      // Servers of this API may answer early, to be sent the rest.
+      if (committedSize !== BigInt(sizeBytes)) throw incomplete(committedSize, sizeBytes);
+      return { committedSize: sizeBytes };
     } catch (error) {
       throw failure ?? error;
     } finally {
@@ -151,4 +154,8 @@ class Upload {
   #resourceName(): string {
     return `uploads/${this.#uploadId}/blobs/${this.#hex}/${this.#options.sizeBytes}`;
   }
+}
+
+function incomplete(committedSize: bigint, sizeBytes: number): ConnectError {
+  return new ConnectError(`the gateway has taken ${committedSize} of ${sizeBytes} bytes`, Code.Unavailable);
 }

@@ -5,6 +5,7 @@ import { addNote, CommandError, exitCodeOf } from "./errors.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { type Cell, type Column, type Format, fieldsText, jsonText, tableText } from "./output/output.ts";
 import { printable } from "./output/printable.ts";
+import { clearProgress } from "./output/progress.ts";
 import { write } from "./output/write.ts";
 import { type Connections, connectionsOf, type GlobalOptions } from "./settings.ts";
 
@@ -50,7 +51,9 @@ export class Context {
 
   /** Prints one line of an answer that has many; nothing if it comes as JSON at the end. */
   async printLine(text: string): Promise<void> {
-    if (!this.json) await write(process.stdout, `${printable(text)}\n`);
+    if (this.json) return;
+    clearProgress();
+    await write(process.stdout, `${printable(text)}\n`);
   }
 
   /** Prints the JSON of an answer whose lines were printed before; nothing if those are wanted. */
@@ -60,6 +63,7 @@ export class Context {
 
   /** Says something beside the answer, on stderr. */
   note(text: string): Promise<void> {
+    clearProgress();
     return write(process.stderr, `${text}\n`);
   }
 }

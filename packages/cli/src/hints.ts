@@ -22,6 +22,7 @@ const hints: Record<string, string> = {
   BACKEND_NOT_FOUND: "`attestry backend list` shows them",
   BACKEND_INLINE:
     "blobs need an external backend: `attestry backend add NAME --provider s3|filesystem --secret-ref REF --default`",
+  BLOB_TOO_LARGE: "an admin allows more with `attestry backend update NAME --max-bytes SIZE`",
   BACKEND_INVALID: "`attestry backend validate NAME` says what is wrong with it",
   BACKEND_IS_DEFAULT: "`attestry backend default OTHER` does that; `attestry backend list` shows the others",
   ORGANIZATION_NOT_FOUND: "`attestry org list` shows those that your token may see",

@@ -119,7 +119,7 @@ describe("blob get", () => {
     proxy.rules.bytesPerSecondBack = 20 * mebibyte;
     const killed = await cli(args, { killWhen: () => proxy.received > 12 * mebibyte });
     expect(killed.code).toBe(128);
-    expect(await readdir(folder)).toEqual([expect.stringMatching(/^\.out\.bin\.[0-9a-f]{12}\.part$/)]);
+    expect(await readdir(folder)).toEqual([expect.stringMatching(/^\.out\.bin\.[0-9a-f]{12}\.[0-9a-f]{8}\.part$/)]);
     proxy.rules.bytesPerSecondBack = undefined;
     const { code, stderr } = await cli(args);
     expect(stderr).toBe(`out.bin: 33,554,432 bytes, sha256:${sha256(bytes)}\n`);

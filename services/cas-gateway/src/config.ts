@@ -15,7 +15,7 @@ export const settings = {
   role: setting.oneOf(["all", "api", "scrubber"], {
     env: "CAS_GATEWAY_ROLE",
     default: "all",
-    doc: "api answers calls, scrubber proves what is stored time after time, all does both",
+    doc: "Whether this process proves what is stored, time after time: all and scrubber do, api does not; calls are answered in every role",
   }),
   secretsDir: setting.text({
     env: "CAS_SECRETS_DIR",
@@ -24,7 +24,7 @@ export const settings = {
   storeTimeoutMs: setting.milliseconds({
     env: "CAS_STORE_TIMEOUT",
     default: 30_000,
-    doc: "How long one request to an object store may take until its answer begins",
+    doc: "How long one request to an object store may take, until its answer is there whole; a read of a blob only until its answer begins",
   }),
   idleTimeoutMs: setting.milliseconds({
     env: "CAS_IDLE_TIMEOUT",

@@ -1,6 +1,6 @@
 import { execFile, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -125,6 +125,78 @@ describe("the filesystem backend", () => {
     await rename(join(store.folder, "unmounted"), join(store.folder, "acme"));
     await write(other);
     expect((await backend.describe(keyOf(stored), signal))?.sizeBytes).toBe(100);
+    await store.stop();
+  });
+
+  test("that a folder was there is known to backends that are opened later", async () => {
+    const store = await startFolder();
+    const { signal } = new AbortController();
+    const blob = randomBlob(100);
+    await store.open("acme/").write(keyOf(blob), blob, chunksOf(blob.bytes, 100), { signal });
+    await rename(join(store.folder, "acme"), join(store.folder, "unmounted"));
+    await sleep(1_100);
+    const refusal = { code: "BACKEND_MISCONFIGURED" };
+    await expect(store.open("acme/").describe(keyOf(blob), signal)).rejects.toMatchObject(refusal);
+    const writing = store.open("acme/").write(keyOf(blob), blob, chunksOf(blob.bytes, 100), { signal });
+    await expect(writing).rejects.toMatchObject(refusal);
+    await store.stop();
+  });
+
+  test("a sweep leaves what another backend has below the folder of uploads", async () => {
+    const store = await startFolder();
+    const { signal } = new AbortController();
+    const blobs = [randomBlob(100), randomBlob(100)] as const;
+    for (const [i, prefix] of ["acme/uploads/ab/", "acme/uploads/"].entries()) {
+      const blob = blobs[i] as TestBlob;
+      await store.open(prefix).write(keyOf(blob), blob, chunksOf(blob.bytes, 100), { signal });
+      await writeFile(join(store.folder, prefix, "notes"), "of somebody");
+    }
+    const before = await store.leftovers("acme/");
+    expect(await store.open("acme/").sweep(new Date(Date.now() + 60_000), signal)).toBe(0);
+    expect(await store.leftovers("acme/")).toEqual(before);
+    await store.stop();
+  });
+
+  test("a small blob that is there is not written again, a large one is", async () => {
+    const store = await startFolder();
+    const backend = store.open("acme/");
+    const { signal } = new AbortController();
+    for (const [size, outcome] of [
+      [1_048_576, "existed"],
+      [1_048_577, "stored"],
+    ] as const) {
+      const blob = randomBlob(size);
+      const write = () => backend.write(keyOf(blob), blob, chunksOf(blob.bytes, 300_000), { signal });
+      const inode = async () => (await stat(join(store.folder, "acme", keyOf(blob)))).ino;
+      expect(await write()).toBe("stored");
+      const first = await inode();
+      expect(await write()).toBe(outcome);
+      expect((await inode()) === first).toBe(outcome === "existed");
+    }
+    await store.stop();
+  });
+
+  test("a right write while a wrong blob is looked at comes back at once, also if setting aside is broken off", async () => {
+    const store = await startFolder();
+    const backend = store.open("acme/");
+    const root = join(store.folder, "acme");
+    const right = randomBlob(60_000_000);
+    await writeFile(join(store.folder, "right"), right.bytes);
+    await store.spoil("acme/", keyOf(right), Buffer.alloc(200_000_000));
+    await mkdir(join(root, "corrupt"));
+    const breaking = new AbortController();
+    const aside = backend.setAside(keyOf(right), right, breaking.signal);
+    await sleep(30);
+    await rename(join(store.folder, "right"), join(root, keyOf(right)));
+    let isOver = false;
+    const over = aside.catch(() => undefined).finally(() => (isOver = true));
+    while (!isOver) {
+      await sleep(1);
+      if ((await readdir(join(root, "corrupt"))).length > 0) breaking.abort(new Error("enough"));
+    }
+    await over;
+    expect((await stat(join(root, keyOf(right)))).size).toBe(right.sizeBytes);
+    expect(await readdir(join(root, "corrupt"))).toEqual([]);
     await store.stop();
   });
 

@@ -2,17 +2,18 @@ import { randomUUID } from "node:crypto";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import {
   ByteStream,
-  QueryWriteStatusRequestSchema,
-  QueryWriteStatusResponseSchema,
   ReadRequestSchema,
   ReadResponseSchema,
   WriteRequestSchema,
   WriteResponseSchema,
 } from "@attestry/api/bytestream";
+import { Capabilities, ContentAddressableStorage, DigestFunction_Value } from "@attestry/api/reapi";
+import { describeWith } from "@attestry/dev-env";
 import {
   create,
   type DescMessage,
   type DescMethod,
+  type DescMethodUnary,
   fromBinary,
   type MessageInitShape,
   type MessageShape,
@@ -21,7 +22,7 @@ import {
 import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { type Gateway, randomBlob, startGateway, type TestBlob } from "./harness.ts";
-import { folderStore, type Store } from "./stores.ts";
+import { bucketStore, folderStore, type Store } from "./stores.ts";
 import { visible } from "./writing.ts";
 
 const mebibyte = 1024 * 1024;
@@ -36,14 +37,17 @@ const reader =
   (bytes: Buffer) =>
     fromBinary(schema, bytes);
 
+describe("a plain gRPC client of a folder", () => plainClientSuite(folderStore));
+describeWith(["minio"], "a plain gRPC client of a bucket", () => plainClientSuite(bucketStore));
+
 /** A client that knows the API's messages and one static header, and nothing else of this project. */
-describe("a plain gRPC client", () => {
+function plainClientSuite(startStore: () => Promise<Store>): void {
   let store: Store;
   let gateway: Gateway;
   let client: Client;
   let metadata: Metadata;
   beforeAll(async () => {
-    store = await folderStore();
+    store = await startStore();
     gateway = await startGateway(store.secret);
     client = new Client(`127.0.0.1:${gateway.port}`, credentials.createInsecure());
     metadata = new Metadata();
@@ -73,20 +77,21 @@ describe("a plain gRPC client", () => {
     });
   }
 
-  function writeStatus(resourceName: string): Promise<{ committed: number; complete: boolean }> {
+  function ask<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+  ): Promise<MessageShape<O>> {
     return new Promise((resolve, reject) => {
-      client.makeUnaryRequest(
-        pathOf(ByteStream.method.queryWriteStatus),
-        writer(QueryWriteStatusRequestSchema),
-        reader(QueryWriteStatusResponseSchema),
-        create(QueryWriteStatusRequestSchema, { resourceName }),
-        metadata,
-        (error: ServiceError | null, response) =>
-          error === null && response !== undefined
-            ? resolve({ committed: Number(response.committedSize), complete: response.complete })
-            : reject(error),
-      );
+      const message = create(method.input, request);
+      const done = (error: ServiceError | null, response?: MessageShape<O>) =>
+        error === null && response !== undefined ? resolve(response) : reject(error);
+      client.makeUnaryRequest(pathOf(method), writer(method.input), reader(method.output), message, metadata, done);
     });
+  }
+
+  async function writeStatus(resourceName: string): Promise<{ committed: number; complete: boolean }> {
+    const answer = await ask(ByteStream.method.queryWriteStatus, { resourceName });
+    return { committed: Number(answer.committedSize), complete: answer.complete };
   }
 
   function read(resourceName: string): Promise<Buffer> {
@@ -150,12 +155,15 @@ describe("a plain gRPC client", () => {
   });
 
   test("that stops goes on where it was", async () => {
-    const blob = randomBlob(5 * mebibyte);
+    const blob = randomBlob(20 * mebibyte);
     const name = nameOf(blob);
     const messages = messagesOf(blob, name);
-    await expect(write(messages.slice(0, 3))).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
-    expect(await writeStatus(name)).toEqual({ committed: 3 * mebibyte, complete: false });
-    expect(await write(messages.slice(3))).toBe(BigInt(blob.sizeBytes));
+    await expect(write(messages.slice(0, 19))).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+    const { committed, complete } = await writeStatus(name);
+    // A bucket keeps whole parts of 8 MiB.
+    expect([16 * mebibyte, 19 * mebibyte]).toContain(committed);
+    expect(complete).toBe(false);
+    expect(await write(messages.slice(committed / mebibyte))).toBe(BigInt(blob.sizeBytes));
     expect(await writeStatus(name)).toEqual({ committed: blob.sizeBytes, complete: true });
     expect((await read(`blobs/${blob.hex}/${blob.sizeBytes}`)).equals(blob.bytes)).toBe(true);
   });
@@ -168,4 +176,20 @@ describe("a plain gRPC client", () => {
     expect(await write(messagesOf(packed, `uploads/${randomUUID()}/${name}`))).toBe(BigInt(data.byteLength));
     expect(zstdDecompressSync(await read(name)).equals(blob.bytes)).toBe(true);
   });
-});
+
+  test("is told what there is, what is missing, and sends and gets small blobs at once", async () => {
+    const { cacheCapabilities } = await ask(Capabilities.method.getCapabilities, {});
+    expect(cacheCapabilities?.digestFunctions).toEqual([DigestFunction_Value.SHA256]);
+    const blobs = [randomBlob(1), randomBlob(1_000), randomBlob(100_000)];
+    const blobDigests = blobs.map(({ hex, sizeBytes }) => ({ hash: hex, sizeBytes: BigInt(sizeBytes) }));
+    const missing = async () =>
+      (await ask(ContentAddressableStorage.method.findMissingBlobs, { blobDigests })).missingBlobDigests.length;
+    expect(await missing()).toBe(blobs.length);
+    const requests = blobs.map(({ bytes }, i) => ({ digest: blobDigests[i], data: bytes }));
+    const stored = await ask(ContentAddressableStorage.method.batchUpdateBlobs, { requests });
+    expect(stored.responses.map((response) => response.status?.code)).toEqual([0, 0, 0]);
+    expect(await missing()).toBe(0);
+    const got = await ask(ContentAddressableStorage.method.batchReadBlobs, { digests: blobDigests });
+    expect(got.responses.map(({ data }, i) => blobs[i]?.bytes.equals(data))).toEqual([true, true, true]);
+  });
+}

@@ -62,11 +62,24 @@ export function httpWriteSuite(startStore: () => Promise<Store>): void {
       expect(stored.headers).toMatchObject({ etag: `"${blob.digest}"`, "content-type": "application/json" });
       const got = await ask(blobUrl(gateway, blob), { headers: reading });
       expect(got.body.equals(blob.bytes)).toBe(true);
-      const again = await put(ask, blob, { "if-none-match": "*" });
+      const again = await put(ask, blob);
       expect([again.status, JSON.parse(again.body.toString())]).toEqual([
         200,
         { digest: blob.digest, sizeBytes: size },
       ]);
+    });
+
+    test.each(sizes)("%d bytes are put only where the preconditions let them", async (size) => {
+      const blob = randomBlob(size);
+      const other = `"sha256:${"0".repeat(64)}"`;
+      for (const condition of ["*", `"${blob.digest}"`])
+        expect(refusal(await put(ask, blob, { "if-match": condition }))).toEqual([412, "PRECONDITION_FAILED"]);
+      await expectAbsent(blob);
+      expect((await put(ask, blob, { "if-none-match": "*" })).status).toBe(201);
+      for (const failing of [{ "if-none-match": "*" }, { "if-none-match": `"${blob.digest}"` }, { "if-match": other }])
+        expect(refusal(await put(ask, blob, failing))).toEqual([412, "PRECONDITION_FAILED"]);
+      for (const met of [{ "if-match": "*" }, { "if-match": `"${blob.digest}"` }, { "if-none-match": other }])
+        expect((await put(ask, blob, met)).status).toBe(200);
     });
 
     test("the empty blob, and an API token", async () => {

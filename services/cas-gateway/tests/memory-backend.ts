@@ -8,6 +8,7 @@ import type {
   Range,
   StoredBlob,
   WriteOptions,
+  WriteOutcome,
 } from "../src/backends/backend.ts";
 import { itemsUntilAborted } from "../src/blobs/abortable.ts";
 import type { BlobRef } from "../src/blobs/blob-ref.ts";
@@ -71,7 +72,7 @@ export class MemoryBackend implements Backend {
     blob: BlobRef,
     source: AsyncIterable<Uint8Array>,
     { signal, resumable }: WriteOptions,
-  ): Promise<void> {
+  ): Promise<WriteOutcome> {
     signal.throwIfAborted();
     const name = uploadName(key, blob, resumable?.uploadId ?? randomUUID());
     const offset = resumable?.offset ?? 0;
@@ -92,8 +93,11 @@ export class MemoryBackend implements Backend {
     try {
       for await (const chunk of verified(joined(), blob)) chunks.push(chunk);
       signal.throwIfAborted();
-      this.#store.blobs.set(key, { bytes: Buffer.concat(chunks), storedAt: new Date() });
+      const bytes = Buffer.concat(chunks);
       this.#drop([upload, ...kept]);
+      if (bytes.byteLength <= chunkBytes && this.#store.blobs.get(key)?.bytes.equals(bytes)) return "existed";
+      this.#store.blobs.set(key, { bytes, storedAt: new Date() });
+      return "stored";
     } catch (error) {
       const wrong = ["SIZE_MISMATCH", "DIGEST_MISMATCH"].includes(reasonOf(error) ?? "");
       upload.bytes = Buffer.concat(chunks);

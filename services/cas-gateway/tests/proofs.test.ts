@@ -33,7 +33,7 @@ class WatchedBackend extends MemoryBackend {
     return super.setAside(...asked);
   }
 
-  override write(...asked: Parameters<MemoryBackend["write"]>): Promise<void> {
+  override write(...asked: Parameters<MemoryBackend["write"]>): ReturnType<MemoryBackend["write"]> {
     this.resumable = asked[3].resumable;
     return super.write(...asked);
   }

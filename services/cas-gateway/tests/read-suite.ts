@@ -1,10 +1,10 @@
 import { ByteStream } from "@attestry/api/bytestream";
 import { describeBlob, downloadBlob, readBlob, uploadBlob } from "@attestry/cas-client";
-import { reasonOf } from "@attestry/service-kit";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { acme, backendOf, type Gateway, globex, randomBlob, startGateway, type TestBlob } from "./harness.ts";
 import type { Store } from "./stores.ts";
+import { refusal } from "./writing.ts";
 
 const mebibyte = 1024 * 1024;
 
@@ -40,15 +40,6 @@ export function readSuite(startStore: () => Promise<Store>): void {
       chunks.push(data);
     }
     return Buffer.concat(chunks);
-  }
-  async function refusal(promise: Promise<unknown>): Promise<{ code: Code; reason: string | undefined }> {
-    const error = ConnectError.from(
-      await promise.then(
-        () => new Error("was accepted"),
-        (fault: unknown) => fault,
-      ),
-    );
-    return { code: error.code, reason: reasonOf(error) };
   }
 
   const size = blob.sizeBytes;
@@ -92,6 +83,30 @@ export function readSuite(startStore: () => Promise<Store>): void {
     expect(await refusal(read(name))).toEqual({ code, reason });
     const ofApiToken = await gateway.apiToken("reader");
     expect(await refusal(read(name, 0n, 0n, ofApiToken))).toEqual({ code, reason });
+  });
+
+  test("of another size it has no part either, not even the empty one at its end", async () => {
+    const name = `blobs/${blob.hex}/${size + 1}`;
+    for (const offset of [1, size, size + 1])
+      expect(await refusal(read(name, BigInt(offset)))).toEqual({ code: Code.NotFound, reason: "BLOB_NOT_FOUND" });
+    expect(await gateway.metric("cas_gateway_blobs_corrupt_total")).toBe(0);
+  });
+
+  test.each([
+    ["one byte short", 100, 99],
+    ["empty", 100, 0],
+    ["half of it", 3 * mebibyte, 1_500_000],
+    ["a byte too long", 100, 101],
+  ])("an object that is %s of %d bytes is DATA_LOSS, counted, and out of sight", async (_what, bytes, stored) => {
+    const right = randomBlob(bytes);
+    await store.put(keyOf(right), Buffer.concat([right.bytes, Buffer.alloc(1)]).subarray(0, stored));
+    const before = await gateway.metric("cas_gateway_blobs_corrupt_total");
+    const reading = () => refusal(read(`blobs/${right.hex}/${bytes}`));
+    expect(await reading()).toEqual({ code: Code.DataLoss, reason: "BLOB_CORRUPT" });
+    expect(await gateway.metric("cas_gateway_blobs_corrupt_total")).toBe(before + 1);
+    expect(await reading()).toEqual({ code: Code.NotFound, reason: "BLOB_NOT_FOUND" });
+    await uploadBlob(gateway.transport, { token: uploader, ...right });
+    expect((await read(`blobs/${right.hex}/${bytes}`)).equals(right.bytes)).toBe(true);
   });
 
   test.each(["", "/", "store/"])("SHA-256 named in the resource name, after %j", async (instance) => {

@@ -1,15 +1,21 @@
 import { randomUUID } from "node:crypto";
 import { ByteStream } from "@attestry/api/bytestream";
 import { BlobService } from "@attestry/api/cas";
-import { Capabilities, Compressor_Value, ContentAddressableStorage, DigestFunction_Value } from "@attestry/api/reapi";
+import {
+  Capabilities,
+  Compressor_Value,
+  ContentAddressableStorage,
+  DigestFunction_Value,
+  SymlinkAbsolutePathStrategy_Value,
+} from "@attestry/api/reapi";
 import { CasRole } from "@attestry/api/run";
 import { deleteBlob, describeBlob, findMissing, uploadBlob } from "@attestry/cas-client";
-import { reasonOf } from "@attestry/service-kit";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { backendOf, blobOf, type Gateway, globex, randomBlob, startGateway, type TestBlob } from "./harness.ts";
 import type { Store } from "./stores.ts";
+import { refusal } from "./writing.ts";
 
 /** What the gateway offers beside streams, whatever the store behind it. */
 export function reapiSuite(startStore: () => Promise<Store>): void {
@@ -37,15 +43,6 @@ export function reapiSuite(startStore: () => Promise<Store>): void {
     await uploadBlob(gateway.transport, { token: uploader, ...blob });
     return blob;
   };
-  async function refusal(promise: Promise<unknown>): Promise<{ code: Code; reason: string | undefined }> {
-    const error = ConnectError.from(
-      await promise.then(
-        () => new Error("was accepted"),
-        (fault: unknown) => fault,
-      ),
-    );
-    return { code: error.code, reason: reasonOf(error) };
-  }
 
   describe("FindMissingBlobs", () => {
     test("names what is absent, in the order asked, each once", async () => {
@@ -119,6 +116,18 @@ export function reapiSuite(startStore: () => Promise<Store>): void {
         expect(Buffer.from(read.responses[i]?.data ?? []).equals(blob.bytes)).toBe(true);
     });
 
+    test("as many small blobs as the capabilities let, whose digests are more than 4 MiB, are taken for a batch", async () => {
+      // None of them has the bytes that its digest names, so that nothing is stored.
+      const data = Buffer.alloc(100);
+      const requests = Array.from({ length: 40_000 }, (_, i) => ({
+        digest: { hash: i.toString(16).padStart(64, "0"), sizeBytes: 100n },
+        data,
+      }));
+      const { responses } = await cas().batchUpdateBlobs({ requests }, bearer(uploader));
+      expect(responses).toHaveLength(40_000);
+      expect(responses.every(({ status }) => status?.code === Code.InvalidArgument)).toBe(true);
+    }, 120_000);
+
     test("more than the capabilities tell is refused", async () => {
       const blobs = Array.from({ length: 5 }, () => randomBlob(1_000_000));
       const digests = blobs.map(messageOf);
@@ -145,9 +154,29 @@ export function reapiSuite(startStore: () => Promise<Store>): void {
         cacheCapabilities: {
           digestFunctions: [DigestFunction_Value.SHA256],
           supportedCompressors: [Compressor_Value.ZSTD],
+          symlinkAbsolutePathStrategy: SymlinkAbsolutePathStrategy_Value.ALLOWED,
         },
       });
     }
+  });
+
+  test("capabilities tell the limit that an upload meets, of the instance that is asked for", async () => {
+    const ask = (token: string, instanceName = "") =>
+      createClient(Capabilities, gateway.transport).getCapabilities({ instanceName }, bearer(token));
+    const most = async (token: string) => Number((await ask(token, "store")).cacheCapabilities?.maxCasBlobSizeBytes);
+    const api = await gateway.apiToken("ci");
+    expect(await most(await gateway.casToken({ maxBytes: 99 }))).toBe(99);
+    const limit = await most(api);
+    expect(limit).toBeGreaterThan(0);
+    const resourceName = `uploads/${randomUUID()}/blobs/${"ab".repeat(32)}/${limit + 1}`;
+    async function* one() {
+      yield { resourceName, data: Buffer.of(1) };
+    }
+    expect(await refusal(createClient(ByteStream, gateway.transport).write(one(), bearer(api)))).toMatchObject({
+      reason: "BLOB_TOO_LARGE",
+    });
+    for (const token of [api, uploader, reader])
+      expect(await refusal(ask(token, "nowhere"))).toMatchObject({ reason: "RESOURCE_NAME_INVALID" });
   });
 
   test("QueryWriteStatus tells what is there from what is not", async () => {

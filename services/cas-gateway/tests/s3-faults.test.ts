@@ -42,13 +42,13 @@ describeWith(["minio"], "the s3 backend before a store of its own kind", () => {
     faulty.seen.filter(({ line }) => line.startsWith("PUT") && line.endsWith(keyOf(blob)));
 
   describe.each([
-    [400, "InvalidArgument"],
-    [501, "NotImplemented"],
-  ])("C39: a store that answers %d %s to checksum headers", (status, code) => {
+    ["400 InvalidArgument", refusal(400, "InvalidArgument")],
+    ["501 NotImplemented", refusal(501, "NotImplemented")],
+    ["400 BadRequest", refusal(400, "BadRequest")],
+    ["400 and no more", { status: 400, body: "" }],
+  ])("C39: a store that answers %s to checksum headers", (_what, refused) => {
     const refuse = (_line: string, headers: object): Fate =>
-      Object.keys(headers).some((name) => /^x-amz-(checksum-|sdk-checksum-)/.test(name))
-        ? refusal(status, code)
-        : "pass";
+      Object.keys(headers).some((name) => /^x-amz-(checksum-|sdk-checksum-)/.test(name)) ? refused : "pass";
 
     test.each([small, large])("takes blobs of %d bytes, and is asked only once", async (size) => {
       faulty.fate = refuse;
@@ -58,8 +58,7 @@ describeWith(["minio"], "the s3 backend before a store of its own kind", () => {
         await write(blob);
         await expectStored(blob);
       }
-      const refused = faulty.seen.filter(({ line, headers }) => refuse(line, headers) !== "pass");
-      expect(refused).toHaveLength(1);
+      expect(faulty.seen.filter(({ line, headers }) => refuse(line, headers) !== "pass")).toHaveLength(1);
       expect(backend.notes).toEqual([expect.stringContaining("x-amz-checksum-crc32")]);
       // What is sent is proven all the same: signed over its digest, and only put if nothing is there.
       const [last] = faulty.seen.filter(({ line }) => line.startsWith("PUT")).slice(-1);
@@ -97,6 +96,18 @@ describeWith(["minio"], "the s3 backend before a store of its own kind", () => {
     expect(backend.notes).toEqual([expect.stringContaining("If-None-Match")]);
     // Refused with the checksum, then without it.
     expect(faulty.seen.filter(({ headers }) => "if-none-match" in headers)).toHaveLength(2);
+  });
+
+  test("what passes or stays whatever the headers are is no refusal of them", async () => {
+    for (const [code, told] of [
+      ["XMinioAdminBucketQuotaExceeded", "BACKEND_FULL"],
+      ["ExpiredToken", "BACKEND_MISCONFIGURED"],
+    ] as const) {
+      faulty.seen = [];
+      faulty.fate = firstOf(1, /^PUT/, refusal(400, code));
+      await expect(write(randomBlob(small))).rejects.toMatchObject({ code: told });
+      expect(faulty.seen).toHaveLength(1);
+    }
   });
 
   test("a refusal that has nothing to do with the headers is no lesson", async () => {

@@ -1,5 +1,5 @@
 import dns from "node:dns";
-import { describeWith } from "@attestry/dev-env";
+import { describeWith, testMinio } from "@attestry/dev-env";
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { S3Backend, type S3Options } from "../src/backends/s3.ts";
 import { validateBackend } from "../src/blobs/validate-backend.ts";
@@ -81,6 +81,39 @@ describeWith(["minio"], "the s3 backend before a store with a private authority"
     jest.restoreAllMocks();
   });
 
+  test("an endpoint where nobody speaks TLS is a fault of the settings", async () => {
+    const { port } = new URL(testMinio().endpoint);
+    const backend = open("localhost", { ca: minio.ca, endpoint: new URL(`https://localhost:${port}`) });
+    const fault = await backend.describe("blobs/x", signal).catch((error: unknown) => error);
+    expect(fault).toMatchObject({ code: "BACKEND_MISCONFIGURED", message: expect.stringContaining("localhost (") });
+    expect(fault).toMatchObject({ message: expect.stringMatching(/\((ERR_SSL_|EPROTO).*port of the endpoint/) });
+  });
+
+  test("a host that does not exist is a fault of the settings", async () => {
+    jest
+      .spyOn(dns, "lookup")
+      .mockImplementation(((_host: string, _options: dns.LookupOptions, done: LookupDone) =>
+        done(Object.assign(new Error("getaddrinfo"), { code: "ENOTFOUND" }), undefined)) as never);
+    const fault = await validateBackend(async () => open("store.example.test", { ca: minio.ca }), signal);
+    expect(fault).toBe("write: there is no host store.example.test (ENOTFOUND): correct the endpoint in its secret");
+    jest.restoreAllMocks();
+  });
+
+  test("a corrupt blob is set aside where its tag comes of a key, not of its bytes", async () => {
+    const backend = open("localhost", { ca: minio.ca, sse: { kms: minio.kmsKey }, prefix: "aside/" });
+    const blob = randomBlob(1_000);
+    const tags: string[] = [];
+    for (let i = 0; i < 2; i++) {
+      const headers = { "x-amz-server-side-encryption": "aws:kms", ...kmsKeyHeader(minio.kmsKey) };
+      const { etag } = await minio.client.putObject(minio.bucket, "aside/blobs/x", Buffer.alloc(1_000), 1_000, headers);
+      tags.push(etag);
+    }
+    // What was read cannot come again under its tag.
+    expect(new Set(tags).size).toBe(2);
+    expect(await backend.setAside("blobs/x", blob, signal)).toBe(true);
+    expect(await backend.describe("blobs/x", signal)).toBeUndefined();
+  });
+
   test("virtual-host style puts the bucket into the host's name", async () => {
     const asked: string[] = [];
     jest.spyOn(dns, "lookup").mockImplementation(((host: string, options: dns.LookupOptions, done: LookupDone) => {
@@ -126,6 +159,10 @@ describeWith(["minio"], "the s3 backend before a store with a private authority"
     expect(backend.notes).toEqual([]);
   });
 });
+
+function kmsKeyHeader(key: string): Record<string, string> {
+  return { "x-amz-server-side-encryption-aws-kms-key-id": key };
+}
 
 type LookupDone = (error: Error | null, address: unknown, family?: number) => void;
 

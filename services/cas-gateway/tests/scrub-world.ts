@@ -27,6 +27,7 @@ import {
   type Range,
   type StoredBlob,
   type WriteOptions,
+  type WriteOutcome,
 } from "../src/backends/backend.ts";
 import type { BlobRef } from "../src/blobs/blob-ref.ts";
 import { blobKey } from "../src/blobs/key.ts";
@@ -90,7 +91,7 @@ export class FakeBackend extends MemoryBackend {
     blob: BlobRef,
     source: AsyncIterable<Uint8Array>,
     options: WriteOptions,
-  ): Promise<void> {
+  ): Promise<WriteOutcome> {
     await this.beforeWrite(key);
     return super.write(key, blob, source, options);
   }

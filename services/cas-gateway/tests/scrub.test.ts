@@ -37,6 +37,12 @@ describe("a pass", () => {
     expect(metric?.values).toEqual([{ labels: { provider: "filesystem" }, value: 200_011 }]);
   });
 
+  test("sweeps again when that is due, however far the next pass is", async () => {
+    world = await createWorld(["one"]);
+    world.scrubber({ config: { uploadRetentionMs: 400 }, times: { roundMs: 60_000 } }).start();
+    await eventually(() => backend("one").sweeps.length > 2, "more sweeps");
+  });
+
   test("sweeps what is left of uploads, too", async () => {
     world = await createWorld(["one"]);
     const before = Date.now() - 60_000;

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -101,6 +102,19 @@ describe("the sweeper", () => {
     expect((await readWith(mine, resumed))?.equals(resumed.bytes)).toBe(true);
     expect((await store.leftovers("acme/")).sort()).toEqual([keyOf(live), keyOf(resumed)].sort());
   }, 60_000);
+
+  test("probes that a killed validation left go with the retention", async () => {
+    const backend = store.open("acme/");
+    const { sweeper } = sweeperOf(backend);
+    const [old, fresh] = [randomBlob(64), randomBlob(64)];
+    const probe = (key: string, blob: typeof old) => backend.write(key, blob, chunksOf(blob.bytes, 64), { signal });
+    await probe("probes/old", old);
+    const longAgo = new Date(Date.now() - 2 * uploadRetentionMs);
+    await utimes(join(store.folder, "acme", "probes", "old"), longAgo, longAgo);
+    await probe("probes/fresh", fresh);
+    await sweeper.sweepAll(signal);
+    expect(await store.leftovers("acme/")).toEqual(["probes/fresh"]);
+  });
 
   test("a backend that fails does not keep the others from being swept", async () => {
     const failing = new MemoryBackend(new MemoryStore());

@@ -2,12 +2,12 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ByteStream, type WriteRequestSchema } from "@attestry/api/bytestream";
 import { downloadBlob, uploadBlob } from "@attestry/cas-client";
-import { reasonOf } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { acme, blobOf, chunksOf, type Gateway, globex, randomBlob, startGateway, type TestBlob } from "./harness.ts";
 import type { Store } from "./stores.ts";
+import { refusal } from "./writing.ts";
 
 type Message = MessageInitShape<typeof WriteRequestSchema>;
 
@@ -37,15 +37,6 @@ export function writeSuite(startStore: () => Promise<Store>): void {
       headers: headers(bearer),
       ...(signal && { signal }),
     });
-  async function refusal(promise: Promise<unknown>): Promise<{ code: Code; reason: string | undefined }> {
-    const error = ConnectError.from(
-      await promise.then(
-        () => new Error("was accepted"),
-        (fault: unknown) => fault,
-      ),
-    );
-    return { code: error.code, reason: reasonOf(error) };
-  }
 
   test.each([0, 1, 50_000, mebibyte, 8 * mebibyte, 11 * mebibyte, 20_000_001])(
     "%d bytes go in and come back",
@@ -81,13 +72,50 @@ export function writeSuite(startStore: () => Promise<Store>): void {
     expect(await uploadBlob(gateway.transport, { token, ...blob })).toEqual({ committedSize: blob.sizeBytes });
   });
 
+  test("a client that says finish_write and does not end its side is answered", async () => {
+    const blob = randomBlob(2 * mebibyte);
+    async function* open(): AsyncGenerator<Message> {
+      yield { resourceName: nameOf(blob), data: blob.bytes.subarray(0, mebibyte) };
+      yield { writeOffset: BigInt(mebibyte), data: blob.bytes.subarray(mebibyte), finishWrite: true };
+      await sleep(20_000, undefined, { ref: false });
+    }
+    expect(await write(open())).toMatchObject({ committedSize: BigInt(blob.sizeBytes) });
+  });
+
+  test("one that sends messages without bytes is as silent as one that sends none", async () => {
+    const blob = randomBlob(2 * mebibyte);
+    async function* empty(): AsyncGenerator<Message> {
+      yield { resourceName: nameOf(blob), data: blob.bytes.subarray(0, mebibyte) };
+      for (let i = 0; i < 100; i++) {
+        await sleep(100);
+        yield { writeOffset: BigInt(mebibyte) };
+      }
+    }
+    const begunAt = Date.now();
+    expect(await refusal(write(empty()))).toEqual({ code: Code.DeadlineExceeded, reason: "DEADLINE_EXCEEDED" });
+    expect(Date.now() - begunAt).toBeLessThan(5_000);
+  });
+
+  test("a small blob that is there counts as such, in one message or several", async () => {
+    const blob = randomBlob(50_000);
+    await uploadBlob(gateway.transport, { token, ...blob });
+    const before = await gateway.metric("cas_gateway_blobs_existed_total");
+    await uploadBlob(gateway.transport, { token, ...blob });
+    async function* pieces(): AsyncGenerator<Message> {
+      yield { resourceName: nameOf(blob), data: blob.bytes.subarray(0, 20_000) };
+      yield { writeOffset: 20_000n, data: blob.bytes.subarray(20_000), finishWrite: true };
+    }
+    await write(pieces());
+    expect(await gateway.metric("cas_gateway_blobs_existed_total")).toBe(before + 2);
+  });
+
   test("an object of another size under its key does not count as the blob, and is replaced", async () => {
     const blob = randomBlob(3 * mebibyte);
     await store.put(keyOf(blob), Buffer.from("poison"));
     const reader = await gateway.casToken({ role: "downloader" });
     expect(await refusal(downloadBlob(gateway.transport, { token: reader, ...blob }))).toEqual({
-      code: Code.NotFound,
-      reason: "BLOB_NOT_FOUND",
+      code: Code.DataLoss,
+      reason: "BLOB_CORRUPT",
     });
     await uploadBlob(gateway.transport, { token, ...blob });
     expect((await downloadBlob(gateway.transport, { token: reader, ...blob })).equals(blob.bytes)).toBe(true);

@@ -1,13 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ByteStream, type WriteRequestSchema } from "@attestry/api/bytestream";
-import { reasonOf } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { type Gateway, randomBlob, startGateway, type TestBlob } from "./harness.ts";
 import type { Store } from "./stores.ts";
-import { visible } from "./writing.ts";
+import { refusal, visible } from "./writing.ts";
 
 type Message = MessageInitShape<typeof WriteRequestSchema>;
 
@@ -42,15 +41,6 @@ export function wrongWriteSuite(startStore: () => Promise<Store>): void {
     });
   async function* sending(...messages: Message[]) {
     yield* messages;
-  }
-  async function refusal(promise: Promise<unknown>): Promise<{ code: Code; reason: string | undefined }> {
-    const error = ConnectError.from(
-      await promise.then(
-        () => new Error("was accepted"),
-        (fault: unknown) => fault,
-      ),
-    );
-    return { code: error.code, reason: reasonOf(error) };
   }
 
   describe.each([11, 3 * mebibyte, 12 * mebibyte])(

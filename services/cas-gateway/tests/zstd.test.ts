@@ -6,6 +6,7 @@ import { compressed, decompressed } from "../src/blobs/zstd.ts";
 
 const mebibyte = 1024 * 1024;
 const { signal } = new AbortController();
+const organization = "acme";
 
 async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
@@ -35,7 +36,7 @@ const empty = zstdCompressSync(Buffer.alloc(0));
 
 describe("what is decompressed", () => {
   const decoded = (data: Buffer, sizeBytes: number, chunk: number) =>
-    collect(decompressed(chunksOf(data, chunk), { sizeBytes, signal }));
+    collect(decompressed(chunksOf(data, chunk), { organization, sizeBytes, signal }));
 
   const good: [string, Buffer, Buffer][] = [
     ["one frame", ofRaw, raw],
@@ -49,6 +50,11 @@ describe("what is decompressed", () => {
     ["an empty frame", empty, Buffer.alloc(0)],
     ["only what is to be skipped", skippable(12), Buffer.alloc(0)],
     ["no frame", Buffer.alloc(0), Buffer.alloc(0)],
+    [
+      "a frame for each 4 KiB",
+      Buffer.concat(Array.from({ length: 70 }, (_, i) => zstdCompressSync(raw.subarray(i * 4_096, (i + 1) * 4_096)))),
+      raw.subarray(0, 70 * 4_096),
+    ],
     ["a frame of one repeated byte", zstdCompressSync(Buffer.alloc(200_000, 7)), Buffer.alloc(200_000, 7)],
   ];
   test.each(
@@ -82,6 +88,12 @@ describe("what is decompressed", () => {
     ["the reserved type of a block", Buffer.from("28b52ffd0058070000", "hex")],
     ["the reserved bit of a header", Buffer.from("28b52ffd0858010000", "hex")],
     ["what is to be skipped, without end", Buffer.concat([skippable(mebibyte), ofRaw])],
+    ["frames of nothing, without end", Buffer.concat(Array.from({ length: 2_000 }, () => empty))],
+    ["frames to be skipped, without end", Buffer.concat(Array.from({ length: 2_000 }, () => skippable(0)))],
+    [
+      "blocks of nothing, without end",
+      Buffer.concat([Buffer.from("28b52ffd0058", "hex"), Buffer.alloc(6_000), Buffer.from("010000", "hex")]),
+    ],
   ];
   test.each(bad.flatMap(([what, data]) => [5, mebibyte].map((chunk) => [what, chunk, data] as const)))(
     "%s, in chunks of %d bytes, is refused",
@@ -100,7 +112,7 @@ describe("what is decompressed", () => {
     const bomb = zstdCompressSync(Buffer.alloc(512 * mebibyte));
     let came = 0;
     async function blow() {
-      for await (const piece of decompressed(chunksOf(bomb, 1_000), { sizeBytes: mebibyte, signal }))
+      for await (const piece of decompressed(chunksOf(bomb, 1_000), { organization, sizeBytes: mebibyte, signal }))
         came += piece.byteLength;
     }
     await expect(blow()).rejects.toMatchObject({ code: "SIZE_MISMATCH" });
@@ -113,14 +125,38 @@ describe("what is decompressed", () => {
       yield ofRaw.subarray(0, 1_000);
       throw fault;
     }
-    await expect(collect(decompressed(failing(), { sizeBytes: raw.byteLength, signal }))).rejects.toBe(fault);
+    await expect(collect(decompressed(failing(), { organization, sizeBytes: raw.byteLength, signal }))).rejects.toBe(
+      fault,
+    );
   });
 });
 
 describe("what is compressed", () => {
+  /** Twelve streams each. */
+  const ofMany = (i: number) => `organization ${i % 4}`;
+
+  test("an organization whose clients are slow leaves room for the others", async () => {
+    const controller = new AbortController();
+    const slow = Array.from({ length: 20 }, () =>
+      compressed(chunksOf(randomBytes(3 * mebibyte), 65_536), {
+        ...{ organization: "slow", sizeBytes: 3 * mebibyte, signal: controller.signal },
+      }),
+    );
+    const pulled = slow.map((stream) => stream.next().then(() => "came"));
+    await Promise.all(pulled.slice(0, 12));
+    expect(await Promise.race([pulled[12], sleep(50, "waits")])).toBe("waits");
+    const others = Array.from({ length: 30 }, () =>
+      collect(compressed([raw], { organization: "quick", sizeBytes: raw.byteLength, signal })),
+    );
+    for (const data of await Promise.all(others)) expect(zstdDecompressSync(data).equals(raw)).toBe(true);
+    controller.abort(new RangeError("given up"));
+    await expect(pulled[12]).rejects.toThrow("given up");
+    await Promise.allSettled(pulled);
+  });
+
   test.each([0, 1, 1_000, 5 * mebibyte])("%d bytes", async (size) => {
     const bytes = randomBytes(size);
-    const data = await collect(compressed(chunksOf(bytes, 65_536), { sizeBytes: size, signal }));
+    const data = await collect(compressed(chunksOf(bytes, 65_536), { organization, sizeBytes: size, signal }));
     expect(zstdDecompressSync(data).equals(bytes)).toBe(true);
   });
 
@@ -130,16 +166,20 @@ describe("what is compressed", () => {
       yield raw;
       throw fault;
     }
-    await expect(collect(compressed(failing(), { sizeBytes: raw.byteLength, signal }))).rejects.toBe(fault);
+    await expect(collect(compressed(failing(), { organization, sizeBytes: raw.byteLength, signal }))).rejects.toBe(
+      fault,
+    );
   });
 
   test("more at once than are worked on at a time, though nobody takes what the first give", async () => {
     const controllers = Array.from({ length: 48 }, () => new AbortController());
-    const idle = controllers.map((controller) =>
-      compressed(chunksOf(randomBytes(3 * mebibyte), 65_536), { sizeBytes: 3 * mebibyte, signal: controller.signal }),
+    const idle = controllers.map((controller, i) =>
+      compressed(chunksOf(randomBytes(3 * mebibyte), 65_536), {
+        ...{ organization: ofMany(i), sizeBytes: 3 * mebibyte, signal: controller.signal },
+      }),
     );
     await Promise.all(idle.map((stream) => stream.next()));
-    const waiting = collect(compressed([raw], { sizeBytes: raw.byteLength, signal }));
+    const waiting = collect(compressed([raw], { organization, sizeBytes: raw.byteLength, signal }));
     expect(await Promise.race([waiting, sleep(100, "waits")])).toBe("waits");
     for (const controller of controllers) controller.abort(new RangeError("given up"));
     expect(sha256(zstdDecompressSync(await waiting))).toBe(sha256(raw));
@@ -147,14 +187,18 @@ describe("what is compressed", () => {
   });
 
   test("a stream that waits in line leaves it when it is given up", async () => {
-    const first = Array.from({ length: 48 }, () =>
-      compressed(chunksOf(raw, 9_999), { sizeBytes: raw.byteLength, signal }),
+    const first = Array.from({ length: 48 }, (_, i) =>
+      compressed(chunksOf(raw, 9_999), { organization: ofMany(i), sizeBytes: raw.byteLength, signal }),
     );
     await Promise.all(first.map((stream) => stream.next()));
     const given = AbortSignal.timeout(50);
-    await expect(collect(compressed([raw], { sizeBytes: raw.byteLength, signal: given }))).rejects.toThrow("timeout");
+    await expect(
+      collect(compressed([raw], { organization, sizeBytes: raw.byteLength, signal: given })),
+    ).rejects.toThrow("timeout");
     await Promise.all(first.map((stream) => stream.return()));
-    expect((await collect(compressed([raw], { sizeBytes: raw.byteLength, signal }))).byteLength).toBeGreaterThan(0);
+    expect(
+      (await collect(compressed([raw], { organization, sizeBytes: raw.byteLength, signal }))).byteLength,
+    ).toBeGreaterThan(0);
   });
 });
 

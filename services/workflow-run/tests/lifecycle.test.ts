@@ -37,3 +37,16 @@ test("bounds of materials and prefixes", () => {
   ]);
   for (const prefix of ["", "a", "a/b", ".hidden/..x", "a-b_c.d"]) expect(parsePrefix(prefix, "s3")).toBe(prefix);
 });
+
+test.each(["blobs", "bundles", "corrupt", "data", "probes", "scrub", "uploads"])(
+  "a prefix does not begin with the gateway's own folder %s",
+  (folder) => {
+    for (const prefix of [folder, `${folder}/acme`]) {
+      expect(outcome(() => parsePrefix(prefix, "s3"))).toBe("PREFIX_INVALID");
+      expect(outcome(() => parsePrefix(prefix, "filesystem"))).toBe("PREFIX_INVALID");
+    }
+    expect(() => parsePrefix(folder, "s3")).toThrow(/does not begin with .*where the gateway keeps what is its own/);
+    for (const prefix of [`${folder}2`, `my-${folder}`, `acme/${folder}`])
+      expect(parsePrefix(prefix, "s3")).toBe(prefix);
+  },
+);

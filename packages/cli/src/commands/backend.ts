@@ -59,7 +59,7 @@ function addAdd(backend: Command): void {
       "",
     )
     .option("--prefix <prefix>", "before every key, after the organization's own", keyPrefix, "")
-    .option("--max-bytes <bytes>", "bound of one material: 500KB, 10MB (default: inline 500KB, others 10MB)", byteSize)
+    .option("--max-bytes <bytes>", "bound of one blob: 500KB, 1GB (default: inline 500KiB, others 10MiB)", byteSize)
     .option("--default", "make it the default")
     .action((name: string, options: AddOptions, self: Command) =>
       withContext(self, async (context) => {
@@ -119,7 +119,7 @@ function addUpdate(backend: Command): void {
     .description("Change a backend. A new secret reference is validated.")
     .argument("<name>")
     .option("--secret-ref <ref>", "another secret file", secretRef)
-    .option("--max-bytes <bytes>", "bound of one material: 500KB, 10MB", byteSize)
+    .option("--max-bytes <bytes>", "bound of one blob: 500KB, 1GB", byteSize)
     .action((name: string, options: { secretRef?: string; maxBytes?: bigint }, self: Command) =>
       withContext(self, async (context) => {
         if (options.secretRef === undefined && options.maxBytes === undefined) {

@@ -1,7 +1,10 @@
+import { clearLine, cursorTo } from "node:readline";
 import { Presets, SingleBar } from "cli-progress";
 
 const worthABar = 1_000_000;
 const tickMs = 100;
+/** Bars on the terminal, of which there is one. */
+let shown = 0;
 
 export interface Progress {
   /** Sets how many bytes went over so far; what was there at the first call does not count for the rate. */
@@ -25,10 +28,21 @@ export function startProgress(what: string, totalBytes: number): Progress {
   );
   const rate = new Rate();
   bar.start(totalBytes, 0, { rate: "0.0" });
+  shown++;
   return {
     update: (bytes) => bar.update(Math.min(bytes, totalBytes), { rate: (rate.of(bytes) / 1e6).toFixed(1) }),
-    stop: () => bar.stop(),
+    stop() {
+      bar.stop();
+      shown--;
+    },
   };
+}
+
+/** Makes room for a line where a bar is shown; the bar comes back below it as soon as there is progress. */
+export function clearProgress(): void {
+  if (shown === 0) return;
+  cursorTo(process.stderr, 0);
+  clearLine(process.stderr, 1);
 }
 
 /** The same for a transfer that must be asked how far it is. */

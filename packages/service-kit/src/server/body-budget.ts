@@ -1,8 +1,13 @@
 import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
+import { callerIdle } from "./caller-gone.ts";
 
 /** The bytes of one call's body, counted against the budget until they are released. */
 export interface BodyLease {
+  /** Counts them as that caller's, too: an organization must not take the room of all others. */
+  ownedBy(caller: string): void;
+  /** What it counts now, in bytes. */
+  held(): number;
   /** Counts bytes that came. Throws STORE_BUSY as a Connect error. */
   take: (bytes: number) => void;
   /** @param unpacked Bytes that the body may become when it is decompressed, counted beside it; 0 if it is not compressed. */
@@ -16,26 +21,41 @@ export interface BodyBudget {
 
 /**
  * One bound for the bytes of all unary calls in flight in the process, since each is held whole in memory until it is
- * answered. Past it a call gets STORE_BUSY with retry info.
+ * answered. Past it a call gets STORE_BUSY with retry info, and past its half a caller that holds a quarter does.
+ * @param idleMs how long a body may say nothing while it is counted
  */
-export function createBodyBudget(maxBytes: number): BodyBudget {
+export function createBodyBudget(maxBytes: number, idleMs: number): BodyBudget {
   let held = 0;
+  const accounts = new Map<string, Account>();
 
   function lease(): BodyLease {
     let mine = 0;
     let released = false;
+    let account: Account | undefined;
+    function ownedBy(caller: string): void {
+      if (released || account !== undefined) return;
+      account = accounts.get(caller) ?? { caller, held: 0, leases: 0 };
+      accounts.set(caller, account);
+      account.leases++;
+      account.held += mine;
+    }
+    function isFull(): boolean {
+      // A call alone may pass the budget up to its own limit; otherwise it could never be served.
+      if (held > maxBytes) return held > mine;
+      return account !== undefined && held > maxBytes / 2 && account.held > maxBytes / 4 && account.held > mine;
+    }
     function take(bytes: number): void {
       // What is still in the pipe when the call has ended is nobody's to release.
       if (released) return;
       held += bytes;
       mine += bytes;
-      // A call alone may pass the budget up to its own limit; otherwise it could never be served.
-      if (held > maxBytes && held > mine) throw connectErrorOf(busy(maxBytes));
+      if (account !== undefined) account.held += bytes;
+      if (isFull()) throw connectErrorOf(busy(maxBytes));
     }
     async function* count(body: AsyncIterable<Uint8Array>, unpacked = 0): AsyncGenerator<Uint8Array> {
       if (released) return;
       take(unpacked);
-      for await (const chunk of body) {
+      for await (const chunk of untilIdle(body, idleMs)) {
         // What is still in the pipe when the call has ended is nobody's to release.
         if (released) return;
         take(chunk.length);
@@ -43,14 +63,45 @@ export function createBodyBudget(maxBytes: number): BodyBudget {
       }
     }
     function release(): void {
+      if (released) return;
       held -= mine;
+      if (account !== undefined) {
+        account.held -= mine;
+        if (--account.leases === 0) accounts.delete(account.caller);
+      }
       mine = 0;
       released = true;
     }
-    return { take, count, release };
+    return { ownedBy, held: () => mine, take, count, release };
   }
 
   return { lease };
+}
+
+/** What the calls of one caller hold together. */
+interface Account {
+  caller: string;
+  held: number;
+  leases: number;
+}
+
+async function* untilIdle(body: AsyncIterable<Uint8Array>, idleMs: number): AsyncGenerator<Uint8Array> {
+  const { promise: idle, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(callerIdle(idleMs)), idleMs);
+  idle.catch(() => undefined);
+  const iterator = body[Symbol.asyncIterator]();
+  try {
+    while (true) {
+      const step = await Promise.race([iterator.next(), idle]);
+      if (step.done === true) return;
+      yield step.value;
+      timer.refresh();
+    }
+  } finally {
+    clearTimeout(timer);
+    // Not waited for: a body that says nothing would hold up the answer.
+    iterator.return?.()?.catch(() => undefined);
+  }
 }
 
 function busy(maxBytes: number): DomainError {

@@ -1,12 +1,14 @@
 import type { ServerHttp2Stream } from "node:http2";
 import type { HandlerContext, Interceptor, StreamResponse } from "@connectrpc/connect";
+import { principalKey } from "../auth/principal.ts";
 import { connectErrorOf } from "../errors/connect-error.ts";
-import type { BodyBudget, BodyLease } from "./body-budget.ts";
+import type { BodyBudget } from "./body-budget.ts";
 import { callerGone } from "./caller-gone.ts";
 import { readMany, readOne } from "./grpc-messages.ts";
 import { GrpcReply } from "./grpc-reply.ts";
 import type { FinishedCall } from "./interceptor.ts";
 import { lengthPrefixed } from "./length-prefixed.ts";
+import { LiveCall } from "./live-call.ts";
 import type { ReceiveWindows } from "./receive-windows.ts";
 import {
   deadlinePassed,
@@ -26,16 +28,17 @@ export interface GrpcDirectOptions {
   budget: BodyBudget;
   windows: ReceiveWindows;
   shutdownSignal: AbortSignal;
+  /** How long a caller may let a call wait, in milliseconds: for its one message, or with an answer that it does not take. */
+  idleMs: number;
 }
 
 type Serve = (stream: ServerHttp2Stream, header: Headers, recorded: RecordedMethod) => Promise<void>;
 
 interface DirectCall {
   stream: ServerHttp2Stream;
-  reply: GrpcReply;
+  live: LiveCall;
   recorded: RecordedMethod;
   context: HandlerContext;
-  lease: BodyLease;
   /** Reports what refuses the call before the interceptor sees it. */
   refused: (error: unknown) => never;
 }
@@ -44,6 +47,8 @@ interface DirectCall {
 const mostWaitingBytes = 1.25 * 1024 * 1024;
 /** What the answers of all calls may have waiting together, but for the one message that each may have. */
 const waitingBudgetBytes = 64 * 1024 * 1024;
+/** How often the calls under way are looked at in the time that a caller may be idle. */
+const looksPerIdle = 4;
 /** Node fires a timer beyond this at once. */
 const longestTimer = 2 ** 31 - 1;
 
@@ -53,14 +58,19 @@ const longestTimer = 2 ** 31 - 1;
  * AbortError for each call and three copies of the message to cost more than the call itself.
  */
 export function createGrpcDirect(options: GrpcDirectOptions): Serve {
-  const { gate, interceptor, report, budget, windows, shutdownSignal } = options;
-  const live = new Set<AbortController>();
+  const { gate, interceptor, report, budget, windows, shutdownSignal, idleMs } = options;
+  const calls = new Set<LiveCall>();
+  const looking = setInterval(() => {
+    const nowMs = performance.now();
+    for (const call of calls) call.look(nowMs, idleMs);
+  }, idleMs / looksPerIdle).unref();
   shutdownSignal.addEventListener("abort", () => {
-    for (const call of live) call.abort(shutdownSignal.reason);
+    clearInterval(looking);
+    for (const { abort } of calls) abort.abort(shutdownSignal.reason);
   });
 
   function waitingBytes(): number {
-    return Math.min(mostWaitingBytes, waitingBudgetBytes / live.size);
+    return Math.min(mostWaitingBytes, waitingBudgetBytes / calls.size);
   }
   async function serve(call: DirectCall): Promise<void> {
     switch (call.recorded.method.methodKind) {
@@ -75,15 +85,14 @@ export function createGrpcDirect(options: GrpcDirectOptions): Serve {
 
   return async (stream, header, recorded) => {
     const began = performance.now();
-    const abort = new AbortController();
+    const live = new LiveCall(stream, new GrpcReply(stream), budget.lease());
+    const { abort, reply, lease } = live;
     const { signal } = abort;
-    const reply = new GrpcReply(stream);
-    const lease = budget.lease();
     let timer: NodeJS.Timeout | undefined;
-    live.add(abort);
+    calls.add(live);
     stream.once("aborted", () => abort.abort(callerGone()));
     stream.once("close", () => {
-      live.delete(abort);
+      calls.delete(live);
       lease.release();
       clearTimeout(timer);
       if (!reply.isDelivered) abort.abort(callerGone());
@@ -100,7 +109,7 @@ export function createGrpcDirect(options: GrpcDirectOptions): Serve {
       if (timeoutMs !== undefined)
         timer = setTimeout(() => abort.abort(deadlinePassed()), Math.min(timeoutMs, longestTimer));
       await gate(context);
-      await serve({ stream, reply, recorded, context, lease, refused });
+      await serve({ stream, live, recorded, context, refused });
     } catch (error) {
       reply.refuse(connectErrorOf(signal.aborted ? signal.reason : error));
     }
@@ -118,12 +127,12 @@ function attempt<T>(step: () => T, refused: (error: unknown) => never): T {
 async function serveUnary(call: DirectCall, interceptor: Interceptor): Promise<void> {
   const message = await readOnly(call);
   const response = await invokeUnary(call.recorded as UnaryMethod, message, call.context, interceptor);
-  call.reply.answer(lengthPrefixed(response.method.output, response.message), response.header, response.trailer);
+  call.live.reply.answer(lengthPrefixed(response.method.output, response.message), response.header, response.trailer);
 }
 
 async function serveServerStream(call: DirectCall, interceptor: Interceptor, waiting: () => number): Promise<void> {
   const message = await readOnly(call);
-  await sendAll(call.reply, await invokeStream(call.recorded, once(message), call.context, interceptor), waiting);
+  await sendAll(call.live.reply, await invokeStream(call.recorded, once(message), call.context, interceptor), waiting);
 }
 
 async function serveClientStream(call: DirectCall, interceptor: Interceptor, windows: ReceiveWindows): Promise<void> {
@@ -132,7 +141,7 @@ async function serveClientStream(call: DirectCall, interceptor: Interceptor, win
   windows.opened(stream);
   const messages = readMany(stream, { schema: method.input, maxBytes: readMaxBytes, signal: context.signal });
   try {
-    await sendAll(call.reply, await invokeStream(recorded, messages, context, interceptor), () => 0);
+    await sendAll(call.live.reply, await invokeStream(recorded, messages, context, interceptor), () => 0);
   } finally {
     messages.letGo();
   }
@@ -151,10 +160,19 @@ async function sendAll(
   reply.end(header, trailer);
 }
 
-function readOnly({ stream, recorded, context, lease, refused }: DirectCall) {
+async function readOnly({ stream, live, recorded, context, refused }: DirectCall) {
   const { method, readMaxBytes } = recorded;
   const options = { schema: method.input, maxBytes: readMaxBytes, signal: context.signal };
-  return readOne(stream, options, lease).catch(refused);
+  const principal = context.values.get(principalKey);
+  if (principal !== undefined && "organizationId" in principal) live.lease.ownedBy(principal.organizationId);
+  live.isReading = true;
+  try {
+    return await readOne(stream, options, live.lease);
+  } catch (error) {
+    return refused(error);
+  } finally {
+    live.isReading = false;
+  }
 }
 
 async function* once<T>(value: T): AsyncGenerator<T> {

@@ -11,6 +11,7 @@ export class GrpcReply {
   /** Set once the answer is complete; sent behind what waits. */
   #trailer: Headers | undefined;
   #trailerSent = false;
+  #taken = 0;
   #refused = false;
   #wake: () => void = () => undefined;
 
@@ -33,6 +34,16 @@ export class GrpcReply {
     return this.#trailerSent;
   }
 
+  /** Messages that were handed over to the connection. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Bytes that wait for the caller to take them. */
+  get waitingBytes(): number {
+    return this.#isGone ? 0 : this.#stream.writableLength;
+  }
+
   /** One message in its pieces. */
   send(pieces: readonly Uint8Array[], header: Headers): void {
     if (this.isOver) return;
@@ -40,7 +51,7 @@ export class GrpcReply {
     const last = pieces.length - 1;
     this.#stream.cork();
     for (const [i, piece] of pieces.entries()) {
-      if (i === last) this.#stream.write(piece, () => this.#wake());
+      if (i === last) this.#stream.write(piece, () => this.#onTaken());
       else this.#stream.write(piece);
     }
     this.#stream.uncork();
@@ -96,6 +107,11 @@ export class GrpcReply {
   abandon(error: ConnectError): void {
     this.refuse(error);
     if (!this.#isGone && !this.#trailerSent) this.#closeLater(http2.constants.NGHTTP2_CANCEL);
+  }
+
+  #onTaken(): void {
+    this.#taken++;
+    this.#wake();
   }
 
   get #isGone(): boolean {

@@ -26,12 +26,14 @@ export function createReceiveWindows(sessions: ReadonlySet<ServerHttp2Session>):
     let fitting = largestWindowBytes;
     while (fitting > share && fitting > smallestWindowBytes) fitting /= 2;
     // Grows back only with room to spare, or a stream that comes and goes would change it each time.
-    if (fitting === window || (fitting > window && fitting * 1.5 > share && fitting < largestWindowBytes)) return;
+    if (fitting === window || (fitting > window && fitting * 1.5 > share)) return;
     window = fitting;
     for (const session of sessions) announce(session);
   }
+  /** One at a time: Node ends a session that owes more than ten acknowledgements, as one on a slow link soon would. */
   function announce(session: ServerHttp2Session): void {
-    if (!session.closed && !session.destroyed) session.settings({ initialWindowSize: window });
+    if (session.closed || session.destroyed || session.pendingSettingsAck) return;
+    if (session.localSettings.initialWindowSize !== window) session.settings({ initialWindowSize: window });
   }
 
   return {
@@ -44,7 +46,8 @@ export function createReceiveWindows(sessions: ReadonlySet<ServerHttp2Session>):
       fit();
     },
     joined(session) {
-      if (window !== largestWindowBytes) announce(session);
+      // Its own first settings are on their way, and what the window becomes while others are is told after them.
+      session.on("localSettings", () => announce(session));
     },
   };
 }

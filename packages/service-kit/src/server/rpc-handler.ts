@@ -46,6 +46,8 @@ export interface RpcHandlerOptions {
   budget: BodyBudget;
   windows: ReceiveWindows;
   shutdownSignal: AbortSignal;
+  /** How long a caller of plain gRPC may let a call wait, in milliseconds. */
+  idleMs: number;
   logger: Logger;
 }
 

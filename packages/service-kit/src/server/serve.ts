@@ -26,6 +26,7 @@ const defaultInFlightBytes = 256 * 1024 * 1024;
 const defaultGraceMs = 10_000;
 const idleCheckMs = 100;
 const lastAnswersMs = 250;
+const defaultIdleMs = 60_000;
 /** An old connection is ended gracefully, so that clients spread over replicas that came later. */
 const sessionAgeMs = 30 * 60_000;
 /** A large upload over HTTP/1.1 is one request. */
@@ -43,6 +44,11 @@ export interface ServeOptions {
   headersTimeoutMs?: number;
   /** What the bodies of unary calls under way may hold together, in bytes; a call alone may have more. */
   inFlightBytes?: number;
+  /**
+   * How long a caller may say nothing in the middle of its one message, or take nothing of an answer over plain gRPC, in
+   * milliseconds; it may become half as much again.
+   */
+  idleMs?: number;
 }
 
 export interface RunningServer {
@@ -65,6 +71,7 @@ export async function serve({
   graceMs = defaultGraceMs,
   headersTimeoutMs = slowHeadersMs,
   inFlightBytes = defaultInFlightBytes,
+  idleMs = defaultIdleMs,
 }: ServeOptions): Promise<RunningServer> {
   for (const module of modules) checkAccessTable(module.services, module.access);
   const draining = new AbortController();
@@ -83,9 +90,10 @@ export async function serve({
       registerHealth(router, modules, logger, draining.signal);
       registerReflection(router, services);
     },
-    budget: createBodyBudget(inFlightBytes),
+    budget: createBodyBudget(inFlightBytes, idleMs),
     windows,
     shutdownSignal: shutdown.signal,
+    idleMs,
     logger,
   });
   const moduleRoutes = createModuleRoutes({ modules, report, shutdownSignal: shutdown.signal, logger });

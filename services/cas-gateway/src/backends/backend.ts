@@ -16,6 +16,7 @@ export interface Range {
 export interface OpenBlob {
   /** Of the whole blob, whatever the range. */
   sizeBytes: number;
+  /** None where there ought to be some: the blob is there by name alone, its bytes are lost. */
   chunks: AsyncIterable<Buffer>;
   /** Frees what it holds; due in every case, and safe to call twice. */
   close(): Promise<void>;
@@ -35,6 +36,8 @@ export interface Resumable {
   /** Whether what came before this fault is worth keeping. */
   keepAfter(fault: unknown): boolean;
 }
+
+export type WriteOutcome = "stored" | "existed";
 
 export interface WriteOptions {
   signal: AbortSignal;
@@ -61,9 +64,10 @@ export interface Backend {
    * Stores a blob, in the place of what is there unless that is the blob. It becomes visible, whole and durable, only
    * when the source ends without an error and is the blob, resumed or not; otherwise nothing is visible, and nothing is
    * left but what `resumable` keeps. Throws what the source throws, SIZE_MISMATCH and DIGEST_MISMATCH besides, and
-   * WRITE_OFFSET_INVALID if a resumed source does not begin at what is committed.
+   * WRITE_OFFSET_INVALID if a resumed source does not begin at what is committed. `existed`: the blob was there, proven in
+   * this call, and stays as it is; a backend that cannot tell cheaply stores it again.
    */
-  write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<void>;
+  write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<WriteOutcome>;
   /** How many bytes of an upload that broke off are kept for certain: where it can go on; 0 if there is nothing. */
   committed(key: string, blob: BlobRef, uploadId: string, signal: AbortSignal): Promise<number>;
   /** Deleting what is not there is no error. */

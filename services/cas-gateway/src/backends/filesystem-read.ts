@@ -1,4 +1,6 @@
-import type { FileHandle } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import type { BigIntStats } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { backendUnavailable, type Range } from "./backend.ts";
 import { throwFault } from "./filesystem-errors.ts";
 
@@ -19,6 +21,20 @@ export async function* readChunks(
     position += chunk.byteLength;
     next = readAhead(file, position, end, signal);
     yield chunk;
+  }
+}
+
+/** The SHA-256 of what a path leads to, and which file it was as the reading began. Throws the faults of the system as they are. */
+export async function hashOfFile(path: string, signal: AbortSignal): Promise<{ hex: string; file: BigIntStats }> {
+  const handle = await open(path, "r");
+  try {
+    const file = await handle.stat({ bigint: true });
+    const hash = createHash("sha256");
+    const whole = { offset: 0, length: undefined };
+    for await (const chunk of readChunks(handle, whole, Number(file.size), signal)) hash.update(chunk);
+    return { hex: hash.digest("hex"), file };
+  } finally {
+    await handle.close();
   }
 }
 

@@ -5,6 +5,10 @@ import type { BlobRef } from "../blobs/blob-ref.ts";
 import { codeOf } from "./error-code.ts";
 import { throwFault } from "./filesystem-errors.ts";
 
+const uuid = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
+/** A sweep removes nothing else: another backend may lie below the folder, if its prefix begins with the folder's name. */
+const partialName = new RegExp(`^[a-z]+\\.[0-9a-f]{64}\\.\\d+\\.${uuid}\\.${uuid}$`);
+
 /** A file with the first bytes of an upload. */
 export interface Partial {
   path: string;
@@ -50,6 +54,7 @@ export class Uploads {
     let removed = 0;
     const faults: unknown[] = [];
     for (const folder of await namesIn(this.#folder)) {
+      if (!/^[0-9a-f]{2}$/.test(folder)) continue;
       for (const files of await this.#byUpload(join(this.#folder, folder), signal)) {
         signal.throwIfAborted();
         try {
@@ -65,7 +70,8 @@ export class Uploads {
 
   async #byUpload(folder: string, signal: AbortSignal): Promise<Iterable<string[]>> {
     signal.throwIfAborted();
-    const files = (await namesIn(folder)).map((name) => join(folder, name));
+    const names = (await namesIn(folder)).filter((name) => partialName.test(name));
+    const files = names.map((name) => join(folder, name));
     return Map.groupBy(files, (path) => path.slice(0, path.lastIndexOf("."))).values();
   }
 

@@ -5,11 +5,11 @@ import { DomainError, reasonOf } from "@attestry/service-kit";
 import { itemsUntilAborted } from "../blobs/abortable.ts";
 import type { BlobRef } from "../blobs/blob-ref.ts";
 import { verified } from "../blobs/verified.ts";
-import { backendUnavailable, type WriteOptions } from "./backend.ts";
+import { backendUnavailable, type WriteOptions, type WriteOutcome } from "./backend.ts";
 import { codeOf } from "./error-code.ts";
 import { throwFault } from "./filesystem-errors.ts";
 import { PartialFile } from "./filesystem-partial.ts";
-import { readChunks } from "./filesystem-read.ts";
+import { hashOfFile, readChunks } from "./filesystem-read.ts";
 import { type Partial, removeFiles, type Uploads } from "./filesystem-uploads.ts";
 import type { Folders } from "./folders.ts";
 
@@ -20,6 +20,9 @@ export interface Place {
   uploadRetentionMs: number;
 }
 
+/** Up to that many bytes, looking whether the blob is there costs less than to write it. */
+const lookedForBytes = 1024 * 1024;
+
 /** `Backend.write` for a folder. */
 export async function writeFile(
   place: Place,
@@ -27,8 +30,9 @@ export async function writeFile(
   blob: BlobRef,
   source: AsyncIterable<Uint8Array>,
   { signal, resumable }: WriteOptions,
-): Promise<void> {
+): Promise<WriteOutcome> {
   signal.throwIfAborted();
+  const to = join(place.root, key);
   const uploadId = resumable?.uploadId ?? randomUUID();
   const offset = resumable?.offset ?? 0;
   const kept = resumable === undefined ? [] : await place.uploads.of(key, blob, uploadId).catch(throwFault);
@@ -40,11 +44,16 @@ export async function writeFile(
   try {
     const bytes = joined(firstBytes(kept[0], offset, signal), itemsUntilAborted(source, signal));
     for await (const chunk of verified(bytes, blob)) await partial.append(chunk);
+    if (await holds(place, to, blob, signal)) {
+      await removePartials([partial, ...kept]).catch(() => undefined);
+      return "existed";
+    }
     await partial.sync();
     signal.throwIfAborted();
-    await makeVisible(place, partial.path, join(place.root, key), signal);
+    await makeVisible(place, partial.path, to, signal);
     // The blob is stored, whatever becomes of these: what is not removed here is swept.
     await removePartials(kept).catch(() => undefined);
+    return "stored";
   } catch (error) {
     const keep = mayKeepAfter(error) && resumable?.keepAfter(error) === true;
     const useless = keep ? await allButLongest(partial, kept) : [partial, ...kept];
@@ -99,6 +108,25 @@ async function makeVisible({ folders }: Place, from: string, to: string, signal:
   } catch (error) {
     if (codeOf(error) === "ENOENT" && !(await isThere(from))) throw takenAway(error);
     throwFault(error);
+  }
+}
+
+/**
+ * Whether a small blob is there already, and durable: whoever stored it may not have come so far. False as well if that cannot
+ * be told: writing it mends much, and tells the fault of the rest.
+ */
+async function holds({ folders }: Place, path: string, blob: BlobRef, signal: AbortSignal): Promise<boolean> {
+  if (blob.sizeBytes > lookedForBytes) return false;
+  try {
+    const found = await stat(path);
+    if (!found.isFile() || found.size !== blob.sizeBytes) return false;
+    const { hex } = await hashOfFile(path, signal);
+    if (hex !== blob.hex) return false;
+    await folders.makeDurable(path);
+    return true;
+  } catch {
+    signal.throwIfAborted();
+    return false;
   }
 }
 

@@ -1,17 +1,28 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
+import type { BigIntStats } from "node:fs";
 import { open, rename, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { BlobRef } from "../blobs/blob-ref.ts";
 import { concurrently } from "../blobs/concurrently.ts";
-import type { Backend, KeyedBlob, ListedBlob, OpenBlob, Range, StoredBlob, WriteOptions } from "./backend.ts";
+import type {
+  Backend,
+  KeyedBlob,
+  ListedBlob,
+  OpenBlob,
+  Range,
+  StoredBlob,
+  WriteOptions,
+  WriteOutcome,
+} from "./backend.ts";
 import { absentOrFault, throwFault } from "./filesystem-errors.ts";
 import { listFiles } from "./filesystem-list.ts";
-import { readChunks } from "./filesystem-read.ts";
+import { hashOfFile, readChunks } from "./filesystem-read.ts";
 import { Uploads } from "./filesystem-uploads.ts";
 import { type Place, writeFile } from "./filesystem-write.ts";
 import { Folders } from "./folders.ts";
 
-const lookupsAtATime = 32;
+/** Twice the threads of the process that ask file systems: more of one call would only make all others wait for their turn. */
+const lookupsAtATime = 8;
 
 export interface FilesystemOptions {
   /** Absolute path of the organization's folder; created with the first write. */
@@ -77,7 +88,7 @@ export class FilesystemBackend implements Backend {
     }
   }
 
-  write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<void> {
+  write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<WriteOutcome> {
     return writeFile(this.#place, key, blob, source, options);
   }
 
@@ -109,10 +120,11 @@ export class FilesystemBackend implements Backend {
     const aside = this.#pathOf(`corrupt/${blob.hex}-${randomUUID()}`);
     try {
       // Looked at before it is moved: a crash must not leave the right blob out of sight.
-      if ((await hashOfFile(path, signal)) === blob.hex) return false;
+      const { hex, file } = await hashOfFile(path, signal);
+      if (hex === blob.hex) return false;
       await this.#place.folders.orCreatingParent(aside, () => rename(path, aside), signal);
-      // A right write may have taken its place meanwhile.
-      if ((await hashOfFile(aside, signal)) !== blob.hex) return true;
+      if (isSameFile(file, await stat(aside, { bigint: true }))) return true;
+      // A right write took its place meanwhile: it goes back at once, whatever the signal says.
       await rename(aside, path);
       return false;
     } catch (error) {
@@ -144,16 +156,8 @@ export class FilesystemBackend implements Backend {
   }
 }
 
-async function hashOfFile(path: string, signal: AbortSignal): Promise<string> {
-  const file = await open(path, "r");
-  try {
-    const { size } = await file.stat();
-    const hash = createHash("sha256");
-    for await (const chunk of readChunks(file, { offset: 0, length: undefined }, size, signal)) hash.update(chunk);
-    return hash.digest("hex");
-  } finally {
-    await file.close();
-  }
+function isSameFile(one: BigIntStats, other: BigIntStats): boolean {
+  return one.dev === other.dev && one.ino === other.ino && one.mtimeNs === other.mtimeNs && one.size === other.size;
 }
 
 /** What unlink answers for a folder differs from system to system. */

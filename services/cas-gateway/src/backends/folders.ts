@@ -1,5 +1,6 @@
 import { mkdir, open, rename, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { LRUCache } from "lru-cache";
 import { backendMisconfigured } from "./backend.ts";
 import { codeOf } from "./error-code.ts";
 
@@ -8,10 +9,15 @@ const seenForMs = 1_000;
 /** Folders whose own entry is known to be durable; past that they are found out again. */
 const knownAtMost = 10_000;
 
+/**
+ * When each root was seen last, in milliseconds since 1970. Of the process: a backend is opened anew when its secret changes,
+ * or when many are in use.
+ */
+const seenRoots = new LRUCache<string, number>({ max: 100_000 });
+
 /** The folders of one backend: made when they turn out to be missing, and durable before what lies in them counts. */
 export class Folders {
   readonly #root: string;
-  #seenAtMs: number | undefined;
   readonly #durable = new Set<string>();
 
   /** @param root absolute path of the organization's folder */
@@ -22,7 +28,7 @@ export class Folders {
 
   /** Something was found or stored in it. */
   noteSeen(): void {
-    this.#seenAtMs = Date.now();
+    seenRoots.set(this.#root, Date.now());
   }
 
   /**
@@ -32,7 +38,7 @@ export class Folders {
    * Throws BACKEND_MISCONFIGURED.
    */
   async throwIfGone({ certainly = false } = {}): Promise<void> {
-    const seenAtMs = this.#seenAtMs;
+    const seenAtMs = seenRoots.get(this.#root);
     if (!certainly && seenAtMs !== undefined && Date.now() - seenAtMs < seenForMs) return;
     try {
       await stat(this.#root);
@@ -61,7 +67,12 @@ export class Folders {
    */
   async moveIntoPlace(from: string, to: string, signal: AbortSignal): Promise<void> {
     await this.orCreatingParent(to, () => rename(from, to), signal);
-    const folder = dirname(to);
+    await this.makeDurable(to);
+  }
+
+  /** Syncs the folder that holds a path, and those above whose own entry may not be durable. */
+  async makeDurable(path: string): Promise<void> {
+    const folder = dirname(path);
     const unsure: string[] = [];
     // Also of those that another process has just made, and not synced yet.
     for (let one = folder; one.length > this.#root.length && !this.#durable.has(one); one = dirname(one))

@@ -20,12 +20,12 @@ export async function setObjectAside(
 ): Promise<boolean> {
   const found = await requests.head(key, signal);
   if (found === undefined) return false;
-  const { reference, etag } = found;
+  const { reference, etag, isTagOfBytes } = found;
   if (reference !== undefined && reference.dataKey === undefined) return false;
   const { sha256, md5 } = await digestsOf(requests, reference?.dataKey ?? key, signal);
   if (sha256 === blob.hex) return false;
   // The tag of an object that rotted may be the MD5 of the right bytes, which a right write would have again.
-  if (reference === undefined && etag !== `"${md5}"`) return false;
+  if (reference === undefined && isTagOfBytes && etag !== `"${md5}"`) return false;
 
   const aside = `${asideFolder}${blob.hex}-${randomUUID()}`;
   if (reference !== undefined) {
@@ -37,9 +37,15 @@ export async function setObjectAside(
     requests.put(name, referenceBody(empty), { headers: referenceHeaders(empty), onlyIf: { etag: tag } }, signal);
   const isAside =
     (await requests.features.knowsReplacing(async () => !(await replace(aside, otherTag)))) &&
-    (await replace(key, etag));
+    ((await replace(key, etag)) || (await isEmptied(requests, key, signal)));
   if (!isAside) await requests.remove(aside, signal);
   return isAside;
+}
+
+/** The answer to a replacement may have been lost, and the condition was unmet when it was sent again. */
+async function isEmptied(requests: S3Requests, key: string, signal: AbortSignal): Promise<boolean> {
+  const reference = (await requests.head(key, signal))?.reference;
+  return reference !== undefined && reference.dataKey === undefined;
 }
 
 async function digestsOf(

@@ -17,6 +17,8 @@ const bucket = "correct the bucket in its secret, or create the bucket";
 const region = "correct the region and the endpoint in its secret";
 const encryption = "correct sse in its secret, or make the key that it names";
 const certificate = "give the certificate authority of the store as ca in its secret, or correct the endpoint there";
+const endpoint = "correct the endpoint in its secret";
+const tls = "check that the port of the endpoint in its secret is one of https, or give the endpoint as http";
 /** Faults that stay until somebody acts, and what there is to do. */
 const remedies = new Map([
   ["AccessDenied", rights],
@@ -46,19 +48,22 @@ const remedies = new Map([
   ["KMS.NotFoundException", encryption],
   ["KMS.DisabledException", encryption],
 ]);
-/** What TLS answers for a certificate that it does not trust (codes of Node and OpenSSL). */
+/** What TLS answers for a certificate that it does not trust (codes of Node and OpenSSL), besides those that begin with CERT_. */
 const certificateCodes = new Set([
   "DEPTH_ZERO_SELF_SIGNED_CERT",
   "SELF_SIGNED_CERT_IN_CHAIN",
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
   "UNABLE_TO_GET_ISSUER_CERT",
   "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-  "CERT_SIGNATURE_FAILURE",
-  "CERT_UNTRUSTED",
-  "CERT_HAS_EXPIRED",
-  "CERT_NOT_YET_VALID",
   "ERR_TLS_CERT_ALTNAME_INVALID",
+  "HOSTNAME_MISMATCH",
+  "INVALID_CA",
+  "INVALID_PURPOSE",
+  "PATH_LENGTH_EXCEEDED",
 ]);
+const certificatePattern = /^CERT_/;
+/** There is no common TLS, or none at all. */
+const tlsPattern = /^(ERR_SSL_|ERR_TLS_|EPROTO$)/;
 const refusedStatuses = new Set([401, 403]);
 /** Nothing came of the request: the store is not there, or not well. */
 const outageCodes = new Set([
@@ -90,8 +95,6 @@ const passingCodes = new Set([
 const passingStatuses = new Set([200, 408, 409, 499]);
 /** Codes as S3 and its kin have them: what else a store says is not passed on. */
 const codePattern = /^[\w.:-]{1,100}$/;
-/** A header that a store does not know is refused with these. */
-const refusalCodes = new Set(["InvalidArgument", "InvalidRequest", "NotImplemented", "UnsupportedArgument"]);
 
 /** A request to the store that went wrong; `storeFault` makes of it what the caller is told. */
 export class StoreFault extends Error {
@@ -125,9 +128,11 @@ export class StoreFault extends Error {
     return this.call.status === 416;
   }
 
-  /** The store may not know one of the request's headers. */
+  /** The store may not know one of the request's headers: what it calls that, or whether it says so at all, differs. */
   get isRefusal(): boolean {
-    return this.call.status === 501 || (this.call.status === 400 && refusalCodes.has(this.code ?? ""));
+    const { code = "" } = this;
+    if (this.call.status === 501 || code === "NotImplemented") return true;
+    return this.call.status === 400 && !passingCodes.has(code) && !remedies.has(code) && !fullCodes.has(code);
   }
 
   get isOutage(): boolean {
@@ -145,7 +150,7 @@ export class StoreFault extends Error {
   }
 }
 
-/** What the caller is told: the store's error code, never an address, a bucket or a key; of a refused certificate its host. */
+/** What the caller is told: the store's error code, never an address, a bucket or a key; where it cannot be spoken to its host. */
 export function storeFault(fault: unknown, host: string): unknown {
   if (!(fault instanceof StoreFault)) return fault;
   const { call, cause } = fault;
@@ -153,8 +158,10 @@ export function storeFault(fault: unknown, host: string): unknown {
   if (cause instanceof DomainError) return cause;
   const code = fault.code ?? (call.status === undefined ? undefined : `HTTP ${call.status}`);
   if (call.status === 507 || (code !== undefined && fullCodes.has(code))) return backendFull(cause);
-  if (certificateCodes.has(code ?? ""))
+  if (certificateCodes.has(code ?? "") || certificatePattern.test(code ?? ""))
     return backendMisconfigured(`TLS does not trust the certificate of ${host} (${code}): ${certificate}`, cause);
+  if (tlsPattern.test(code ?? "")) return backendMisconfigured(`there is no TLS with ${host} (${code}): ${tls}`, cause);
+  if (code === "ENOTFOUND") return backendMisconfigured(`there is no host ${host} (${code}): ${endpoint}`, cause);
   const remedy = remedies.get(code ?? "") ?? (refusedStatuses.has(call.status ?? 0) ? rights : undefined);
   if (remedy !== undefined)
     return backendMisconfigured(`the backend's object store answered ${code}: ${remedy}`, cause);

@@ -14,8 +14,22 @@ import { abortUpload } from "./s3-uploads.ts";
 export const asideFolder = "corrupt/";
 
 /**
+ * Lets go of the unfinished upload that a record stands for, and then of the record: of the two that would end an upload,
+ * one comes first, and the store knows which. Data that is finished already may be referenced in this moment: it stays,
+ * and so does the record, by which the sweep finds it.
+ */
+export async function abandonUpload(
+  requests: S3Requests,
+  { key, dataKey }: Pick<UploadRecord, "key" | "dataKey">,
+  signal: AbortSignal,
+): Promise<void> {
+  const wasThere = await abortUpload(requests, dataKey, signal);
+  if (wasThere && (await requests.head(dataKey, signal)) === undefined) await requests.remove(key, signal);
+}
+
+/**
  * Lets go of what a record stands for, and then of the record; what is referenced stays. Whether there was something
- * to let go of.
+ * to let go of. Only for what nobody can go on with any more: whoever does may reference it meanwhile.
  */
 export async function discardUpload(
   requests: S3Requests,
@@ -33,12 +47,20 @@ export async function discardUpload(
 /**
  * Removes the data objects of a key that nothing refers to and no record stands for. Looked at in this order, one that is
  * under way is seen in its record, or else in its reference, which is put before the record goes.
+ *
+ * @param but a record that counts for nothing
  */
-export async function removeStrays(requests: S3Requests, key: string, signal: AbortSignal): Promise<void> {
+export async function removeStrays(
+  requests: S3Requests,
+  key: string,
+  signal: AbortSignal,
+  but?: string,
+): Promise<void> {
   const strays = new Set<string>();
   for await (const data of objectsBelow(requests, dataFolderOf(key), "", signal)) strays.add(data.key);
   if (strays.size === 0) return;
-  for await (const record of recordsBelow(requests, recordFolderOf(key), signal)) strays.delete(record.dataKey);
+  for await (const record of recordsBelow(requests, recordFolderOf(key), signal))
+    if (record.key !== but) strays.delete(record.dataKey);
   strays.delete((await requests.head(key, signal))?.reference?.dataKey ?? "");
   if (strays.size === 0) return;
   const aside = `${asideFolder}${key.slice(key.lastIndexOf("/") + 1)}-`;

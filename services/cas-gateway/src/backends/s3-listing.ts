@@ -1,12 +1,13 @@
 import { concurrently } from "../blobs/concurrently.ts";
 import type { KeyedBlob, ListedBlob } from "./backend.ts";
-import { groupByFolder } from "./s3-folders.ts";
+import { type Folder, groupByFolder } from "./s3-folders.ts";
 import { referenceBytes } from "./s3-reference.ts";
 import type { ListedObject, S3Requests } from "./s3-requests.ts";
 
 const listingsAtATime = 16;
 const lookupsAtATime = 64;
-const mostPages = 4;
+/** A page that tells of fewer keys takes the store longer than to be asked for each of them. */
+const fewestPerPage = 8;
 
 /** The size of a blob by its key; undefined if there is none. */
 export async function sizeOf(requests: S3Requests, key: string, signal: AbortSignal): Promise<number | undefined> {
@@ -16,9 +17,9 @@ export async function sizeOf(requests: S3Requests, key: string, signal: AbortSig
 }
 
 /**
- * See `Backend.sizes`. Where many keys share a folder, its pages are listed, a thousand objects each: that is hundreds
- * of requests in place of tens of thousands. Keys in a folder that goes on after a few pages, keys that are alone,
- * and what may be a reference are asked for one by one.
+ * See `Backend.sizes`. Where many keys share a folder, its pages are listed where the keys are, a thousand objects each:
+ * that is hundreds of requests in place of tens of thousands. Keys that lie far from each other, keys that are alone, and
+ * what may be a reference are asked for one by one.
  */
 export async function sizesOf(
   requests: S3Requests,
@@ -27,14 +28,13 @@ export async function sizesOf(
 ): Promise<Map<string, number>> {
   const { crowded, alone } = groupByFolder(blobs.map(({ key }) => key));
   const sizes = new Map<string, number>();
-  const listed = await concurrently(crowded, listingsAtATime, async ({ folder, keys }) => {
-    const found = await listFolder(requests, folder, signal);
-    if (found === undefined) return keys;
-    for (const key of keys) {
-      const size = found.get(key);
-      if (size !== undefined && size !== referenceBytes) sizes.set(key, size);
+  const listed = await concurrently(crowded, listingsAtATime, async (folder) => {
+    const { found, left } = await listKeys(requests, folder, signal);
+    for (const [key, size] of found) {
+      if (size === referenceBytes) left.push(key);
+      else sizes.set(key, size);
     }
-    return keys.filter((key) => found.get(key) === referenceBytes);
+    return left;
   });
   await concurrently([...alone, ...listed.flat()], lookupsAtATime, async (key) => {
     const size = await sizeOf(requests, key, signal);
@@ -70,19 +70,25 @@ async function blobOf(
   return sizeBytes === undefined ? undefined : { ...object, sizeBytes };
 }
 
-/** The sizes of all objects below a folder; undefined if there are too many of them. */
-async function listFolder(
+/** The sizes of those keys of a folder that are there, as far as listing it is worth it; `left` is what it did not come to. */
+async function listKeys(
   requests: S3Requests,
-  folder: string,
+  { folder, keys }: Folder,
   signal: AbortSignal,
-): Promise<Map<string, number> | undefined> {
-  const sizes = new Map<string, number>();
-  let last = "";
-  for (let page = 0; page < mostPages; page++) {
-    const { objects, more } = await requests.page(folder, last, signal);
-    for (const { key, sizeBytes } of objects) sizes.set(key, sizeBytes);
-    if (!more) return sizes;
-    last = objects.at(-1)?.key ?? last;
+): Promise<{ found: Map<string, number>; left: string[] }> {
+  const wanted = new Set(keys);
+  const found = new Map<string, number>();
+  let left = keys.toSorted();
+  for (let told = fewestPerPage; told >= fewestPerPage; ) {
+    const [next] = left;
+    if (next === undefined) break;
+    // A page begins after a key: the longest that is certainly before the next one wanted is that without its end.
+    const { objects, more } = await requests.page(folder, next.slice(0, -1), signal);
+    for (const { key, sizeBytes } of objects) if (wanted.has(key)) found.set(key, sizeBytes);
+    const last = objects.at(-1)?.key ?? "";
+    const after = more ? left.filter((key) => key > last) : [];
+    told = left.length - after.length;
+    left = after;
   }
-  return undefined;
+  return { found, left };
 }

@@ -14,7 +14,7 @@ export interface S3Options {
   sse?: S3Encryption | undefined;
   /** Before every key, with a slash at its end. */
   prefix: string;
-  /** Upper bound of one request up to its response's head, in milliseconds; a part's upload is one request. */
+  /** Upper bound of one request, answer included, but of a read only up to its response's head; in milliseconds. A part's upload is one request. */
   requestTimeoutMs: number;
   /** How long an upload that nobody goes on with is kept, in milliseconds: one under way shows itself more often. */
   uploadRetentionMs: number;

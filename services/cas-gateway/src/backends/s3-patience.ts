@@ -14,7 +14,7 @@ import { StoreFault, storeFault } from "./s3-errors.ts";
 import { type StoreCall, withCall } from "./s3-transport.ts";
 
 export interface PatienceOptions {
-  /** Upper bound of one attempt; no attempt begins later than that after the first. In milliseconds. */
+  /** Upper bound of one attempt, of a streaming one until its answer begins; no attempt begins later than that after the first. In milliseconds. */
   requestTimeoutMs: number;
   /** Of the store, for faults that name it. */
   host: string;

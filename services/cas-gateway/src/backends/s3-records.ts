@@ -20,6 +20,14 @@ export const recordsFolder = "uploads/";
 const empty = Buffer.alloc(0);
 /** So often within the retention a record is put again. */
 const refreshesInRetention = 4;
+const shortestRefreshMs = 1_000;
+/** A timer of Node's holds no more. */
+const longestRefreshMs = 2 ** 31 - 1;
+const uuid = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
+/** What lies below `uploads/` may also be somebody else's, whose prefix begins so. */
+const recordPattern = new RegExp(
+  `^${recordsFolder}((?:blobs|bundles|scrub|probes)/.+)/(?:[0-9a-f]{64}-[0-9]{1,16}|deleted)/${uuid}/(${uuid})/${uuid}$`,
+);
 
 export function recordFolder(key: string, { hex, sizeBytes }: BlobRef, uploadId: string): string {
   return `${recordsFolder}${key}/${hex}-${sizeBytes}/${uploadId}/`;
@@ -69,13 +77,9 @@ export async function* objectsBelow(
 }
 
 function recordOf(object: ListedObject): UploadRecord | undefined {
-  const segments = object.key.slice(recordsFolder.length).split("/");
-  const [attempt, dataId] = [segments.pop(), segments.pop()];
-  // The upload's id, and the blob's digest and size.
-  segments.splice(-2);
-  const blobKey = segments.join("/");
-  if (blobKey === "" || dataId === undefined || attempt === undefined) return undefined;
-  const folder = object.key.slice(0, -attempt.length);
+  const [, blobKey, dataId] = recordPattern.exec(object.key) ?? [];
+  if (blobKey === undefined || dataId === undefined || object.sizeBytes !== 0) return undefined;
+  const folder = object.key.slice(0, object.key.lastIndexOf("/") + 1);
   return { ...object, blobKey, dataKey: dataFolderOf(blobKey) + dataId, folder };
 }
 
@@ -94,7 +98,7 @@ export class LiveRecord {
     this.#requests = requests;
     this.#folder = `${folder}${dataKey.slice(dataKey.lastIndexOf("/") + 1)}/`;
     this.name = this.#folder + randomUUID();
-    this.#refreshMs = retentionMs / refreshesInRetention;
+    this.#refreshMs = Math.min(longestRefreshMs, Math.max(shortestRefreshMs, retentionMs / refreshesInRetention));
   }
 
   async put(signal: AbortSignal): Promise<void> {

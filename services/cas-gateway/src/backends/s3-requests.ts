@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { text } from "node:stream/consumers";
 import { Client } from "minio";
 import type { Range, StoredBlob } from "./backend.ts";
+import { isTagOfBytes, refuseError } from "./s3-answers.ts";
 import type { StoreBody } from "./s3-body.ts";
 import { checksumHeader, checksumOf } from "./s3-checksum.ts";
 import { StoreFault } from "./s3-errors.ts";
@@ -15,6 +16,8 @@ import { StoreTransport } from "./s3-transport.ts";
 /** What HEAD says of an object. */
 export interface ObjectHead extends StoredBlob {
   etag: string;
+  /** Whether the same bytes, written once more, could have this tag again; else it is that of one write. */
+  isTagOfBytes: boolean;
   /** Undefined: the object is its blob itself. */
   reference: Reference | undefined;
 }
@@ -79,6 +82,7 @@ export class S3Requests {
       sizeBytes: Number(answer.headers["content-length"]),
       storedAt: new Date(String(answer.headers["last-modified"])),
       etag: String(answer.headers.etag),
+      isTagOfBytes: isTagOfBytes(answer.headers),
       reference: referenceOf(answer.headers),
     };
   }
@@ -137,7 +141,10 @@ export class S3Requests {
       "x-amz-copy-source-if-match": etag,
     };
     try {
-      await this.#run(signal, () => this.#text({ method: "PUT", key: to, headers }));
+      await this.#run(signal, async () => {
+        const { body } = await this.#text({ method: "PUT", key: to, headers });
+        refuseError(body, "CopyObjectResult");
+      });
       return true;
     } catch (fault) {
       if (fault instanceof StoreFault && isUnmet(fault, { etag })) return false;
@@ -165,17 +172,20 @@ export class S3Requests {
     return { objects: listed, more: isTruncated };
   }
 
-  /** Begins a multipart upload; parts have a CRC-32 of their own if the store knows it. */
-  async createUpload(key: string, signal: AbortSignal): Promise<{ id: string; checksum: boolean }> {
+  /** Begins a multipart upload, with a CRC-32 of each part if the store knows it; not `isAlone` if an answer may be lost. */
+  async createUpload(key: string, signal: AbortSignal): Promise<{ id: string; checksum: boolean; isAlone: boolean }> {
+    let attempts = 0;
     const send = ({ checksum }: Features) =>
       this.#run(signal, async () => {
+        attempts++;
         const headers = {
           "content-type": contentType,
           ...encryptionHeaders(this.#options),
           ...(checksum && { "x-amz-checksum-algorithm": "CRC32" }),
         };
         const name = this.#options.prefix + key;
-        return { id: await this.#client.initiateNewMultipartUpload(this.#options.bucket, name, headers), checksum };
+        const id = await this.#client.initiateNewMultipartUpload(this.#options.bucket, name, headers);
+        return { id, checksum, isAlone: attempts === 1 };
       });
     return this.features.using({ condition: false, checksum: true }, send).catch((fault: unknown) => {
       throw this.#patience.told(fault);

@@ -1,12 +1,14 @@
 import { crc32 } from "node:zlib";
 import { untilAborted } from "../blobs/abortable.ts";
+import { refuseError } from "./s3-answers.ts";
 import { checksumHeader, checksumText } from "./s3-checksum.ts";
 import { StoreFault } from "./s3-errors.ts";
 import { partBuffers } from "./s3-parts.ts";
 import type { S3Requests } from "./s3-requests.ts";
 import { unsignedPayload } from "./s3-signature.ts";
 
-interface Part {
+/** A part that the store has. */
+export interface Part {
   etag: string;
   /** Base64; undefined if the store knows no checksums. */
   crc32?: string | undefined;
@@ -16,6 +18,8 @@ interface Part {
 export interface BegunUpload {
   id: string;
   checksum: boolean;
+  /** Whether no other upload of the same data object was begun, as far as is known. */
+  isAlone: boolean;
   /** The parts that are there, from the first on without a gap. */
   parts: readonly Part[];
 }
@@ -27,11 +31,6 @@ export interface PartSenderOptions {
   begin: (signal: AbortSignal) => Promise<BegunUpload | undefined>;
   /** What `begin` will give, if that is known. */
   kept: BegunUpload | undefined;
-}
-
-interface KeptPart extends Part {
-  number: number;
-  sizeBytes: number;
 }
 
 /** On their way while one fills: MinIO takes two at a time 1.1 to 1.2 times faster than one. */
@@ -48,6 +47,9 @@ export class PartSender {
   readonly #sent: Promise<Part>[] = [];
   #underWay: Promise<Part>[] = [];
   #reserved = 0;
+  #onTheirWay = 0;
+  /** As long as it fills a part, or has one on its way. */
+  #hasTurn = false;
   #filling: Buffer | undefined;
   #filled = 0;
   #crc = 0;
@@ -67,6 +69,10 @@ export class PartSender {
     for (let taken = 0; taken < chunk.byteLength; ) {
       if (this.#filling === undefined) {
         await this.#makeRoom(signal);
+        while (!this.#hasTurn) {
+          await partBuffers.turn(this.#partBytes, signal);
+          this.#hasTurn = true;
+        }
         this.#filling = partBuffers.take(this.#partBytes);
       }
       const piece = chunk.subarray(taken, taken + this.#partBytes - this.#filled);
@@ -93,7 +99,7 @@ export class PartSender {
     const query = `uploadId=${encodeURIComponent(id)}`;
     try {
       await this.#requests.multipart({ method: "POST", key: this.#dataKey, query, body }, signal, {
-        check: refuseError,
+        check: (answer) => refuseError(answer, "CompleteMultipartUploadResult"),
       });
       return true;
     } catch (fault) {
@@ -104,10 +110,10 @@ export class PartSender {
   }
 
   /**
-   * Ends, in that many milliseconds at most, when the parts on their way have arrived; whatever comes of them. False if it
-   * is not known whether the upload was begun.
+   * Ends, in that many milliseconds at most, when the parts on their way have arrived, and what else was begun with the
+   * signal that `begin` got has ended; whatever comes of them. False if it is not known whether the upload was begun.
    */
-  async settle(ms: number): Promise<boolean> {
+  async settle(ms: number, beside: Promise<unknown>): Promise<boolean> {
     let isBegun = false;
     void this.#begun
       .finally(() => {
@@ -115,7 +121,7 @@ export class PartSender {
       })
       .catch(() => undefined);
     const timer = setTimeout(() => this.#controller.abort(new Error("the upload ended")), ms);
-    await Promise.allSettled([this.#begun, ...this.#sent]);
+    await Promise.allSettled([this.#begun, beside, ...this.#sent]);
     clearTimeout(timer);
     return isBegun;
   }
@@ -127,11 +133,18 @@ export class PartSender {
     this.#filling = undefined;
     this.#reserved = 0;
     this.#filled = 0;
+    this.#endTurn();
+  }
+
+  #endTurn(): void {
+    if (this.#hasTurn) partBuffers.endTurn(this.#partBytes);
+    this.#hasTurn = false;
   }
 
   async #makeRoom(signal: AbortSignal): Promise<void> {
-    while (this.#underWay.length * this.#partBytes > this.#reserved) {
-      if (this.#underWay.length <= partsOnTheirWay && partBuffers.reserve(this.#partBytes)) {
+    // Who waits has a turn when nothing of this one is on its way any more.
+    while (this.#underWay.length * this.#partBytes > (partBuffers.isWanted ? 0 : this.#reserved)) {
+      if (!partBuffers.isWanted && this.#underWay.length <= partsOnTheirWay && partBuffers.reserve(this.#partBytes)) {
         this.#reserved += this.#partBytes;
         continue;
       }
@@ -146,7 +159,10 @@ export class PartSender {
 
   #send(): void {
     const buffer = this.#filling as Buffer;
-    const sending = this.#sendPart(this.#sent.length + 1, buffer, this.#filled, this.#crc);
+    this.#onTheirWay++;
+    const sending = this.#sendPart(this.#sent.length + 1, buffer, this.#filled, this.#crc).finally(() => {
+      if (--this.#onTheirWay === 0 && this.#filling === undefined) this.#endTurn();
+    });
     sending.catch(() => undefined);
     this.#sent.push(sending);
     this.#underWay.push(sending);
@@ -175,66 +191,19 @@ export class PartSender {
   }
 }
 
-/** What the store has of an upload that broke off. Undefined if it has none, or no more of it. */
-export async function keptUpload(
-  requests: S3Requests,
-  dataKey: string,
-  partBytes: number,
-  signal: AbortSignal,
-): Promise<BegunUpload | undefined> {
-  const [id] = await requests.unfinished(dataKey, signal);
-  if (id === undefined) return undefined;
-  const kept: KeptPart[] = [];
-  for (let marker: number | undefined = 0; marker !== undefined; ) {
-    const page = await partsPage(requests, { dataKey, id, marker }, signal);
-    if (page === undefined) return undefined;
-    kept.push(...page.parts);
-    marker = page.next;
-  }
-  const gap = kept.findIndex(({ number, sizeBytes }, i) => number !== i + 1 || sizeBytes !== partBytes);
-  const parts = gap === -1 ? kept : kept.slice(0, gap);
-  return { id, checksum: parts.every(({ crc32 }) => crc32 !== undefined), parts };
-}
-
-/** The parts after a number; undefined if the upload is gone. */
-async function partsPage(
-  requests: S3Requests,
-  { dataKey, id, marker }: { dataKey: string; id: string; marker: number },
-  signal: AbortSignal,
-): Promise<{ parts: KeptPart[]; next: number | undefined } | undefined> {
-  const query = `part-number-marker=${marker}&uploadId=${encodeURIComponent(id)}`;
-  try {
-    const { body } = await requests.multipart({ method: "GET", key: dataKey, query }, signal);
-    const parts = partsOf(body);
-    return { parts, next: body.includes("<IsTruncated>true</IsTruncated>") ? parts.at(-1)?.number : undefined };
-  } catch (fault) {
-    if (fault instanceof StoreFault && fault.isUploadAbsent) return undefined;
-    throw requests.told(fault);
-  }
-}
-
-/** Lets go of an unfinished upload and its parts; one that is not there is no error. */
-export async function abortUpload(requests: S3Requests, dataKey: string, signal: AbortSignal): Promise<void> {
+/** Lets go of the unfinished uploads of a data object and their parts; false if there was none, which is no error. */
+export async function abortUpload(requests: S3Requests, dataKey: string, signal: AbortSignal): Promise<boolean> {
+  let wasThere = false;
   for (const id of await requests.unfinished(dataKey, signal)) {
     const query = `uploadId=${encodeURIComponent(id)}`;
-    await requests.multipart({ method: "DELETE", key: dataKey, query }, signal).catch((fault: unknown) => {
+    try {
+      await requests.multipart({ method: "DELETE", key: dataKey, query }, signal);
+      wasThere = true;
+    } catch (fault) {
       if (!(fault instanceof StoreFault && fault.isUploadAbsent)) throw requests.told(fault);
-    });
+    }
   }
-}
-
-/** S3 API, ListParts. The minio client's reader of it leaves out the checksums, which completing needs. */
-function partsOf(listing: string): KeptPart[] {
-  return [...listing.matchAll(/<Part>(.*?)<\/Part>/gs)].map(([, part = ""]) => {
-    const field = (name: string) => new RegExp(`<${name}>([^<]*)</${name}>`).exec(part)?.[1];
-    const etag = field("ETag")?.replaceAll("&#34;", '"').replaceAll("&quot;", '"') ?? "";
-    return {
-      number: Number(field("PartNumber")),
-      sizeBytes: Number(field("Size")),
-      etag,
-      crc32: field("ChecksumCRC32"),
-    };
-  });
+  return wasThere;
 }
 
 /** S3 API, CompleteMultipartUpload; with the checksums, which the minio client cannot send. */
@@ -244,11 +213,4 @@ function completionOf(parts: readonly Part[]): string {
     return `<Part><PartNumber>${i + 1}</PartNumber><ETag>${etag.replaceAll('"', "&quot;")}</ETag>${checksum}</Part>`;
   });
   return `<CompleteMultipartUpload xmlns="${namespace}">${listed.join("")}</CompleteMultipartUpload>`;
-}
-
-/** Completing may answer 200 and then say that it failed (S3 API, CompleteMultipartUpload). */
-function refuseError(answer: string): void {
-  if (!answer.includes("<Error>") && answer.includes("CompleteMultipartUploadResult")) return;
-  const code = /<Code>([^<]*)<\/Code>/.exec(answer)?.[1] ?? "InternalError";
-  throw Object.assign(new Error("the store did not complete the upload"), { code });
 }

@@ -2,7 +2,16 @@ import { createHash, randomUUID } from "node:crypto";
 import { itemsUntilAborted } from "../blobs/abortable.ts";
 import type { BlobRef } from "../blobs/blob-ref.ts";
 import { verified } from "../blobs/verified.ts";
-import type { Backend, KeyedBlob, ListedBlob, OpenBlob, Range, StoredBlob, WriteOptions } from "./backend.ts";
+import type {
+  Backend,
+  KeyedBlob,
+  ListedBlob,
+  OpenBlob,
+  Range,
+  StoredBlob,
+  WriteOptions,
+  WriteOutcome,
+} from "./backend.ts";
 import { setObjectAside } from "./s3-aside.ts";
 import type { StoreBody } from "./s3-body.ts";
 import { committedBytes, offsetInvalid, writeLarge } from "./s3-large-write.ts";
@@ -11,7 +20,7 @@ import { listBlobs, sizesOf } from "./s3-listing.ts";
 import type { S3Options } from "./s3-options.ts";
 import { collect, singlePutBytes } from "./s3-parts.ts";
 import { LiveRecord, recordFolderOf } from "./s3-records.ts";
-import { referenceOf } from "./s3-reference.ts";
+import { type Reference, referenceOf } from "./s3-reference.ts";
 import { S3Requests } from "./s3-requests.ts";
 
 export type { S3Options } from "./s3-options.ts";
@@ -51,13 +60,19 @@ export class S3Backend implements Backend {
 
   async read(key: string, range: Range, signal: AbortSignal): Promise<OpenBlob | undefined> {
     const opened = await this.#open(key, range, signal);
-    if (opened !== "reference gone") return opened;
+    if (!isReference(opened)) return opened;
     // Its data went while it was followed: by now there is another, or none.
     const again = await this.#open(key, range, signal);
-    return again === "reference gone" ? undefined : again;
+    // Or its data is lost. The blob is said to be there, and nothing of it is: whoever reads it meets the damage.
+    return isReference(again) ? nothingOf(again.sizeBytes) : again;
   }
 
-  async write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<void> {
+  async write(
+    key: string,
+    blob: BlobRef,
+    source: AsyncIterable<Uint8Array>,
+    options: WriteOptions,
+  ): Promise<WriteOutcome> {
     const { signal, resumable } = options;
     const isThere = (until: AbortSignal) => this.#isThere(key, blob, until);
     if (blob.sizeBytes > singlePutBytes) {
@@ -65,27 +80,33 @@ export class S3Backend implements Backend {
       return writeLarge(this.#requests, { key, blob, source, options, retentionMs, isThere });
     }
     if (resumable !== undefined && resumable.offset > 0) throw offsetInvalid(0, resumable.offset);
-    const body = await collect(verified(itemsUntilAborted(source, signal), blob));
+    const body = await collect(verified(itemsUntilAborted(source, signal), blob), blob.sizeBytes);
     // The request is signed over the digest that the bytes were just proven to have, so the store proves them too.
     const put = { sha256: blob.hex, probe: key.startsWith(probes) };
-    if (await this.#requests.put(key, body, { ...put, onlyIf: "absent" }, signal)) return;
-    if (await isThere(signal)) return;
+    if (await this.#requests.put(key, body, { ...put, onlyIf: "absent" }, signal)) return "stored";
+    if (await isThere(signal)) return "existed";
     await this.#requests.put(key, body, put, signal);
     // What was here before may have been a reference.
     await removeStrays(this.#requests, key, signal);
+    return "stored";
   }
 
   /** Blobs of one PUT are never kept in part. */
   async committed(key: string, blob: BlobRef, uploadId: string, signal: AbortSignal): Promise<number> {
     signal.throwIfAborted();
     if (blob.sizeBytes <= singlePutBytes) return 0;
-    return committedBytes(this.#requests, { key, blob, uploadId }, signal);
+    const retentionMs = this.#options.uploadRetentionMs;
+    return committedBytes(this.#requests, { key, blob, uploadId, retentionMs }, signal);
   }
 
   async delete(key: string, signal: AbortSignal): Promise<void> {
     const requests = this.#requests;
     const dataKey = (await requests.head(key, signal))?.reference?.dataKey;
-    if (dataKey === undefined) return requests.remove(key, signal);
+    if (dataKey === undefined) {
+      await requests.remove(key, signal);
+      // A reference may have come there meanwhile.
+      return removeStrays(requests, key, signal);
+    }
     // Should this end between the two, the record leads the sweep to the data.
     const record = new LiveRecord(
       requests,
@@ -124,8 +145,8 @@ export class S3Backend implements Backend {
     this.#requests.close();
   }
 
-  /** Follows a reference. */
-  async #open(key: string, range: Range, signal: AbortSignal): Promise<OpenBlob | "reference gone" | undefined> {
+  /** Follows a reference, which is returned if its data is not there. */
+  async #open(key: string, range: Range, signal: AbortSignal): Promise<OpenBlob | Reference | undefined> {
     const requests = this.#requests;
     const probe = key.startsWith(probes);
     const body = await requests.open(key, range, signal, probe);
@@ -144,7 +165,7 @@ export class S3Backend implements Backend {
     }
     if (reference.dataKey === undefined) return undefined;
     const data = await requests.open(reference.dataKey, range, signal, probe);
-    if (data === undefined) return "reference gone";
+    if (data === undefined) return reference;
     return data === "range unmet" ? nothingOf(reference.sizeBytes) : openBlob(requests, data, signal);
   }
 
@@ -170,6 +191,10 @@ function openBlob(requests: S3Requests, body: StoreBody, signal: AbortSignal): O
     chunks: requests.chunks(body, signal),
     close: async () => body.destroy(new Error("no longer read")),
   };
+}
+
+function isReference(opened: OpenBlob | Reference | undefined): opened is Reference {
+  return opened !== undefined && "dataKey" in opened;
 }
 
 /** A range in which there is nothing. */

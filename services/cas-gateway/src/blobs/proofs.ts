@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { CasBackend } from "@attestry/service-kit";
 import { LRUCache } from "lru-cache";
 import type { Backend, StoredBlob } from "../backends/backend.ts";
@@ -6,6 +5,7 @@ import type { Telemetry } from "../telemetry.ts";
 import { untilAborted } from "./abortable.ts";
 import type { BlobRef } from "./blob-ref.ts";
 import { cutShort } from "./cut-short.ts";
+import { hashOf } from "./hash-of.ts";
 import type { Suspects } from "./suspects.ts";
 
 const remembered = 100_000;
@@ -59,6 +59,12 @@ export class Proofs {
     this.#known.delete(idOf(place));
   }
 
+  /** What was known to be there gave nothing when it was opened at that time: it may be described, but does not count. */
+  gone(place: Place, at: number): void {
+    const known = this.#known.get(idOf(place));
+    if (known !== undefined && known.at < at) this.#suspect(place);
+  }
+
   /** Whether the blob is there, by `isBlob`. Throws what the backend's `describe` and `read` throw. */
   async isThere(place: Place, blob: BlobRef, signal: AbortSignal): Promise<boolean> {
     const described = await place.backend.describe(place.key, signal);
@@ -100,12 +106,17 @@ export class Proofs {
   }
 
   async #setAside(place: Place, blob: BlobRef, at: number): Promise<void> {
-    const { organization, named, backend, key } = place;
+    const { named, backend, key } = place;
     this.#telemetry.corrupt(named.provider);
     if (this.#isKnownSince(place, at)) return;
     this.forget(place);
     const isAside = await backend.setAside(key, blob, AbortSignal.timeout(setAsideMs)).catch(() => false);
-    if (!isAside && !this.#isKnownSince(place, at)) this.#suspects.add(organization, named, key);
+    if (!isAside && !this.#isKnownSince(place, at)) this.#suspect(place);
+  }
+
+  #suspect(place: Place): void {
+    this.forget(place);
+    this.#suspects.add(place.organization, place.named, place.key);
   }
 
   #isKnownSince(place: Place, at: number): boolean {
@@ -140,20 +151,20 @@ export class Proofs {
     // The store's clock may be ahead of this one.
     const at = Math.max(Date.now(), storedAt);
     const opened = await place.backend.read(place.key, { offset: 0, length: undefined }, signal);
-    if (opened === undefined) return false;
+    if (opened === undefined) {
+      // It was described just now.
+      if (!this.#isKnownSince(place, at)) this.#suspect(place);
+      return false;
+    }
+    const { sizeBytes } = opened;
     try {
-      if (opened.sizeBytes !== blob.sizeBytes) return false;
-      const hash = createHash("sha256");
-      let came = 0;
-      for await (const chunk of opened.chunks) {
-        came += chunk.byteLength;
-        hash.update(chunk);
-      }
-      if (came !== blob.sizeBytes) throw cutShort(blob.sizeBytes, came);
-      const isRight = hash.digest("hex") === blob.hex;
-      if (isRight) this.add(place, blob, at);
+      const came = await hashOf(opened.chunks);
+      // What ends with nothing has nothing, as where the data of a blob was lost.
+      if (came.sizeBytes !== sizeBytes && came.sizeBytes > 0) throw cutShort(sizeBytes, came.sizeBytes);
+      const isRight = came.hex === blob.hex && came.sizeBytes === sizeBytes;
+      if (isRight) this.add(place, { hex: blob.hex, sizeBytes }, at);
       else await this.condemn(place, blob, at);
-      return isRight;
+      return isRight && sizeBytes === blob.sizeBytes;
     } finally {
       await opened.close();
     }

@@ -6,7 +6,7 @@ import { untilAborted } from "./abortable.ts";
 import { type BlobQuery, type BlobRef, digestOf, isEmptyBlob } from "./blob-ref.ts";
 import { cutShort } from "./cut-short.ts";
 import type { Proofs } from "./proofs.ts";
-import { type Found, type StoredBlobs, spacesOf } from "./stored-blobs.ts";
+import { corruptBlob, type Found, type StoredBlobs } from "./stored-blobs.ts";
 
 export interface ReadOptions {
   caller: CasPrincipal;
@@ -30,8 +30,9 @@ interface ReadContext {
 
 /**
  * The bytes of a blob, or of a part of it. A whole blob is hashed as it passes, and its last chunk is held back until
- * the digest is proven: who got all bytes got the right ones. If what a backend holds turns out corrupt before any of
- * it was passed on, the next one that has the blob is read; after that, the next read finds that one.
+ * the digest is proven: who got all bytes got the right ones. If what a backend holds turns out corrupt, or the backend
+ * breaks off, before any of it was passed on, the next one that has the blob is read; after that, the next read finds
+ * that one.
  *
  * Throws READ_OFFSET_OUT_OF_RANGE, BLOB_NOT_FOUND, BLOB_CORRUPT, BACKEND_UNAVAILABLE, BACKEND_MISCONFIGURED,
  * SECRET_INVALID.
@@ -44,18 +45,16 @@ export async function* readBlob(
   if (offset > size) throw outOfRange(offset, size);
   if (isEmptyBlob(blob)) return;
   const length = Math.min(limit === 0 ? Number.POSITIVE_INFINITY : limit, size - offset);
-  if (length === 0 && size > 0) {
-    await context.blobs.describe(caller, blob.hex, spacesOf(caller), signal);
-    return;
-  }
+  if (blob.sizeBytes !== undefined && length === 0 && size > 0)
+    return context.blobs.find(caller, { hex: blob.hex, sizeBytes: blob.sizeBytes }, signal);
   const whole = length === size;
   const range = whole ? { offset: 0, length: undefined } : { offset, length };
   const tried: Found<OpenBlob>[] = [];
-  let fault: DomainError | undefined;
+  let fault: unknown;
   do {
     const openedAt = Date.now();
     const found = await context.blobs.open(caller, blob, range, signal, tried).catch((error: unknown) => {
-      throw reasonOf(error) === "BLOB_NOT_FOUND" ? (fault ?? error) : error;
+      throw isLast(error) ? (fault ?? error) : error;
     });
     tried.push(found);
     const { sizeBytes } = found.value;
@@ -73,30 +72,45 @@ export async function* readBlob(
       for await (const chunk of found.value.chunks) {
         came += chunk.byteLength;
         hash?.update(chunk);
-        if (hash === undefined) yield chunk;
-        else if (held !== undefined) {
+        if (hash === undefined) {
+          isPassedOn = true;
+          yield chunk;
+        } else if (held !== undefined) {
           isPassedOn = true;
           yield held;
         }
         held = chunk;
       }
-      if (came !== expected) throw cutShort(expected, came);
+      if (came !== expected && came > 0) throw cutShort(expected, came);
+      // No bytes at all are no part of the blob either.
+      const read = hash ?? (came < expected ? createHash("sha256") : undefined);
       fault =
-        hash &&
+        read &&
         (await judge(context, found, {
           blob: { hex: blob.hex, sizeBytes },
-          hex: hash.digest("hex"),
+          hex: read.digest("hex"),
           openedAt,
           signal,
         }));
       if (fault !== undefined && isPassedOn) throw fault;
-      if (fault === undefined && hash !== undefined && held !== undefined) yield held;
+      if (fault === undefined && hash !== undefined && held !== undefined) {
+        isPassedOn = true;
+        yield held;
+      }
+    } catch (error) {
+      if (isPassedOn || signal.aborted) throw error;
+      fault = error;
     } finally {
       signal.removeEventListener("abort", onAbort);
       await found.value.close();
     }
     if (fault === undefined) context.telemetry.read(found.named.provider, expected);
   } while (fault !== undefined);
+}
+
+/** Whether there was nothing else to read: then it counts why what was read before did not do. */
+function isLast(error: unknown): boolean {
+  return ["BLOB_NOT_FOUND", "BLOB_CORRUPT"].includes(reasonOf(error) ?? "");
 }
 
 /** BLOB_CORRUPT if what was read is not the blob. */
@@ -110,7 +124,7 @@ async function judge(
     return undefined;
   }
   await untilAborted(() => proofs.condemn(found, blob, openedAt), signal);
-  return corrupt(blob.hex, hex, found.named.name);
+  return corruptBlob(blob.hex, digestOf(hex), found.named.name);
 }
 
 function outOfRange(offset: number, sizeBytes: number): DomainError {
@@ -121,11 +135,4 @@ function outOfRange(offset: number, sizeBytes: number): DomainError {
       metadata: { expected: `0 to ${sizeBytes}`, actual: String(offset) },
     },
   );
-}
-
-function corrupt(expected: string, actual: string, backend: string): DomainError {
-  const message = `what the backend ${backend} holds under ${digestOf(expected)} is ${digestOf(actual)}; upload the blob again to repair it`;
-  return new DomainError("BLOB_CORRUPT", message, {
-    metadata: { expected: digestOf(expected), actual: digestOf(actual), backend },
-  });
 }

@@ -17,9 +17,12 @@ export interface ReceivedWrite {
 
 export interface ReceiveOptions {
   signal: AbortSignal;
-  /** How long the client may be silent, in milliseconds. */
+  /** How long the client may send no bytes of the blob, in milliseconds. */
   idleMs: number;
 }
+
+/** Clients need not end their side of the stream to be answered; this long it is looked whether they send more than they said. */
+const afterFinishMs = 1_000;
 
 /**
  * Reads the first message of a write. The body that comes with it throws WRITE_OFFSET_INVALID, WRITE_UNFINISHED,
@@ -30,9 +33,8 @@ export async function receiveWrite(
   messages: AsyncIterable<WriteRequest>,
   options: ReceiveOptions,
 ): Promise<ReceivedWrite> {
-  const iterator = messages[Symbol.asyncIterator]();
-  const next = () => nextMessage(iterator, options);
-  const first = await next();
+  const next = receiver(messages, options);
+  const first = await next(false);
   if (first === undefined) throw unfinished(0);
   const name = parseWriteName(first.resourceName);
   const offset = firstOffset(first.writeOffset, name);
@@ -52,13 +54,13 @@ function firstOffset(offset: bigint, { compressor, sizeBytes }: UploadName): num
 class WriteBody {
   receivedBytes = 0;
   readonly #first: WriteRequest;
-  readonly #next: () => Promise<WriteRequest | undefined>;
+  readonly #next: (isFinished: boolean) => Promise<Received>;
   readonly #name: UploadName;
   readonly #offset: number;
 
   constructor(
     first: WriteRequest,
-    next: () => Promise<WriteRequest | undefined>,
+    next: (isFinished: boolean) => Promise<Received>,
     { name, offset }: { name: UploadName; offset: number },
   ) {
     this.#first = first;
@@ -71,7 +73,7 @@ class WriteBody {
     const { resourceName } = this.#first;
     const isCompressed = this.#name.compressor !== "identity";
     let finished = false;
-    for (let message: WriteRequest | undefined = this.#first; message !== undefined; message = await this.#next()) {
+    for (let message: Received = this.#first; message !== undefined; message = await this.#next(finished)) {
       const { data } = message;
       if (finished)
         throw offsetInvalid("nothing after finish_write", `${data.byteLength} bytes at ${message.writeOffset}`);
@@ -90,14 +92,43 @@ class WriteBody {
   }
 }
 
-/** The next message, or undefined at the end; rejects when the signal aborts or the client is silent for too long. */
+/** Undefined: the end. */
+type Received = WriteRequest | undefined;
+
+/**
+ * Gives the next message. It rejects when the signal aborts or the client is silent for too long: messages without bytes of the blob
+ * do not count, nor does the time in which none is asked for. After finish_write silence is the end.
+ */
+function receiver(
+  messages: AsyncIterable<WriteRequest>,
+  { signal, idleMs }: ReceiveOptions,
+): (isFinished: boolean) => Promise<Received> {
+  const iterator = messages[Symbol.asyncIterator]();
+  let leftMs = idleMs;
+  return async (isFinished) => {
+    const begunAt = performance.now();
+    const ms = isFinished ? Math.min(leftMs, afterFinishMs) : leftMs;
+    const message = await nextMessage(iterator, {
+      signal,
+      ms,
+      fault: () => (isFinished ? undefined : silence(idleMs)),
+    });
+    leftMs = message?.data.byteLength === 0 ? leftMs - (performance.now() - begunAt) : idleMs;
+    return message;
+  };
+}
+
 function nextMessage(
   iterator: AsyncIterator<WriteRequest>,
-  { signal, idleMs }: ReceiveOptions,
-): Promise<WriteRequest | undefined> {
+  { signal, ms, fault }: { signal: AbortSignal; ms: number; fault: () => DomainError | undefined },
+): Promise<Received> {
   // One promise for all three ends: this runs for every message of every upload.
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => settle(() => reject(silence(idleMs))), idleMs).unref();
+    const timer = setTimeout(onSilence, ms).unref();
+    function onSilence(): void {
+      const silent = fault();
+      settle(() => (silent === undefined ? resolve(undefined) : reject(silent)));
+    }
     const onAbort = () => settle(() => reject(signal.reason));
     function settle(how: () => void): void {
       clearTimeout(timer);

@@ -1,4 +1,5 @@
 import { type CasPrincipal, DomainError, reasonOf } from "@attestry/service-kit";
+import type { WriteOutcome } from "../backends/backend.ts";
 import { checkUpload } from "../callers/permissions.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { childController } from "./abortable.ts";
@@ -6,11 +7,14 @@ import type { BlobRef } from "./blob-ref.ts";
 import type { Place, Proofs } from "./proofs.ts";
 import type { StoredBlobs } from "./stored-blobs.ts";
 
+/** A smaller blob is here as soon as the answer whether it is there already, which the write tells as well. */
+const askedForBytes = 1024 * 1024;
+
 export interface StoreOptions {
   caller: CasPrincipal;
   blob: BlobRef;
   body: AsyncIterable<Uint8Array>;
-  /** Whether all bytes are here already: then it is cheaper to write them than to ask for the blob first. */
+  /** Whether all bytes are here already, or the blob was asked for: then it is not looked for while they are written. */
   whole: boolean;
   signal: AbortSignal;
   /** Undefined: what comes of a write that breaks off is not kept. */
@@ -24,9 +28,6 @@ export interface Upload {
   offset: number;
 }
 
-/** `existed`: it was there already, and is proven; the rest of the body was not needed. */
-export type StoreOutcome = "stored" | "existed";
-
 interface StoreContext {
   blobs: Pick<StoredBlobs, "uploadPlace">;
   proofs: Proofs;
@@ -34,8 +35,8 @@ interface StoreContext {
 }
 
 /**
- * Stores a blob in the caller's first backend and key space. Resolves when it is durable; at once if it is there already
- * and proven to be the blob, while bytes are still on their way, too. What came of an upload that broke off is kept
+ * Stores a blob in the caller's first backend and key space. Resolves when it is durable, with `existed` if it was there
+ * already and is proven to be the blob; a large one while bytes are still on their way, which then are not needed. What came of an upload that broke off is kept
  * for `upload`, unless it broke the rules.
  *
  * Throws BLOB_TOO_LARGE, DIGEST_NOT_ALLOWED, SIZE_MISMATCH, DIGEST_MISMATCH, WRITE_OFFSET_INVALID, BACKEND_UNAVAILABLE,
@@ -44,7 +45,7 @@ interface StoreContext {
 export async function storeBlob(
   context: StoreContext,
   { caller, blob, body, whole, signal, upload }: StoreOptions,
-): Promise<StoreOutcome> {
+): Promise<WriteOutcome> {
   checkUpload(caller, blob);
   const place = await context.blobs.uploadPlace(caller, blob.hex);
   const { provider } = place.named;
@@ -69,16 +70,17 @@ export async function storeBlob(
     : undefined;
   const writing = place.backend
     .write(place.key, blob, body, { signal: controller.signal, resumable })
-    .then((): StoreOutcome => "stored");
-  try {
-    const existing = whole ? never() : whenThere(context, place, blob, controller.signal);
-    const outcome = await Promise.race([writing, existing]);
-    if (outcome === "existed") {
-      context.telemetry.existed(provider);
-    } else {
+    .then(async (outcome) => {
+      // Proven in either case.
       await context.proofs.addWritten(place, blob, signal);
-      context.telemetry.stored(provider, blob.sizeBytes);
-    }
+      return outcome;
+    });
+  try {
+    const isAsked = !whole && blob.sizeBytes > askedForBytes;
+    const existing = isAsked ? whenThere(context, place, blob, controller.signal) : never();
+    const outcome = await Promise.race([writing, existing]);
+    if (outcome === "existed") context.telemetry.existed(provider);
+    else context.telemetry.stored(provider, blob.sizeBytes);
     return outcome;
   } finally {
     // Ends what is still under way, and waits until nothing of it is left.
@@ -95,7 +97,7 @@ async function checkOffset(
   blob: BlobRef,
   upload: Upload,
   signal: AbortSignal,
-): Promise<StoreOutcome | undefined> {
+): Promise<WriteOutcome | undefined> {
   const committed = await place.backend.committed(place.key, blob, upload.id, signal);
   if (committed === upload.offset) return undefined;
   // The answer of an upload that was finished may have been lost, and with the blob there is nothing to go on with.
@@ -128,7 +130,7 @@ async function whenThere(
   place: Place,
   blob: BlobRef,
   signal: AbortSignal,
-): Promise<StoreOutcome> {
+): Promise<WriteOutcome> {
   const isThere = await proofs.isThere(place, blob, signal).catch(() => false);
   return isThere ? "existed" : never();
 }

@@ -1,5 +1,5 @@
 import type { CasBackend, CasPrincipal, CasSpace } from "@attestry/service-kit";
-import { DomainError } from "@attestry/service-kit";
+import { DomainError, reasonOf } from "@attestry/service-kit";
 import type { Backend, OpenBlob, Range, StoredBlob } from "../backends/backend.ts";
 import type { BackendPool } from "../backends/backend-pool.ts";
 import { type BlobQuery, type BlobRef, digestOf, isEmptyBlob } from "./blob-ref.ts";
@@ -14,11 +14,11 @@ export interface Found<T> extends Place {
 
 /** Looks for blobs in the caller's backends, in the token's order, and there in the token's own key space first. */
 export class StoredBlobs {
-  readonly #pool: BackendPool;
+  readonly #pool: Pick<BackendPool, "get">;
   readonly #suspects: Suspects;
   readonly #proofs: Proofs;
 
-  constructor(pool: BackendPool, { suspects, proofs }: { suspects: Suspects; proofs: Proofs }) {
+  constructor(pool: Pick<BackendPool, "get">, { suspects, proofs }: { suspects: Suspects; proofs: Proofs }) {
     this.#pool = pool;
     this.#suspects = suspects;
     this.#proofs = proofs;
@@ -35,9 +35,10 @@ export class StoredBlobs {
   }
 
   /**
-   * Opens a blob for reading. Throws as `describe` does. An object of another size is not the blob that was named, by
-   * the Remote Execution API's rule that a digest is hash and size, if it was named with its size. None of `tried` is opened again, and one that was
-   * read as corrupt only if there is no other.
+   * Opens a blob for reading. Throws as `describe` does, and BLOB_CORRUPT. An object of another size is not the blob that was
+   * named, by the Remote Execution API's rule that a digest is hash and size, if it was named with its size; if there is no
+   * other it is read, to tell a wrong name from an object that was cut short. None of `tried` is opened again, and one that
+   * was read as corrupt only if there is no other.
    */
   async open(
     caller: CasPrincipal,
@@ -47,21 +48,38 @@ export class StoredBlobs {
     tried: readonly Found<OpenBlob>[] = [],
   ): Promise<Found<OpenBlob>> {
     let suspected = 0;
+    const unlike: Place[] = [];
     const look = (withSuspects: boolean) => async (backend: Backend, key: string, named: CasBackend) => {
       if (tried.some((found) => found.named === named && found.key === key)) return undefined;
       if (!withSuspects && this.#suspects.has(caller.organization, named, key)) {
         suspected++;
         return undefined;
       }
+      const place = { organization: caller.organization, named, backend, key };
+      const askedAt = Date.now();
       const opened = await backend.read(key, range, signal);
+      if (opened === undefined) this.#proofs.gone(place, askedAt);
       if (opened === undefined || opened.sizeBytes === (blob.sizeBytes ?? opened.sizeBytes)) return opened;
       await opened.close();
+      unlike.push(place);
       return undefined;
     };
-    return this.#first(caller, blob.hex, spacesOf(caller), look(false)).catch((error: unknown) => {
-      if (suspected === 0) throw error;
-      return this.#first(caller, blob.hex, spacesOf(caller), look(true));
-    });
+    return this.#first(caller, blob.hex, spacesOf(caller), look(false))
+      .catch((error: unknown) => {
+        if (suspected === 0) throw error;
+        return this.#first(caller, blob.hex, spacesOf(caller), look(true));
+      })
+      .catch(async (error: unknown) => {
+        if (reasonOf(error) === "BLOB_NOT_FOUND")
+          for (const place of unlike) await this.#throwIfCorrupt(place, blob.hex, signal);
+        throw error;
+      });
+  }
+
+  /** Whether the blob is in one of the caller's backends, by its size. Throws as `open` does. */
+  async find(caller: CasPrincipal, blob: BlobRef, signal: AbortSignal): Promise<void> {
+    const found = await this.open(caller, blob, { offset: 0, length: 1 }, signal);
+    await found.value.close();
   }
 
   /**
@@ -101,6 +119,14 @@ export class StoredBlobs {
     return { organization: caller.organization, named, backend, key: blobKey(caller.space, hex) };
   }
 
+  /** Reads what is there under a blob's hash with another size than the blob was named with. Throws BLOB_CORRUPT. */
+  async #throwIfCorrupt(place: Place, hex: string, signal: AbortSignal): Promise<void> {
+    const described = await place.backend.describe(place.key, signal);
+    if (described === undefined) return;
+    if (await this.#proofs.isBlob(place, { hex, sizeBytes: described.sizeBytes }, described, signal)) return;
+    throw corruptBlob(hex, `another object of ${described.sizeBytes} bytes`, place.named.name);
+  }
+
   async #first<T>(
     caller: CasPrincipal,
     hex: string,
@@ -126,6 +152,12 @@ export class StoredBlobs {
       metadata: { digest: digestOf(hex), backends: caller.backends.map(({ name }) => name).join(",") },
     });
   }
+}
+
+/** BLOB_CORRUPT: what a backend holds under a blob's key is not the blob. */
+export function corruptBlob(hex: string, actual: string, backend: string): DomainError {
+  const message = `what the backend ${backend} holds under ${digestOf(hex)} is ${actual}; upload the blob again to repair it`;
+  return new DomainError("BLOB_CORRUPT", message, { metadata: { expected: digestOf(hex), actual, backend } });
 }
 
 /** Both key spaces, the token's own first: the bytes are the same, whoever stored them. */

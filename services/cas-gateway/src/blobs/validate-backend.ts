@@ -2,6 +2,7 @@ import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { DomainError } from "@attestry/service-kit";
 import type { Backend } from "../backends/backend.ts";
 import { childController, untilAborted } from "./abortable.ts";
+import { probesFolder } from "./key.ts";
 
 type Step = "secret" | "write" | "read" | "delete";
 
@@ -16,7 +17,7 @@ const stepTimeoutMs = 15_000;
 export async function validateBackend(open: () => Promise<Backend>, signal: AbortSignal): Promise<string | undefined> {
   const probe = randomBytes(probeBytes);
   const blob = { hex: createHash("sha256").update(probe).digest("hex"), sizeBytes: probe.byteLength };
-  const key = `probes/${randomUUID()}`;
+  const key = `${probesFolder}${randomUUID()}`;
   let step: Step = "secret";
   const { controller, release } = childController(signal, { ms: stepTimeoutMs, reason: () => noAnswer(step) });
   const bounded = <T>(act: () => Promise<T>) => untilAborted(act, controller.signal);

@@ -8,34 +8,49 @@ const dictionaryIdBytes = [0, 1, 2, 4];
 const contentSizeBytes = [0, 2, 4, 8];
 const checksumBytes = 4;
 
+const magicBytes = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+
 /**
  * Finds where frames begin and end, without looking into their blocks. Node's decoder has to be fed so: it drops what
  * follows a frame within one write without a word, and takes an end within a later frame for a good one.
  */
 export class ZstdFrames {
-  readonly #layout = layout();
-  #wanted: Wanted = next(this.#layout);
-  #left = this.#wanted.bytes;
+  readonly #layout: Generator<Wanted, never, number>;
+  #wanted: Wanted;
+  #left: number;
   #value = 0n;
 
-  /** The chunk in pieces, none of which has bytes of two frames. Throws COMPRESSED_INVALID. */
-  split(chunk: Uint8Array): Uint8Array[] {
-    const pieces: Uint8Array[] = [];
+  /** @param mostEmpty frames, and blocks that hold nothing: each costs a turn of the decoder, whatever comes of it */
+  constructor(mostEmpty: number) {
+    this.#layout = layout(mostEmpty);
+    this.#wanted = next(this.#layout);
+    this.#left = this.#wanted.bytes;
+  }
+
+  /**
+   * The chunk in pieces for the decoder, none of which has bytes of two frames, and none of frames that are to be skipped.
+   * Throws COMPRESSED_INVALID.
+   */
+  *split(chunk: Uint8Array): Generator<Uint8Array, void, void> {
     let begun = 0;
     let at = 0;
     while (at < chunk.byteLength) {
-      if (this.#isBetween() && at > begun) {
-        pieces.push(chunk.subarray(begun, at));
-        begun = at;
-      }
+      const wanted = this.#wanted;
       const count = Math.min(this.#left, chunk.byteLength - at);
-      if (this.#wanted.isNumber) this.#takeNumber(chunk.subarray(at, at + count));
+      if (wanted.isNumber) this.#takeNumber(chunk.subarray(at, at + count));
       at += count;
       this.#left -= count;
       if (this.#left === 0) this.#advance();
+      if (wanted.isDropped) {
+        begun = at;
+        // What the frame is was not known before all of this was there.
+        if (this.#wanted.isOfBlocks) yield magicBytes;
+      } else if (this.#isBetween()) {
+        yield chunk.subarray(begun, at);
+        begun = at;
+      }
     }
-    if (begun < chunk.byteLength) pieces.push(chunk.subarray(begun));
-    return pieces;
+    if (begun < chunk.byteLength) yield chunk.subarray(begun);
   }
 
   /** Throws COMPRESSED_INVALID if the last frame is not whole. */
@@ -70,6 +85,10 @@ interface Wanted {
   isNumber?: true;
   /** The first of a frame. */
   isFirst?: true;
+  /** Not for the decoder as it came. */
+  isDropped?: true;
+  /** What follows the beginning of a frame that is for the decoder. */
+  isOfBlocks?: true;
 }
 
 function next(frames: Generator<Wanted, never, number>, value = 0): Wanted {
@@ -77,21 +96,28 @@ function next(frames: Generator<Wanted, never, number>, value = 0): Wanted {
 }
 
 /** What comes one after the other, for ever; each yield gives the number that was there. */
-function* layout(): Generator<Wanted, never, number> {
+function* layout(mostEmpty: number): Generator<Wanted, never, number> {
+  let empty = 0;
+  function count(): void {
+    empty++;
+    if (empty > mostEmpty) throw compressedInvalid(`more than ${mostEmpty} frames, or blocks that hold nothing`);
+  }
   while (true) {
-    const magic = yield { bytes: 4, isNumber: true, isFirst: true };
+    const magic = yield { bytes: 4, isNumber: true, isFirst: true, isDropped: true };
+    count();
     if (magic >>> 4 === skippableMagic >>> 4) {
-      yield { bytes: yield { bytes: 4, isNumber: true } };
+      const bytes = yield { bytes: 4, isNumber: true, isDropped: true };
+      yield { bytes, isDropped: true };
     } else if (magic === frameMagic) {
-      yield* frameAfterMagic();
+      yield* frameAfterMagic(count);
     } else {
       throw compressedInvalid(`no frame begins with 0x${magic.toString(16).padStart(8, "0")}`);
     }
   }
 }
 
-function* frameAfterMagic(): Generator<Wanted, void, number> {
-  const flags = yield { bytes: 1, isNumber: true };
+function* frameAfterMagic(countEmpty: () => void): Generator<Wanted, void, number> {
+  const flags = yield { bytes: 1, isNumber: true, isOfBlocks: true };
   if ((flags & descriptor.reserved) !== 0) throw compressedInvalid("a frame header has its reserved bit set");
   const isSingle = (flags & descriptor.singleSegment) !== 0;
   const sizeFlag = flags >>> 6;
@@ -104,6 +130,7 @@ function* frameAfterMagic(): Generator<Wanted, void, number> {
     isLast = (header & 1) === 1;
     const type = (header >>> 1) & 3;
     if (type === 3) throw compressedInvalid("a block has the reserved type");
+    if (header >>> 3 === 0) countEmpty();
     // An RLE block has one byte, however many it stands for.
     yield { bytes: type === 1 ? 1 : header >>> 3 };
   }

@@ -1,7 +1,13 @@
-import { DomainError, type NodeRequest, type NodeResponse, requestBody } from "@attestry/service-kit";
+import {
+  type CasPrincipal,
+  DomainError,
+  type NodeRequest,
+  type NodeResponse,
+  requestBody,
+} from "@attestry/service-kit";
 import { untilAborted } from "../blobs/abortable.ts";
 import { digestOf, parseSize } from "../blobs/blob-ref.ts";
-import { type StoreOptions, type StoreOutcome, storeBlob } from "../blobs/store-blob.ts";
+import { storeBlob } from "../blobs/store-blob.ts";
 import { checkUpload } from "../callers/permissions.ts";
 import type { Context } from "../context.ts";
 import type { BlobUrl } from "./blob-url.ts";
@@ -9,14 +15,12 @@ import { checkDigestFields } from "./body-digest.ts";
 import type { ClientWatch } from "./client-watch.ts";
 import { httpCaller } from "./http-caller.ts";
 import { HttpRefusal } from "./http-refusal.ts";
-import { entityTag } from "./preconditions.ts";
+import { entityTag, hasPreconditions, judgePreconditions } from "./preconditions.ts";
 import { sendAnswer } from "./send-chunks.ts";
-
-const smallBytes = 1024 * 1024;
 
 /**
  * PUT of a blob: 201 when it was stored, 200 when it was there already. All that can be refused by the head of the request is
- * refused before a byte of its body is asked for. `If-None-Match: *` changes nothing: what is there is what would be put.
+ * refused before a byte of its body is asked for. Preconditions are those of RFC 9110, section 13.
  */
 export async function putBlob(
   context: Context,
@@ -30,8 +34,15 @@ export async function putBlob(
   const blob = { hex, sizeBytes };
   checkUpload(caller, blob);
 
+  const isConditional = hasPreconditions(request.headers);
+  const isAsked = isConditional || isPatient(request);
+  const isThere = isAsked && (await context.blobs.isStored(caller, blob, watch.signal));
+  if (isConditional) checkPreconditions(request, hex, isThere);
   const body = watch.watching(bodyOf(request, response));
-  const outcome = await store(context, { caller, blob, body, signal: watch.signal }, isPatient(request));
+  const outcome = isThere
+    ? await existing(context, caller)
+    : await storeBlob(context, { caller, blob, body, whole: isAsked, signal: watch.signal });
+  if (outcome === "existed" && isConditional) checkPreconditions(request, hex, true);
   // One who does not wait to be asked sends all before it looks for the answer, and takes a connection that ends for a fault.
   if (outcome === "existed" && !isPatient(request)) await discardBody(request, watch);
   const answer = Buffer.from(`${JSON.stringify({ digest: digestOf(hex), sizeBytes })}\n`);
@@ -42,22 +53,18 @@ export async function putBlob(
   sendAnswer(request, response, head, answer);
 }
 
-/**
- * A large blob is written while it is looked for, unless the client waits to be asked for it; a small one is here before
- * the answer to that, and would be written again each time.
- */
-async function store(
-  context: Context,
-  { caller, blob, body, signal }: Pick<StoreOptions, "caller" | "blob" | "body" | "signal">,
-  isAwaited: boolean,
-): Promise<StoreOutcome> {
-  if (blob.sizeBytes > smallBytes && !isAwaited)
-    return storeBlob(context, { caller, blob, body, whole: false, signal });
-  if (!(await context.blobs.isStored(caller, blob, signal)))
-    return storeBlob(context, { caller, blob, body, whole: true, signal });
-  const { named } = await context.blobs.uploadBackend(caller);
-  context.telemetry.existed(named.provider);
+async function existing({ blobs, telemetry }: Context, caller: CasPrincipal): Promise<"existed"> {
+  const { named } = await blobs.uploadBackend(caller);
+  telemetry.existed(named.provider);
   return "existed";
+}
+
+/** Throws PRECONDITION_FAILED. What is there is never another blob, so that "not there" and "there" are all that there is to ask for. */
+function checkPreconditions({ headers }: NodeRequest, hex: string, isThere: boolean): void {
+  const tag = entityTag(hex);
+  const isMet = isThere ? judgePreconditions(headers, tag) === "read" : headers["if-match"] === undefined;
+  if (isMet) return;
+  throw new HttpRefusal(412, "PRECONDITION_FAILED", `the blob ${tag} is ${isThere ? "" : "not "}there`);
 }
 
 /** Whether the client waits to be asked for the body: RFC 9110, section 10.1.1. */

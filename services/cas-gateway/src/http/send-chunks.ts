@@ -9,24 +9,41 @@ export interface Head {
 }
 
 /**
- * Sends chunks as fast as the client takes them. The head, which is asked for then, is sent with the first chunk, so
- * that a fault before it can still be answered. Throws what the source throws, and what the watch aborts with; the body is then
- * left shorter than its Content-Length.
+ * So many bytes wait for the client. Node's own mark is one chunk of the store, at which the two sides take turns instead of
+ * working side by side.
+ */
+const mostWaiting = 512 * 1024;
+
+/**
+ * Sends chunks as fast as the client takes them, and resolves when it has taken all, or is gone. The head, which is asked for
+ * then, is sent with the first chunk, so that a fault before it can still be answered. Throws what the source throws, and what
+ * the watch aborts with; the body is then left shorter than its Content-Length.
  */
 export async function sendChunks(
   response: NodeResponse,
   { chunks, head, watch }: { chunks: AsyncIterable<Uint8Array>; head: () => Head; watch: ClientWatch },
 ): Promise<void> {
   const body: Writable = response;
+  let wake: () => void = () => undefined;
   for await (const chunk of chunks) {
     if (!response.headersSent) setHead(response, head());
-    if (body.write(chunk)) continue;
-    watch.waits();
-    await untilAborted(() => new Promise<void>((resolve) => body.once("drain", resolve)), watch.signal);
-    watch.heard();
+    body.write(chunk, () => wake());
+    while (body.writableLength > mostWaiting) {
+      const sent = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      watch.waits();
+      await untilAborted(() => sent, watch.signal);
+      watch.heard();
+    }
   }
   if (!response.headersSent) setHead(response, head());
+  const over = new Promise<void>((resolve) => body.once("finish", resolve).once("close", resolve));
   body.end();
+  // What waits still is watched as all before it was.
+  wake = () => watch.waits();
+  wake();
+  await untilAborted(() => over, watch.signal);
 }
 
 /** Answers with what is at hand; without a body to HEAD, and to what has none. */

@@ -43,7 +43,7 @@ export async function batchReadBlobs(
   const mayCompress = request.acceptableCompressors.includes(Compressor_Value.ZSTD);
   const responses = await concurrently(blobs, readsAtATime, async ({ digest, blob }): Promise<Response> => {
     const reading = readOne(context, caller, blob, handler.signal);
-    return (mayCompress ? reading.then((data) => smaller(data, handler.signal)) : reading.then(plain)).then(
+    return (mayCompress ? reading.then((data) => smaller(data, caller, handler.signal)) : reading.then(plain)).then(
       (content) => ({ digest, ...content, status: statusOk }),
       (error: unknown) => ({ digest, status: statusOf(error) }),
     );
@@ -68,10 +68,11 @@ function plain(data: Uint8Array): Content {
 }
 
 /** Compressed, if that makes it smaller. */
-async function smaller(data: Uint8Array, signal: AbortSignal): Promise<Content> {
+async function smaller(data: Uint8Array, caller: CasPrincipal, signal: AbortSignal): Promise<Content> {
   if (data.byteLength < leastCompressedBytes) return plain(data);
   const pieces: Uint8Array[] = [];
-  for await (const piece of compressed([data], { sizeBytes: data.byteLength, signal })) pieces.push(piece);
+  const options = { organization: caller.organization, sizeBytes: data.byteLength, signal };
+  for await (const piece of compressed([data], options)) pieces.push(piece);
   const packed = Buffer.concat(pieces);
   return packed.byteLength < data.byteLength ? { data: packed, compressor: Compressor_Value.ZSTD } : plain(data);
 }

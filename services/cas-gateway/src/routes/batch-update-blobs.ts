@@ -3,6 +3,7 @@ import { type CasPrincipal, principal } from "@attestry/service-kit";
 import type { HandlerContext } from "@connectrpc/connect";
 import { parseDigestMessage } from "../blobs/blob-ref.ts";
 import { concurrently } from "../blobs/concurrently.ts";
+import { once } from "../blobs/once.ts";
 import {
   checkBatchBytes,
   checkDigestFunction,
@@ -48,15 +49,12 @@ async function storeOne(
 ): Promise<void> {
   const blob = parseDigestMessage(digest);
   const isPlain = parseCompressor(compressor) === "identity";
-  const body = isPlain ? once(data) : decompressed(once(data), { sizeBytes: blob.sizeBytes, signal });
+  const { organization } = caller;
+  const body = isPlain ? once(data) : decompressed(once(data), { organization, sizeBytes: blob.sizeBytes, signal });
   await storeBlob(context, { caller, blob, body, whole: true, signal });
 }
 
 /** What is no size is refused with its blob. */
 function sizeOf(digest: Digest | undefined): number {
   return Math.max(0, Number(digest?.sizeBytes ?? 0n));
-}
-
-async function* once(data: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
-  yield data;
 }

@@ -15,8 +15,11 @@ import { read } from "./read.ts";
 import { validateBackend } from "./validate-backend.ts";
 import { write } from "./write.ts";
 
-/** Large builds ask for 60,000 digests and more in one call; that is about 72 bytes each. */
-const findMissingMaxBytes = 16 * 1024 * 1024;
+/**
+ * Large builds ask for 60,000 digests and more in one call, about 72 bytes each; and a batch of small blobs has more bytes
+ * of digests than of blobs.
+ */
+const manyDigestsMaxBytes = 16 * 1024 * 1024;
 
 export function registerRoutes(router: ConnectRouter, context: Context): void {
   router.service(ByteStream, {
@@ -26,11 +29,15 @@ export function registerRoutes(router: ConnectRouter, context: Context): void {
   });
   const cas = ContentAddressableStorage.method;
   router.rpc(cas.findMissingBlobs, (request, handler) => findMissingBlobs(context, request, handler), {
-    readMaxBytes: findMissingMaxBytes,
+    readMaxBytes: manyDigestsMaxBytes,
   });
-  router.rpc(cas.batchUpdateBlobs, (request, handler) => batchUpdateBlobs(context, request, handler));
+  router.rpc(cas.batchUpdateBlobs, (request, handler) => batchUpdateBlobs(context, request, handler), {
+    readMaxBytes: manyDigestsMaxBytes,
+  });
   router.rpc(cas.batchReadBlobs, (request, handler) => batchReadBlobs(context, request, handler));
-  router.service(Capabilities, { getCapabilities: (_request, handler) => getCapabilities(handler) });
+  router.service(Capabilities, {
+    getCapabilities: (request, handler) => getCapabilities(context, request, handler),
+  });
   router.service(BlobService, {
     describe: (request, handler) => describe(context, request, handler),
     delete: (request, handler) => deleteBlob(context, request, handler),

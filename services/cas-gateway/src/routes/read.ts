@@ -28,7 +28,8 @@ export async function* read(
   const bytes = readBlob(context, { caller, blob, offset, limit, signal });
   // An offset past the end is refused by the first of the bytes.
   const sizeBytes = Math.max(0, blob.sizeBytes - offset);
-  const chunks = blob.compressor === "identity" ? bytes : compressed(bytes, { sizeBytes, signal });
+  const { organization } = caller;
+  const chunks = blob.compressor === "identity" ? bytes : compressed(bytes, { organization, sizeBytes, signal });
   const { idleTimeoutMs } = context.config;
   const giveUp = () => controller.abort(notTaken(idleTimeoutMs));
   let timer: NodeJS.Timeout | undefined;

@@ -24,7 +24,7 @@ export async function write(
     await storeBlob(context, { caller, blob, body, whole, signal, upload });
     return { committedSize: BigInt(blob.sizeBytes) };
   }
-  const bytes = decompressed(body, { sizeBytes: blob.sizeBytes, signal });
+  const bytes = decompressed(body, { organization: caller.organization, sizeBytes: blob.sizeBytes, signal });
   const outcome = await storeBlob(context, { caller, blob, body: bytes, whole, signal });
   return { committedSize: outcome === "existed" ? -1n : BigInt(received.receivedBytes()) };
 }

@@ -58,7 +58,7 @@ export class Scrubber {
   /** Where a backend failed, and how often in a row, by its id. */
   readonly #failures = new LRUCache<string, { position: string; times: number }>({ max: rememberedBackends });
   #roundDue = 0;
-  /** The first of `#due` that a round met. */
+  /** The first of `#due` and `#sweepDue` that a round met. */
   #soonest = Number.POSITIVE_INFINITY;
 
   constructor(options: ScrubberOptions) {
@@ -193,10 +193,10 @@ export class Scrubber {
     }
   }
 
-  /** Nothing is to be done there before that time, in milliseconds since 1970. */
+  /** Nothing but sweeping is to be done there before that time, in milliseconds since 1970. */
   #wait({ id }: CasBackend, until: number): void {
     this.#due.set(id, until);
-    this.#soonest = Math.min(this.#soonest, until);
+    this.#soonest = Math.min(this.#soonest, until, this.#sweepDue.get(id) ?? until);
   }
 
   #nextPassAt(last: ScrubPass | undefined): number {

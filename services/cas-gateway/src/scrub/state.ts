@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { type ScrubPass, ScrubPassSchema } from "@attestry/api/cas";
 import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import type { Backend } from "../backends/backend.ts";
+import { once } from "../blobs/once.ts";
 
 /** What the scrubber keeps in each backend, so that it goes on after a restart, or another replica does. */
 export interface ScrubState {
@@ -94,8 +95,4 @@ function passOf(json: JsonValue | undefined): ScrubPass | undefined {
 
 function jsonOf(pass: ScrubPass | undefined): JsonValue | undefined {
   return pass && toJson(ScrubPassSchema, pass);
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
-  yield bytes;
 }

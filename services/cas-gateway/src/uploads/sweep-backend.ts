@@ -1,5 +1,6 @@
 import type { CasBackend } from "@attestry/service-kit";
 import type { Backend } from "../backends/backend.ts";
+import { probesFolder } from "../blobs/key.ts";
 import type { Telemetry } from "../telemetry.ts";
 
 export interface SweepContext {
@@ -9,8 +10,8 @@ export interface SweepContext {
 }
 
 /**
- * Removes what is left in one backend of uploads that nobody has gone on with for the retention, and counts it. Returns
- * how many uploads it removed. Throws what `Backend.sweep` throws.
+ * Removes what is left in one backend of uploads that nobody has gone on with for the retention, and counts it; old probes as
+ * well. Returns how many uploads it removed. Throws what `Backend.sweep`, `list` and `delete` throw.
  */
 export async function sweepBackend(
   { telemetry, uploadRetentionMs }: SweepContext,
@@ -18,7 +19,16 @@ export async function sweepBackend(
   backend: Backend,
   signal: AbortSignal,
 ): Promise<number> {
-  const swept = await backend.sweep(new Date(Date.now() - uploadRetentionMs), signal);
+  const before = new Date(Date.now() - uploadRetentionMs);
+  const swept = await backend.sweep(before, signal);
   telemetry.swept(provider, swept);
+  await removeProbes(backend, before, signal);
   return swept;
+}
+
+/** Those of validations that were killed before they removed theirs. */
+async function removeProbes(backend: Backend, before: Date, signal: AbortSignal): Promise<void> {
+  for await (const { key, storedAt } of backend.list(probesFolder, "", signal)) {
+    if (storedAt < before) await backend.delete(key, signal);
+  }
 }

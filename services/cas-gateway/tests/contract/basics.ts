@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { chunksOf, randomBlob } from "../blobs.ts";
-import { keyOf, readWith, type Subject, signal } from "./subject.ts";
+import { keyOf, readWith, type Subject, signal, withWrongEnd } from "./subject.ts";
 
 const sizes = [0, 1, 65_536, 1_048_577, 8_388_607, 8_388_608, 8_388_609, 20_000_000];
 
@@ -13,6 +13,28 @@ export function basics(subject: Subject): void {
     const described = await subject.backend.describe(keyOf(blob), signal);
     expect(Math.abs((described?.storedAt.getTime() ?? 0) - Date.now())).toBeLessThan(60_000);
   });
+
+  test.each([0, 100, 1_000_000, 9_000_000])(
+    "says whether %d bytes were stored, or existed and stay as they are",
+    async (size) => {
+      const blob = randomBlob(size);
+      const key = keyOf(blob);
+      await subject.backend.delete(key, signal);
+      expect(await subject.put(blob)).toBe("stored");
+      const [first, before] = [await subject.backend.describe(key, signal), await subject.leftovers()];
+      const outcome = await subject.put(blob);
+      expect(["stored", "existed"]).toContain(outcome);
+      if (outcome === "existed") {
+        expect(await subject.backend.describe(key, signal)).toEqual(first);
+        expect(await subject.leftovers()).toEqual(before);
+      }
+      await subject.expectStored(blob);
+      if (size === 0) return;
+      await subject.store.spoil("acme/", key, withWrongEnd(blob.bytes));
+      expect(await subject.put(blob)).toBe("stored");
+      await subject.expectStored(blob);
+    },
+  );
 
   test("keeps nothing but the blob", async () => {
     const backend = subject.store.open("tidy/");

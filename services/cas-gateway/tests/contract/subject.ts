@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect } from "@jest/globals";
-import type { Backend, Resumable } from "../../src/backends/backend.ts";
+import type { Backend, Resumable, WriteOutcome } from "../../src/backends/backend.ts";
 import type { BlobRef } from "../../src/blobs/blob-ref.ts";
 import { blobKey } from "../../src/blobs/key.ts";
 import { chunksOf, type TestBlob } from "../blobs.ts";
@@ -51,7 +51,7 @@ export class Subject {
     return this.#backend;
   }
 
-  put(blob: TestBlob, source: AsyncIterable<Uint8Array> = chunksOf(blob.bytes, 300_000)): Promise<void> {
+  put(blob: TestBlob, source: AsyncIterable<Uint8Array> = chunksOf(blob.bytes, 300_000)): Promise<WriteOutcome> {
     return this.backend.write(keyOf(blob), blob, source, { signal });
   }
 

@@ -19,7 +19,7 @@ export function sweeping(subject: Subject): void {
   test("removes what nobody went on with, and nothing else", async () => {
     const mine = subject.store.open("swept/", { uploadRetentionMs });
     const another = subject.store.open("swept/", { uploadRetentionMs });
-    const neighbour = subject.store.open("swept-not/", { uploadRetentionMs });
+    const neighbour = subject.store.open("swept-not/");
     const stored = randomBlob(9_000_000);
     await mine.write(keyOf(stored), stored, chunksOf(stored.bytes, 1_000_000), { signal });
     const before = await subject.store.leftovers("swept/");

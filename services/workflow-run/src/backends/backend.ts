@@ -66,6 +66,12 @@ export function parseSecretRef(text: string, provider: BackendProvider): string 
   return parseName(text, { pattern, expected }, "secret_ref", "SECRET_REF_INVALID");
 }
 
+/**
+ * The gateway's own folders below a backend's prefix: a backend in one of them would lie inside what it sweeps, lists and
+ * scrubs of a backend without a prefix (docs/backends.md).
+ */
+const reservedFolders = ["blobs", "bundles", "corrupt", "data", "probes", "scrub", "uploads"];
+
 /** What is put before every key, without a slash at either end; nothing for inline. Throws PREFIX_INVALID. */
 export function parsePrefix(text: string, provider: BackendProvider): string {
   if (text === "") return text;
@@ -77,7 +83,12 @@ export function parsePrefix(text: string, provider: BackendProvider): string {
     provider === "inline"
       ? /^$/
       : /^(?=.{1,200}$)(?!\.{1,2}(\/|$))[A-Za-z0-9._-]+(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._-]+)*$/;
-  return parseName(text, { pattern, expected }, "prefix", "PREFIX_INVALID");
+  const prefix = parseName(text, { pattern, expected }, "prefix", "PREFIX_INVALID");
+  const outside = {
+    pattern: new RegExp(`^(?!(${reservedFolders.join("|")})(/|$))`),
+    expected: `a path that does not begin with ${reservedFolders.join(", ")}, where the gateway keeps what is its own`,
+  };
+  return parseName(prefix, outside, "prefix", "PREFIX_INVALID");
 }
 
 /** The backend as a CAS token names it. Throws BACKEND_INLINE if there is no CAS behind it. */

@@ -1,0 +1,48 @@
+import type { ServerHttp2Stream } from "node:http2";
+import type { BodyLease } from "./body-budget.ts";
+import { callerIdle } from "./caller-gone.ts";
+import type { GrpcReply } from "./grpc-reply.ts";
+
+/** What a caller should take in the time that it may be idle: that it takes some is seen when all that waits has gone out. */
+const takenWhileIdleBytes = 1024 * 1024;
+/** A call that was ended is reset a second later. */
+const resetMs = 2_000;
+
+/** A plain gRPC call under way, and since when its caller lets it wait: neither sends its one message nor takes the answer. */
+export class LiveCall {
+  readonly abort = new AbortController();
+  readonly reply: GrpcReply;
+  readonly lease: BodyLease;
+  /** Whether the one message of the caller is read. */
+  isReading = false;
+  readonly #stream: ServerHttp2Stream;
+  /** What the caller had sent and taken when it was last looked at. */
+  #progress = -1;
+  #sinceMs = 0;
+
+  constructor(stream: ServerHttp2Stream, reply: GrpcReply, lease: BodyLease) {
+    this.#stream = stream;
+    this.reply = reply;
+    this.lease = lease;
+  }
+
+  /**
+   * To be called now and then, rather than to have a timer for each message: ends the call with DEADLINE_EXCEEDED if it has
+   * waited for the caller for that long, longer the more there is to take, and the connection if not even that can be said.
+   */
+  look(nowMs: number, idleMs: number): void {
+    const { aborted } = this.abort.signal;
+    const { waitingBytes, taken } = this.reply;
+    const progress = this.lease.held() + taken + (aborted ? 1 : 0);
+    const isWaiting = this.isReading || waitingBytes > 0 || aborted;
+    if (!isWaiting || progress !== this.#progress) {
+      this.#progress = progress;
+      this.#sinceMs = nowMs;
+      return;
+    }
+    const waitedMs = nowMs - this.#sinceMs;
+    if (aborted) {
+      if (waitedMs >= idleMs + resetMs) this.#stream.session?.destroy();
+    } else if (waitedMs >= idleMs * (1 + waitingBytes / takenWhileIdleBytes)) this.abort.abort(callerIdle(idleMs));
+  }
+}

@@ -1,0 +1,4 @@
+/** A source of one chunk. */
+export async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
+  yield bytes;
+}
