@@ -24,7 +24,7 @@ export async function* verified(
 }
 
 export function sizeMismatch(expected: number, actual: string): DomainError {
-  return new DomainError("SIZE_MISMATCH", `the resource name says ${expected} bytes, ${actual} came`, {
+  return new DomainError("SIZE_MISMATCH", `the blob's name says ${expected} bytes, ${actual} came`, {
     metadata: { expected: String(expected), actual },
   });
 }
@@ -32,7 +32,7 @@ export function sizeMismatch(expected: number, actual: string): DomainError {
 export function digestMismatch(expected: string, actual: string): DomainError {
   return new DomainError(
     "DIGEST_MISMATCH",
-    `the resource name says ${digestOf(expected)}, what came is ${digestOf(actual)}`,
+    `the blob's name says ${digestOf(expected)}, what came is ${digestOf(actual)}`,
     {
       metadata: { expected: digestOf(expected), actual: digestOf(actual) },
     },
