@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { backendOf, blobOf, type Gateway, randomBlob, startGateway, type TestBlob } from "./harness.ts";
 import { ask1, ask2, blobUrl, type Client, headOf, rawConnection, reasonOf } from "./http-client.ts";
 import type { Store } from "./stores.ts";
+import { keyOf, mebibyte } from "./writing.ts";
 
-const mebibyte = 1024 * 1024;
 const clients: [string, Client][] = [
   ["HTTP/1.1", ask1],
   ["HTTP/2", ask2],
@@ -32,7 +32,6 @@ export function httpReadSuite(startStore: () => Promise<Store>): void {
     await store.stop();
   });
 
-  const keyOf = ({ hex }: TestBlob) => `acme/blobs/${hex.slice(0, 2)}/${hex.slice(2, 4)}/${hex}`;
   async function put(stored: TestBlob, claims = {}): Promise<void> {
     const authorization = `Bearer ${await gateway.casToken(claims)}`;
     const answer = await ask1(blobUrl(gateway, stored), {

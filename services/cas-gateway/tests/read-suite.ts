@@ -2,11 +2,9 @@ import { ByteStream } from "@attestry/api/bytestream";
 import { describeBlob, downloadBlob, readBlob, uploadBlob } from "@attestry/cas-client";
 import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { acme, backendOf, type Gateway, globex, randomBlob, startGateway, type TestBlob } from "./harness.ts";
+import { acme, backendOf, type Gateway, globex, randomBlob, startGateway } from "./harness.ts";
 import type { Store } from "./stores.ts";
-import { refusal } from "./writing.ts";
-
-const mebibyte = 1024 * 1024;
+import { keyOf, mebibyte, refusal } from "./writing.ts";
 
 /** Reads through a gateway, whatever the store behind it. */
 export function readSuite(startStore: () => Promise<Store>): void {
@@ -27,8 +25,6 @@ export function readSuite(startStore: () => Promise<Store>): void {
     await store.stop();
   });
 
-  const keyOf = ({ hex }: TestBlob, organization = "acme", space = "blobs") =>
-    `${organization}/${space}/${hex.slice(0, 2)}/${hex.slice(2, 4)}/${hex}`;
   async function read(resourceName: string, offset = 0n, limit = 0n, token = reader): Promise<Buffer> {
     const chunks: Uint8Array[] = [];
     const options = { headers: { authorization: `Bearer ${token}` } };

@@ -2,12 +2,12 @@ import { describeWith } from "@attestry/dev-env";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import type { S3Backend } from "../src/backends/s3.ts";
 import { chunksOf, randomBlob, type TestBlob } from "./blobs.ts";
+import { keyOf } from "./contract/subject.ts";
 import { type Fate, type FaultyStore, firstOf, refusal, startFaultyStore } from "./faulty-store.ts";
 import { type Bucket, startBucket } from "./s3-bucket.ts";
 
 const { signal } = new AbortController();
 const [small, large] = [1_000, 9_000_000];
-const keyOf = ({ hex }: TestBlob) => `blobs/${hex.slice(0, 2)}/${hex.slice(2, 4)}/${hex}`;
 
 describeWith(["minio"], "the s3 backend before a store of its own kind", () => {
   let bucket: Bucket;

@@ -1,17 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ByteStream, type WriteRequestSchema } from "@attestry/api/bytestream";
+import { ByteStream } from "@attestry/api/bytestream";
 import { downloadBlob, uploadBlob } from "@attestry/cas-client";
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { acme, blobOf, chunksOf, type Gateway, globex, randomBlob, startGateway, type TestBlob } from "./harness.ts";
 import type { Store } from "./stores.ts";
-import { refusal } from "./writing.ts";
-
-type Message = MessageInitShape<typeof WriteRequestSchema>;
-
-const mebibyte = 1024 * 1024;
+import { keyOf, type Message, mebibyte, refusal } from "./writing.ts";
 
 /** Writes through a gateway, whatever the store behind it; those that break the rules are in `wrongWriteSuite`. */
 export function writeSuite(startStore: () => Promise<Store>): void {
@@ -29,8 +24,6 @@ export function writeSuite(startStore: () => Promise<Store>): void {
   });
 
   const nameOf = ({ hex, sizeBytes }: TestBlob) => `uploads/${randomUUID()}/blobs/${hex}/${sizeBytes}`;
-  const keyOf = ({ hex }: TestBlob, organization = "acme", space = "blobs") =>
-    `${organization}/${space}/${hex.slice(0, 2)}/${hex.slice(2, 4)}/${hex}`;
   const headers = (bearer = token) => ({ authorization: `Bearer ${bearer}` });
   const write = (messages: AsyncIterable<Message>, bearer = token, signal?: AbortSignal) =>
     createClient(ByteStream, gateway.transport).write(messages, {

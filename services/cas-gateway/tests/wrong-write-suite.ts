@@ -1,16 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ByteStream, type WriteRequestSchema } from "@attestry/api/bytestream";
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { ByteStream } from "@attestry/api/bytestream";
 import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { type Gateway, randomBlob, startGateway, type TestBlob } from "./harness.ts";
 import type { Store } from "./stores.ts";
-import { refusal, visible } from "./writing.ts";
-
-type Message = MessageInitShape<typeof WriteRequestSchema>;
-
-const mebibyte = 1024 * 1024;
+import { keyOf, type Message, mebibyte, refusal, visible } from "./writing.ts";
 
 /**
  * Writes through a gateway that break the rules, whatever the store behind it: each is refused, nothing of it is visible,
@@ -31,8 +26,6 @@ export function wrongWriteSuite(startStore: () => Promise<Store>): void {
   });
 
   const nameOf = ({ hex, sizeBytes }: TestBlob) => `uploads/${randomUUID()}/blobs/${hex}/${sizeBytes}`;
-  const keyOf = ({ hex }: TestBlob, organization = "acme", space = "blobs") =>
-    `${organization}/${space}/${hex.slice(0, 2)}/${hex.slice(2, 4)}/${hex}`;
   const headers = (bearer = token) => ({ authorization: `Bearer ${bearer}` });
   const write = (messages: AsyncIterable<Message>, bearer = token, signal?: AbortSignal) =>
     createClient(ByteStream, gateway.transport).write(messages, {

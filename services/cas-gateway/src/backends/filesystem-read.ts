@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import type { BigIntStats } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { hashOf } from "../blobs/hash-of.ts";
 import { backendUnavailable, type Range } from "./backend.ts";
 import { throwFault } from "./filesystem-errors.ts";
 
@@ -29,10 +29,9 @@ export async function hashOfFile(path: string, signal: AbortSignal): Promise<{ h
   const handle = await open(path, "r");
   try {
     const file = await handle.stat({ bigint: true });
-    const hash = createHash("sha256");
     const whole = { offset: 0, length: undefined };
-    for await (const chunk of readChunks(handle, whole, Number(file.size), signal)) hash.update(chunk);
-    return { hex: hash.digest("hex"), file };
+    const { hex } = await hashOf(readChunks(handle, whole, Number(file.size), signal));
+    return { hex, file };
   } finally {
     await handle.close();
   }

@@ -1,7 +1,8 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { DomainError } from "@attestry/service-kit";
 import { itemsUntilAborted, untilAborted } from "../blobs/abortable.ts";
 import type { BlobRef } from "../blobs/blob-ref.ts";
+import { hashOf } from "../blobs/hash-of.ts";
 import { digestMismatch, sizeMismatch, verified } from "../blobs/verified.ts";
 import { backendUnavailable, type WriteOptions, type WriteOutcome } from "./backend.ts";
 import { keptUpload } from "./s3-kept-upload.ts";
@@ -145,14 +146,8 @@ async function prove(requests: S3Requests, dataKey: string, blob: BlobRef, signa
   const body = await requests.open(dataKey, { offset: 0, length: undefined }, signal);
   if (body === undefined || body === "range unmet")
     throw backendUnavailable("the upload's data is gone from the backend's object store", undefined);
-  const hash = createHash("sha256");
-  let received = 0;
-  for await (const chunk of requests.chunks(body, signal)) {
-    hash.update(chunk);
-    received += chunk.byteLength;
-  }
-  if (received !== blob.sizeBytes) throw sizeMismatch(blob.sizeBytes, String(received));
-  const hex = hash.digest("hex");
+  const { hex, sizeBytes } = await hashOf(requests.chunks(body, signal));
+  if (sizeBytes !== blob.sizeBytes) throw sizeMismatch(blob.sizeBytes, String(sizeBytes));
   if (hex !== blob.hex) throw digestMismatch(blob.hex, hex);
 }
 

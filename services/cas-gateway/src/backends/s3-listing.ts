@@ -1,6 +1,7 @@
 import { concurrently } from "../blobs/concurrently.ts";
 import type { KeyedBlob, ListedBlob } from "./backend.ts";
 import { type Folder, groupByFolder } from "./s3-folders.ts";
+import { pagesBelow } from "./s3-records.ts";
 import { referenceBytes } from "./s3-reference.ts";
 import type { ListedObject, S3Requests } from "./s3-requests.ts";
 
@@ -50,13 +51,9 @@ export async function* listBlobs(
   after: string,
   signal: AbortSignal,
 ): AsyncGenerator<ListedBlob, void, void> {
-  let last = after;
-  for (let more = true; more; ) {
-    const page = await requests.page(folder, last, signal);
-    const blobs = await concurrently(page.objects, listingsAtATime, (object) => blobOf(requests, object, signal));
+  for await (const objects of pagesBelow(requests, folder, after, signal)) {
+    const blobs = await concurrently(objects, listingsAtATime, (object) => blobOf(requests, object, signal));
     for (const blob of blobs) if (blob !== undefined) yield blob;
-    last = page.objects.at(-1)?.key ?? last;
-    more = page.more && page.objects.length > 0;
   }
 }
 

@@ -67,10 +67,20 @@ export async function* objectsBelow(
   after: string,
   signal: AbortSignal,
 ): AsyncGenerator<ListedObject, void, void> {
+  for await (const objects of pagesBelow(requests, folder, after, signal)) yield* objects;
+}
+
+/** As `objectsBelow`, for who works on a page at a time. */
+export async function* pagesBelow(
+  requests: S3Requests,
+  folder: string,
+  after: string,
+  signal: AbortSignal,
+): AsyncGenerator<ListedObject[], void, void> {
   let last = after;
   for (let more = true; more; ) {
     const page = await requests.page(folder, last, signal);
-    yield* page.objects;
+    yield page.objects;
     last = page.objects.at(-1)?.key ?? last;
     more = page.more && page.objects.length > 0;
   }

@@ -1,6 +1,8 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { itemsUntilAborted } from "../blobs/abortable.ts";
 import type { BlobRef } from "../blobs/blob-ref.ts";
+import { hashOf } from "../blobs/hash-of.ts";
+import { probesFolder } from "../blobs/key.ts";
 import { verified } from "../blobs/verified.ts";
 import type {
   Backend,
@@ -24,9 +26,6 @@ import { type Reference, referenceOf } from "./s3-reference.ts";
 import { S3Requests } from "./s3-requests.ts";
 
 export type { S3Options } from "./s3-options.ts";
-
-/** The key space that validating a backend uses: what is sent there goes to the store also while it is left alone. */
-const probes = "probes/";
 
 /**
  * A bucket of MinIO or any S3. A blob of up to 8 MiB is one PUT of proven bytes. A larger one is a data object, sent
@@ -82,7 +81,7 @@ export class S3Backend implements Backend {
     if (resumable !== undefined && resumable.offset > 0) throw offsetInvalid(0, resumable.offset);
     const body = await collect(verified(itemsUntilAborted(source, signal), blob), blob.sizeBytes);
     // The request is signed over the digest that the bytes were just proven to have, so the store proves them too.
-    const put = { sha256: blob.hex, probe: key.startsWith(probes) };
+    const put = { sha256: blob.hex, probe: key.startsWith(probesFolder) };
     if (await this.#requests.put(key, body, { ...put, onlyIf: "absent" }, signal)) return "stored";
     if (await isThere(signal)) return "existed";
     await this.#requests.put(key, body, put, signal);
@@ -148,7 +147,7 @@ export class S3Backend implements Backend {
   /** Follows a reference, which is returned if its data is not there. */
   async #open(key: string, range: Range, signal: AbortSignal): Promise<OpenBlob | Reference | undefined> {
     const requests = this.#requests;
-    const probe = key.startsWith(probes);
+    const probe = key.startsWith(probesFolder);
     const body = await requests.open(key, range, signal, probe);
     if (body === undefined) return undefined;
     let reference = body === "range unmet" ? undefined : referenceOf(body.headers);
@@ -175,9 +174,7 @@ export class S3Backend implements Backend {
     if (opened === undefined) return false;
     try {
       if (opened.sizeBytes !== blob.sizeBytes) return false;
-      const hash = createHash("sha256");
-      for await (const chunk of opened.chunks) hash.update(chunk);
-      return hash.digest("hex") === blob.hex;
+      return (await hashOf(opened.chunks)).hex === blob.hex;
     } finally {
       await opened.close();
     }

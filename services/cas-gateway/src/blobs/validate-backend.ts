@@ -3,6 +3,7 @@ import { DomainError } from "@attestry/service-kit";
 import type { Backend } from "../backends/backend.ts";
 import { childController, untilAborted } from "./abortable.ts";
 import { probesFolder } from "./key.ts";
+import { once } from "./once.ts";
 
 type Step = "secret" | "write" | "read" | "delete";
 
@@ -51,10 +52,6 @@ async function readAll(backend: Backend, key: string, signal: AbortSignal): Prom
     await opened?.close();
   }
   return Buffer.concat(chunks);
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
-  yield bytes;
 }
 
 function noAnswer(step: Step): DomainError {

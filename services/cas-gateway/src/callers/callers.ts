@@ -1,7 +1,8 @@
 import { CasRole, CasSpace, CredentialService } from "@attestry/api/run";
 import { type CasPrincipal, DomainError, type Keyring, type Principal, reasonOf } from "@attestry/service-kit";
-import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { createClient, type Transport } from "@connectrpc/connect";
 import { LRUCache } from "lru-cache";
+import { type Issuer, issuedPrincipal } from "./issued-principal.ts";
 
 /** What a caller with an API token wants to do; a CAS token says it itself. */
 export type Purpose = "upload" | "download";
@@ -12,14 +13,12 @@ const remembered = 10_000;
 
 /** What callers may do here: a CAS token says it; for an API token workflow-run is asked, which issues one. */
 export class Callers {
-  readonly #credentials: Client<typeof CredentialService>;
-  readonly #keyring: Keyring;
+  readonly #issuer: Issuer;
   /** Answers for API tokens, shared by the calls that wait for one. */
   readonly #issued = new LRUCache<string, Promise<CasPrincipal>>({ max: remembered, ttl: rememberedMs });
 
   constructor({ run, keyring }: { run: Transport; keyring: Keyring }) {
-    this.#credentials = createClient(CredentialService, run);
-    this.#keyring = keyring;
+    this.#issuer = { credentials: createClient(CredentialService, run), keyring };
   }
 
   /**
@@ -43,16 +42,11 @@ export class Callers {
     const role = purpose === "upload" ? CasRole.UPLOADER : CasRole.DOWNLOADER;
     const value = { organizationId, backendName: instance ?? "", role, space: CasSpace.BLOBS };
     // Without the signal of the call that asks first: others wait for the same answer.
-    const { token } = await this.#credentials
-      .issueCasToken({ purpose: { case: "service", value } }, { timeoutMs: issueTimeoutMs })
-      .catch((error: unknown) => {
-        throw reasonOf(error) === "BACKEND_NOT_FOUND" && instance !== undefined
-          ? unknownInstance(instance, error)
-          : error;
-      });
-    const { principal } = await this.#keyring.verify(token);
-    if (principal.kind !== "cas") throw new Error(`workflow-run issued a token of the kind ${principal.kind}`);
-    return principal;
+    return issuedPrincipal(this.#issuer, value, { timeoutMs: issueTimeoutMs }).catch((error: unknown) => {
+      throw reasonOf(error) === "BACKEND_NOT_FOUND" && instance !== undefined
+        ? unknownInstance(instance, error)
+        : error;
+    });
   }
 }
 

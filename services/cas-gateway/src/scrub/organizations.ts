@@ -1,6 +1,7 @@
 import { CasRole, CasSpace, CredentialService, OrganizationService } from "@attestry/api/run";
 import { type CasPrincipal, type Keyring, reasonOf } from "@attestry/service-kit";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { type Issuer, issuedPrincipal } from "../callers/issued-principal.ts";
 
 const timeoutMs = 10_000;
 const pageSize = 200;
@@ -10,13 +11,11 @@ const hasNone = new Set(["BACKEND_INLINE", "BACKEND_NOT_FOUND", "ORGANIZATION_NO
 /** Whose backends there are; workflow-run knows. */
 export class Organizations {
   readonly #organizations: Client<typeof OrganizationService>;
-  readonly #credentials: Client<typeof CredentialService>;
-  readonly #keyring: Keyring;
+  readonly #issuer: Issuer;
 
   constructor({ run, keyring }: { run: Transport; keyring: Keyring }) {
     this.#organizations = createClient(OrganizationService, run);
-    this.#credentials = createClient(CredentialService, run);
-    this.#keyring = keyring;
+    this.#issuer = { credentials: createClient(CredentialService, run), keyring };
   }
 
   /** The ids of all, a page at a time. Throws PEER_UNAVAILABLE. */
@@ -33,13 +32,7 @@ export class Organizations {
   async backendsOf(organizationId: string, signal: AbortSignal): Promise<CasPrincipal | undefined> {
     const value = { organizationId, role: CasRole.MANAGER, space: CasSpace.BUNDLES };
     try {
-      const { token } = await this.#credentials.issueCasToken(
-        { purpose: { case: "service", value } },
-        { signal, timeoutMs },
-      );
-      const { principal } = await this.#keyring.verify(token);
-      if (principal.kind !== "cas") throw new Error(`workflow-run issued a token of the kind ${principal.kind}`);
-      return principal;
+      return await issuedPrincipal(this.#issuer, value, { signal, timeoutMs });
     } catch (error) {
       if (hasNone.has(reasonOf(error) ?? "")) return undefined;
       throw error;

@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import { type Backend, backendUnavailable, type OpenBlob } from "../backends/backend.ts";
 import { childController, untilAborted } from "../blobs/abortable.ts";
+import { hashOf } from "../blobs/hash-of.ts";
 import type { RateLimit } from "./rate-limit.ts";
 
 const idleMs = 60_000;
@@ -37,14 +37,9 @@ export async function prove(backend: Backend, key: string, hex: string, pace: Pa
   const opened = await backend.read(key, whole, pace.signal).catch(unreadable(pace.signal));
   if (opened === undefined) return { result: "absent" };
   try {
-    const hash = createHash("sha256");
-    let sizeBytes = 0;
-    for await (const chunk of paced(opened, pace)) {
-      hash.update(chunk);
-      sizeBytes += chunk.byteLength;
-    }
-    const isRight = hash.digest("hex") === hex && sizeBytes === opened.sizeBytes;
-    return { result: isRight ? "right" : "wrong", sizeBytes, openedAt };
+    const read = await hashOf(paced(opened, pace));
+    const isRight = read.hex === hex && read.sizeBytes === opened.sizeBytes;
+    return { result: isRight ? "right" : "wrong", sizeBytes: read.sizeBytes, openedAt };
   } finally {
     await opened.close();
   }
