@@ -4,6 +4,7 @@ import { duration } from "./arguments.ts";
 import { addBackendCommand } from "./commands/backend.ts";
 import { addBlobCommand } from "./commands/blob.ts";
 import { addBootstrapCommand } from "./commands/bootstrap.ts";
+import { addGcCommand } from "./commands/gc.ts";
 import { addGetCommand } from "./commands/get.ts";
 import { addListCommand } from "./commands/list.ts";
 import { addOrgCommand } from "./commands/org.ts";
@@ -62,6 +63,7 @@ function createProgram(): Command {
   addWorkflowCommand(program);
   addBackendCommand(program);
   addUploadCommand(program);
+  addGcCommand(program);
   addBlobCommand(program);
   addOrgCommand(program);
   addTokenCommand(program);

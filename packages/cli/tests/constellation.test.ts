@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { type Constellation, startConstellation } from "@attestry/dev-env/constellation";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import pg from "pg";
 import { cliOf } from "./cli-of.ts";
 
 jest.setTimeout(60_000);
@@ -219,6 +220,30 @@ describe("the other commands", () => {
     expect((JSON.parse(seen.stdout) as { organizations: { name: string }[] }).organizations).toMatchObject([
       { name: "acme" },
     ]);
+  });
+
+  test("gc deletes what no attestation refers to, and only when told to", async () => {
+    const digest = sha256(Buffer.from("left by a Store that died"));
+    const { backends } = await json<{ backends: { id: string; name: string }[] }>("backend", "list");
+    const backendId = backends.find(({ name }) => name === "local")?.id;
+    const database = new pg.Client({ connectionString: constellation.servers.ingestDatabase });
+    await database.connect();
+    try {
+      await database.query(
+        "insert into intent (organization_id, backend_id, digest, touched) values ($1, $2, $3, now() - interval '25 hours')",
+        [constellation.organizationId, backendId, Buffer.from(digest.slice(7), "hex")],
+      );
+      const dry = await cli(["gc"]);
+      expect(dry.stdout).toContain(`${digest}  `);
+      expect(dry.stderr).toContain("1 unused; nothing was deleted: attestry gc --delete does so");
+      expect(await json("gc", "--delete")).toMatchObject({
+        blobs: [{ digest, backendId: backendId, outcome: "deleted", error: "" }],
+      });
+      expect((await cli(["gc"])).stdout).toContain("nothing is unused");
+      expect((await database.query("select from intent")).rowCount).toBe(0);
+    } finally {
+      await database.end();
+    }
   });
 
   test("workflows, uploads, status", async () => {

@@ -1,4 +1,4 @@
-import { AttestationService, ReferenceService, UploadService } from "@attestry/api/ingest";
+import { AttestationService, GcService, ReferenceService, UploadService } from "@attestry/api/ingest";
 import { type AccessTable, methodName } from "@attestry/service-kit";
 
 /** Who may call each method. */
@@ -9,5 +9,7 @@ export const access: AccessTable = {
   [methodName(AttestationService.method.list)]: { api: "reader" },
   [methodName(UploadService.method.list)]: { api: "reader" },
   [methodName(UploadService.method.retry)]: { api: "admin" },
+  [methodName(GcService.method.list)]: { api: "admin" },
+  [methodName(GcService.method.collect)]: { api: "admin" },
   [methodName(ReferenceService.method.listBundles)]: { services: ["cas-gateway"] },
 };

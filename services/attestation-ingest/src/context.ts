@@ -19,6 +19,7 @@ import { PrismaClient } from "./db/client/client.ts";
 import { Intents } from "./db/intents.ts";
 import { createMarks } from "./db/marks.ts";
 import { type BundleReference, listReferences, type ReferencePage } from "./db/references.ts";
+import { UnusedBlobs } from "./db/unused-blobs.ts";
 import { Uploads } from "./db/uploads.ts";
 import { createWarned, reconcile } from "./reconciler.ts";
 import { RunPeer } from "./run-peer.ts";
@@ -48,6 +49,7 @@ export interface Context {
   prisma: PrismaClient;
   attestations: Attestations;
   intents: Intents;
+  unusedBlobs: UnusedBlobs;
   uploads: Uploads;
   mark: (id: string) => Promise<void>;
   bundles: Bundles;
@@ -157,6 +159,7 @@ export function createContext(
     prisma,
     attestations,
     intents: new Intents(pool),
+    unusedBlobs: new UnusedBlobs(pool),
     uploads,
     mark,
     bundles,

@@ -1,13 +1,15 @@
-import { AttestationService, ReferenceService, UploadService } from "@attestry/api/ingest";
+import { AttestationService, GcService, ReferenceService, UploadService } from "@attestry/api/ingest";
 import type { Logger, ServiceModule } from "@attestry/service-kit";
 import { migrate } from "@attestry/service-kit/postgres";
 import { access } from "./access.ts";
 import { type ServiceConfig, schemaDir } from "./config.ts";
 import { createContext, type Dependencies } from "./context.ts";
+import { collectUnused } from "./routes/collect-unused.ts";
 import { download } from "./routes/download.ts";
 import { get } from "./routes/get.ts";
 import { list } from "./routes/list.ts";
 import { listBundles } from "./routes/list-bundles.ts";
+import { listUnused } from "./routes/list-unused.ts";
 import { listUploads } from "./routes/list-uploads.ts";
 import { retryUploads } from "./routes/retry-uploads.ts";
 import { store, storeReadMaxBytes } from "./routes/store.ts";
@@ -23,7 +25,7 @@ export async function createAttestationIngest(
   const context = createContext(config, dependencies);
   return {
     name: "attestation-ingest",
-    services: [AttestationService, UploadService, ReferenceService],
+    services: [AttestationService, UploadService, GcService, ReferenceService],
     access,
     authenticator: context.authenticator,
     routes(router) {
@@ -34,6 +36,8 @@ export async function createAttestationIngest(
       router.rpc(method.list, (request, call) => list(context, request, call));
       router.rpc(UploadService.method.list, (request, call) => listUploads(context, request, call));
       router.rpc(UploadService.method.retry, (request, call) => retryUploads(context, request, call));
+      router.rpc(GcService.method.list, (request, call) => listUnused(context, request, call));
+      router.rpc(GcService.method.collect, (request, call) => collectUnused(context, request, call));
       router.rpc(ReferenceService.method.listBundles, (request) => listBundles(context, request));
     },
     ready: context.ready,

@@ -62,6 +62,16 @@ export class RunPeer {
     return token;
   }
 
+  /** A CAS token by which bundles are deleted from one backend. Throws BACKEND_NOT_FOUND, BACKEND_INLINE. */
+  async managerToken({ organizationId, backendId }: { organizationId: string; backendId: string }): Promise<string> {
+    const value = { organizationId, backendId, role: CasRole.MANAGER, space: CasSpace.BUNDLES };
+    const { token } = await this.#credentials.issueCasToken(
+      { purpose: { case: "service", value } },
+      { timeoutMs: callTimeoutMs },
+    );
+    return token;
+  }
+
   /** A CAS token by which bundles are read from all of the organization's backends. Throws BACKEND_INLINE if it has none. */
   async downloadToken(organizationId: string): Promise<string> {
     const { token } = await this.#credentials.issueCasToken(

@@ -20,6 +20,8 @@ export interface Telemetry {
   cacheSkipped(operation: "get" | "set"): void;
   /** An attempt ended, after that many milliseconds. */
   uploadEnded(outcome: "confirmed" | "failing" | "given_up", ms: number): void;
+  /** gc looked at a blob that may be unused. */
+  unusedBlob(outcome: "deleted" | "kept" | "skipped" | "failed"): void;
   /** Bytes left that many spooled rows. */
   pruned(rows: number): void;
 }
@@ -37,6 +39,7 @@ export function createTelemetry(registry: Registry): Telemetry {
   const corrupt = counter("bundles_corrupt", "Bytes that were not those of their digest", ["source"]);
   const skipped = counter("cache_skipped", "Times that Redis was skipped", ["operation"]);
   const pruned = counter("pruned", "Spooled rows whose bytes have left the database", []);
+  const unused = counter("unused_blobs", "Blobs that gc looked at", ["outcome"]);
   const uploads = new Histogram({
     name: "attestry_ingest_upload_seconds",
     help: "Attempts to upload a bundle",
@@ -53,6 +56,7 @@ export function createTelemetry(registry: Registry): Telemetry {
     bundleCorrupt: (source) => corrupt.inc({ source }),
     cacheSkipped: (operation) => skipped.inc({ operation }),
     uploadEnded: (outcome, ms) => uploads.observe({ outcome }, ms / 1000),
+    unusedBlob: (outcome) => unused.inc({ outcome }),
     pruned: (rows) => pruned.inc(rows),
   };
 }

@@ -1,5 +1,5 @@
 import { ByteStream, type ReadRequest, type WriteRequest } from "@attestry/api/bytestream";
-import { BlobService } from "@attestry/api/cas";
+import { BlobService, type BlobServiceDeleteRequest } from "@attestry/api/cas";
 import {
   casPrincipal,
   createAuthenticator,
@@ -8,6 +8,7 @@ import {
   methodName,
   type ServiceModule,
 } from "@attestry/service-kit";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 
 /** A gateway in memory, whose faults the tests make. Blobs by `<backend id>:sha256:<hex>`. */
@@ -17,6 +18,7 @@ export class FakeGateway {
   /** Called before each call is answered; what they throw is the answer. */
   beforeWrite: (key: string) => void | Promise<void> = () => undefined;
   beforeRead: (key: string) => void | Promise<void> = () => undefined;
+  beforeDelete: (key: string) => void | Promise<void> = () => undefined;
   readonly #keyring: Keyring;
 
   constructor(keyring: Keyring) {
@@ -35,6 +37,7 @@ export class FakeGateway {
   recover(): void {
     this.beforeWrite = () => undefined;
     this.beforeRead = () => undefined;
+    this.beforeDelete = () => undefined;
   }
 
   module(): ServiceModule {
@@ -48,6 +51,7 @@ export class FakeGateway {
       routes: (router) => {
         router.rpc(ByteStream.method.write, (requests, call) => this.#write(requests, call));
         router.rpc(ByteStream.method.read, (request, call) => this.#read(request, call));
+        router.rpc(BlobService.method.delete, (request, call) => this.#delete(request, call));
         router.rpc(BlobService.method.describe, ({ digest }, call) => {
           const bytes = this.#find(`${backendOf(call)}:${digest}`);
           return { sizeBytes: BigInt(bytes.length), backendName: "store" };
@@ -83,6 +87,17 @@ export class FakeGateway {
     const key = keyOf(request.resourceName, call);
     await this.beforeRead(key);
     yield { data: this.#find(key) };
+  }
+
+  /** As the real one: only by a manager, and nothing after `not_after`. */
+  async #delete({ digest, notAfter }: BlobServiceDeleteRequest, call: HandlerContext) {
+    const key = `${backendOf(call)}:${digest}`;
+    if (casPrincipal(call).role !== "manager") throw new DomainError("ROLE_INSUFFICIENT", "only a manager deletes");
+    await this.beforeDelete(key);
+    if (notAfter === undefined || timestampDate(notAfter).getTime() <= Date.now())
+      throw new DomainError("DELETE_TOO_LATE", "not_after has passed");
+    this.blobs.delete(key);
+    return {};
   }
 
   #find(key: string): Buffer {

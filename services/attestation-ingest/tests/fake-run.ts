@@ -42,6 +42,12 @@ const refusals: Partial<Record<State, Reason>> = {
   expired: "RUN_EXPIRED",
 };
 
+const roleNames: Record<number, CasPrincipal["role"]> = {
+  [CasRole.UPLOADER]: "uploader",
+  [CasRole.DOWNLOADER]: "downloader",
+  [CasRole.MANAGER]: "manager",
+};
+
 /** A workflow-run in memory, whose rules are those of the protos and whose faults the tests make. */
 export class FakeRun {
   readonly runs = new Map<string, FakeRunRow>();
@@ -136,7 +142,7 @@ export class FakeRun {
     if (this.backend.provider === BackendProvider.INLINE)
       throw new DomainError("BACKEND_INLINE", "no external backend");
     const { organizationId, role, maxBytes } = request.purpose.value;
-    const name = role === CasRole.UPLOADER ? "uploader" : "downloader";
+    const name = roleNames[role] ?? "downloader";
     return { token: await this.#casToken(organizationId, name, Number(maxBytes)), backendNames: [this.backend.name] };
   }
 

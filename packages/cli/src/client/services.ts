@@ -1,5 +1,5 @@
 import { Health } from "@attestry/api/health";
-import { AttestationService, UploadService } from "@attestry/api/ingest";
+import { AttestationService, GcService, UploadService } from "@attestry/api/ingest";
 import {
   BackendService,
   CredentialService,
@@ -56,6 +56,10 @@ export class Services {
 
   get uploads() {
     return createClient(UploadService, this.#transport(this.#connections.address));
+  }
+
+  get gc() {
+    return createClient(GcService, this.#transport(this.#connections.address));
   }
 
   /** For `@attestry/cas-client`, which brings its own token. */

@@ -1,0 +1,118 @@
+import { type Digest, digestBytes, digestFromBytes } from "@attestry/bundle";
+import type { Pool } from "pg";
+
+/** A bundle in a backend. */
+export interface BlobPlace {
+  organizationId: string;
+  backendId: string;
+  digest: Digest;
+}
+
+export interface UnusedBlob extends BlobPlace {
+  touched: Date;
+  /** An attestation refers to it after all. */
+  referred: boolean;
+}
+
+/** What a gc holds: nobody uploads these bytes to that backend before `until`, by the database's clock. */
+export interface GcLease extends BlobPlace {
+  owner: string;
+  until: Date;
+}
+
+// An upload ends, or is cut, within hours: so no upload is under way under an intent that was not touched for so long.
+const old = "touched < now() - interval '24 hours'";
+const free = `((state = 'idle' and ${old}) or (state = 'deleting' and gc_until <= now()))`;
+const ofPlace = "organization_id = $1 and backend_id = $2 and digest = $3";
+
+/** Of an intent `i`. Also a row without an upload row counts: the reconciler is going to write one. */
+const referred = `exists (
+  select from attestation a where a.digest = i.digest and a.organization_id = i.organization_id
+    and (a.backend_id = i.backend_id
+         or exists (select from upload u where u.attestation_id = a.id and u.backend_id = i.backend_id)))`;
+
+/**
+ * The blobs that intents speak of and that may be deleted. Each step is one statement with nothing open after it, since
+ * a call to the gateway lies between: mark, then look for rows, then delete the blob, then finish.
+ */
+export class UnusedBlobs {
+  readonly #pool: Pool;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  /** In order of backend and digest, after the place given. */
+  async list(
+    organizationId: string,
+    after: Pick<BlobPlace, "backendId" | "digest"> | undefined,
+    limit: number,
+  ): Promise<UnusedBlob[]> {
+    const { rows } = await this.#pool.query<Omit<UnusedBlob, "digest"> & { digest: Buffer }>({
+      name: "list-unused-blobs",
+      text: `select i.organization_id as "organizationId", i.backend_id as "backendId", i.digest, i.touched,
+                    ${referred} as referred
+             from intent i
+             where i.organization_id = $1 and (i.backend_id, i.digest) > ($2, $3) and ${free}
+             order by i.backend_id, i.digest limit $4`,
+      values: [
+        organizationId,
+        after?.backendId ?? "00000000-0000-0000-0000-000000000000",
+        after === undefined ? Buffer.alloc(0) : digestBytes(after.digest),
+        limit,
+      ],
+    });
+    return rows.map((row) => ({ ...row, digest: digestFromBytes(row.digest) }));
+  }
+
+  /** Takes the lease; undefined if it was touched meanwhile or another gc has it. */
+  async mark(place: BlobPlace, owner: string): Promise<GcLease | undefined> {
+    const { rows } = await this.#pool.query<{ until: Date }>({
+      name: "mark-unused-blob",
+      text: `update intent set state = 'deleting', gc_owner = $4, gc_until = now() + interval '5 minutes'
+             where ${ofPlace} and ${free} returning gc_until as until`,
+      values: [...valuesOf(place), owner],
+    });
+    const until = rows[0]?.until;
+    return until && { ...place, owner, until };
+  }
+
+  /** Whether an attestation refers to the blob. To be asked after the mark, never before. */
+  async isReferred(place: BlobPlace): Promise<boolean> {
+    const { rows } = await this.#pool.query<{ referred: boolean }>({
+      name: "is-blob-referred",
+      text: `select ${referred} as referred
+             from (select $1::uuid as organization_id, $2::uuid as backend_id, $3::bytea as digest) i`,
+      values: valuesOf(place),
+    });
+    return rows[0]?.referred ?? true;
+  }
+
+  /**
+   * Ends the lease if it is still its own: the intent goes, or becomes idle if it was touched since the mark. That is
+   * so if it is younger than any that may be marked, also when an earlier gc's mark was taken over.
+   */
+  async finish({ owner, ...place }: GcLease): Promise<void> {
+    const values = [...valuesOf(place), owner];
+    const { rowCount } = await this.#pool.query({
+      name: "drop-unused-blob",
+      text: `delete from intent where ${ofPlace} and gc_owner = $4 and state = 'deleting' and ${old}`,
+      values,
+    });
+    if (rowCount === 0) await this.release({ ...place, owner });
+  }
+
+  /** Gives the lease back, if it is still its own: nothing was sent to the backend under it. */
+  async release({ owner, ...place }: Omit<GcLease, "until">): Promise<void> {
+    await this.#pool.query({
+      name: "release-unused-blob",
+      text: `update intent set state = 'idle', gc_owner = null, gc_until = null
+             where ${ofPlace} and gc_owner = $4 and state = 'deleting'`,
+      values: [...valuesOf(place), owner],
+    });
+  }
+}
+
+function valuesOf({ organizationId, backendId, digest }: BlobPlace): unknown[] {
+  return [organizationId, backendId, digestBytes(digest)];
+}

@@ -1,0 +1,75 @@
+import { randomUUID } from "node:crypto";
+import { deleteBlob } from "@attestry/cas-client";
+import type { Transport } from "@connectrpc/connect";
+import type { BlobPlace, GcLease, UnusedBlobs } from "../db/unused-blobs.ts";
+import type { RunPeer } from "../run-peer.ts";
+import type { Telemetry } from "../telemetry.ts";
+
+/** Between the last moment for the delete and the end of the lease; the gateway bounds its call to the store by less. */
+const marginMs = 60_000;
+const deleteTimeoutMs = 30_000;
+const longestError = 500;
+
+export type Collected =
+  | { outcome: "deleted" | "kept" | "skipped" }
+  /** Why. Unless nothing was sent, the lease stays until it ends. */
+  | { outcome: "failed"; error: string };
+
+export interface CollectContext {
+  unusedBlobs: UnusedBlobs;
+  run: Pick<RunPeer, "managerToken">;
+  cas: Transport;
+  telemetry: Telemetry;
+}
+
+/**
+ * Deletes a blob from its backend if no attestation refers to it: first the mark, then the look for rows, then a delete
+ * that takes effect under the lease or not at all. No transaction is open meanwhile; whatever dies, the lease ends.
+ */
+export async function collect(context: CollectContext, place: BlobPlace): Promise<Collected> {
+  const collected = await tryCollect(context, place);
+  context.telemetry.unusedBlob(collected.outcome);
+  return collected;
+}
+
+async function tryCollect(context: CollectContext, place: BlobPlace): Promise<Collected> {
+  const { unusedBlobs } = context;
+  // An owner of its own for each mark: two Collects of one process must not take each other's lease for theirs.
+  const lease = await unusedBlobs.mark(place, randomUUID());
+  if (lease === undefined) return { outcome: "skipped" };
+  if (await unusedBlobs.isReferred(place)) {
+    await unusedBlobs.finish(lease);
+    return { outcome: "kept" };
+  }
+  const fault = await remove(context, lease);
+  if (fault !== undefined) return { outcome: "failed", error: textOf(fault) };
+  await unusedBlobs.finish(lease);
+  return { outcome: "deleted" };
+}
+
+/** Resolves with the fault, if there was one. */
+async function remove({ unusedBlobs, run, cas }: CollectContext, lease: GcLease): Promise<unknown> {
+  let token: string;
+  try {
+    token = await run.managerToken(lease);
+  } catch (error) {
+    await unusedBlobs.release(lease);
+    return error;
+  }
+  try {
+    await deleteBlob(cas, {
+      token,
+      digest: lease.digest,
+      notAfter: new Date(lease.until.getTime() - marginMs),
+      timeoutMs: deleteTimeoutMs,
+    });
+    return undefined;
+  } catch (error) {
+    // It may have been deleted, or still be: only the end of the lease settles that.
+    return error ?? new Error("the gateway refused without a word");
+  }
+}
+
+function textOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).slice(0, longestError);
+}
