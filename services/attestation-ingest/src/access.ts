@@ -1,4 +1,4 @@
-import { AttestationService, GcService, ReferenceService, UploadService } from "@attestry/api/ingest";
+import { AttestationService, GcService, MigrationService, ReferenceService, UploadService } from "@attestry/api/ingest";
 import { type AccessTable, methodName } from "@attestry/service-kit";
 
 /** Who may call each method. */
@@ -11,5 +11,7 @@ export const access: AccessTable = {
   [methodName(UploadService.method.retry)]: { api: "admin" },
   [methodName(GcService.method.list)]: { api: "admin" },
   [methodName(GcService.method.collect)]: { api: "admin" },
+  [methodName(MigrationService.method.queue)]: { api: "admin" },
+  [methodName(MigrationService.method.getProgress)]: { api: "admin" },
   [methodName(ReferenceService.method.listBundles)]: { services: ["cas-gateway"] },
 };

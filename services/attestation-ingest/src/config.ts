@@ -60,6 +60,12 @@ export const serviceSettings = {
     max: 1_000,
     doc: "Uploads at a time in one worker; each holds one bundle in memory",
   }),
+  uploadsPerSecond: setting.integer({
+    env: "ATTESTATION_INGEST_UPLOADS_PER_SECOND",
+    default: 200,
+    min: 1,
+    doc: "Uploads that one worker starts in a second, for each backend",
+  }),
   uploadLeaseMs: setting.milliseconds({
     env: "ATTESTATION_INGEST_UPLOAD_LEASE",
     default: 45_000,

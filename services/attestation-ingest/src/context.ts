@@ -18,6 +18,7 @@ import { Attestations } from "./db/attestations.ts";
 import { PrismaClient } from "./db/client/client.ts";
 import { Intents } from "./db/intents.ts";
 import { createMarks } from "./db/marks.ts";
+import { Migrations } from "./db/migrations.ts";
 import { type BundleReference, listReferences, type ReferencePage } from "./db/references.ts";
 import { UnusedBlobs } from "./db/unused-blobs.ts";
 import { Uploads } from "./db/uploads.ts";
@@ -50,6 +51,7 @@ export interface Context {
   attestations: Attestations;
   intents: Intents;
   unusedBlobs: UnusedBlobs;
+  migrations: Migrations;
   uploads: Uploads;
   mark: (id: string) => Promise<void>;
   bundles: Bundles;
@@ -160,6 +162,7 @@ export function createContext(
     attestations,
     intents: new Intents(pool),
     unusedBlobs: new UnusedBlobs(pool),
+    migrations: new Migrations(pool),
     uploads,
     mark,
     bundles,

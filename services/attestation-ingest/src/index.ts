@@ -1,4 +1,4 @@
-import { AttestationService, GcService, ReferenceService, UploadService } from "@attestry/api/ingest";
+import { AttestationService, GcService, MigrationService, ReferenceService, UploadService } from "@attestry/api/ingest";
 import type { Logger, ServiceModule } from "@attestry/service-kit";
 import { migrate } from "@attestry/service-kit/postgres";
 import { access } from "./access.ts";
@@ -7,10 +7,12 @@ import { createContext, type Dependencies } from "./context.ts";
 import { collectUnused } from "./routes/collect-unused.ts";
 import { download } from "./routes/download.ts";
 import { get } from "./routes/get.ts";
+import { getMigrationProgress } from "./routes/get-migration-progress.ts";
 import { list } from "./routes/list.ts";
 import { listBundles } from "./routes/list-bundles.ts";
 import { listUnused } from "./routes/list-unused.ts";
 import { listUploads } from "./routes/list-uploads.ts";
+import { queueMigration } from "./routes/queue-migration.ts";
 import { retryUploads } from "./routes/retry-uploads.ts";
 import { store, storeReadMaxBytes } from "./routes/store.ts";
 
@@ -25,7 +27,7 @@ export async function createAttestationIngest(
   const context = createContext(config, dependencies);
   return {
     name: "attestation-ingest",
-    services: [AttestationService, UploadService, GcService, ReferenceService],
+    services: [AttestationService, UploadService, GcService, MigrationService, ReferenceService],
     access,
     authenticator: context.authenticator,
     routes(router) {
@@ -38,6 +40,8 @@ export async function createAttestationIngest(
       router.rpc(UploadService.method.retry, (request, call) => retryUploads(context, request, call));
       router.rpc(GcService.method.list, (request, call) => listUnused(context, request, call));
       router.rpc(GcService.method.collect, (request, call) => collectUnused(context, request, call));
+      router.rpc(MigrationService.method.queue, (request, call) => queueMigration(context, request, call));
+      router.rpc(MigrationService.method.getProgress, (request, call) => getMigrationProgress(context, request, call));
       router.rpc(ReferenceService.method.listBundles, (request) => listBundles(context, request));
     },
     ready: context.ready,

@@ -1,5 +1,5 @@
 import { Health } from "@attestry/api/health";
-import { AttestationService, GcService, UploadService } from "@attestry/api/ingest";
+import { AttestationService, GcService, MigrationService, UploadService } from "@attestry/api/ingest";
 import {
   BackendService,
   CredentialService,
@@ -60,6 +60,10 @@ export class Services {
 
   get gc() {
     return createClient(GcService, this.#transport(this.#connections.address));
+  }
+
+  get migrations() {
+    return createClient(MigrationService, this.#transport(this.#connections.address));
   }
 
   /** For `@attestry/cas-client`, which brings its own token. */

@@ -16,6 +16,7 @@ import { bytesCell, timeCell } from "../output/cells.ts";
 import { addExamples, addOutputOption } from "../output/option.ts";
 import type { Column } from "../output/output.ts";
 import { enumValue, enumWord, enumWords, plain } from "../output/plain.ts";
+import { addBackendMigrate } from "./backend-migrate.ts";
 import { addBackendScrub } from "./backend-scrub.ts";
 
 const fields =
@@ -31,6 +32,7 @@ export function addBackendCommand(program: Command): void {
   addDelete(backend);
   addValidate(backend);
   addDefault(backend);
+  addBackendMigrate(backend);
   addBackendScrub(backend);
 }
 

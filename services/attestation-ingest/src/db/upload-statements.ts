@@ -21,7 +21,7 @@ export const claim: Statement = {
     cross join lateral (
       select id from upload
       where upload.backend_id = backend.backend_id and state in ('pending', 'failing')
-        and (next_attempt_at <= now() or coalesce(room.probe, false))
+        and (next_attempt_at <= now() or coalesce(room.probe, $8))
         and (lease_until is null or lease_until <= now())
         and not exists (select from intent i
                         where i.organization_id = upload.organization_id and i.backend_id = upload.backend_id

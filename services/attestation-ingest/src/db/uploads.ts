@@ -25,6 +25,8 @@ export interface ClaimOptions {
   limit: number;
   /** How many of one backend, unless `rooms` says otherwise. */
   perBackend: number;
+  /** Those may be taken before they are due. */
+  probe: boolean;
   /** How many of these backends; a probe may take one that is not due. */
   rooms: readonly { backendId: string; room: number; probe: boolean }[];
 }
@@ -65,6 +67,7 @@ export class Uploads {
         options.rooms.map((room) => room.backendId),
         options.rooms.map((room) => room.room),
         options.rooms.map((room) => room.probe),
+        options.probe,
       ],
     });
     return rows.map((row) => ({ ...row, digest: digestFromBytes(row.digest) }));

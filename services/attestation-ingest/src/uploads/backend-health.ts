@@ -1,9 +1,13 @@
 import { type CircuitBreakerPolicy, ConsecutiveBreaker, circuitBreaker, handleWhen } from "cockatiel";
+import { LRUCache } from "lru-cache";
 import { isCasFault } from "../cas-fault.ts";
+import type { ClaimOptions } from "../db/uploads.ts";
+import { StartRate } from "./start-rate.ts";
 
 const failuresToStop = 3;
 /** The breaker lets a probe through only after its time has passed. */
 const probeMarginMs = 20;
+const mostBackends = 1_000;
 
 interface Health {
   breaker: CircuitBreakerPolicy;
@@ -12,10 +16,18 @@ interface Health {
   underWay: number;
 }
 
+const idle: Pick<Health, "brokenAt" | "underWay"> = { brokenAt: undefined, underWay: 0 };
+
+/** How many uploads more may start: for backends in `rooms` what it says, for any other as many as `perBackend`. */
+export type Room = Pick<ClaimOptions, "perBackend" | "probe" | "rooms">;
+
 export interface BackendHealthOptions {
+  /** Uploads at a time. */
   perBackend: number;
+  /** Uploads that may start in a second. */
+  perSecond: number;
   probeMs: number;
-  /** The backend works again after it did not. */
+  /** The backend took what it had failed to take: whatever else waits for it is worth a try now. */
   onRecovered: (backendId: string) => void;
 }
 
@@ -23,37 +35,72 @@ export interface BackendHealthOptions {
 export class BackendHealth {
   readonly #options: BackendHealthOptions;
   readonly #backends = new Map<string, Health>();
+  readonly #rate: StartRate;
+  /** Of which it was said within `probeMs` that they work again. */
+  readonly #recovered: LRUCache<string, true>;
+  #probedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: BackendHealthOptions) {
     this.#options = options;
+    this.#rate = new StartRate(options.perSecond);
+    this.#recovered = new LRUCache({ max: mostBackends, ttl: options.probeMs });
   }
 
-  /** How many uploads more may start, for the backends of which anything is known. */
-  rooms(): { backendId: string; room: number; probe: boolean }[] {
-    return [...this.#backends].map(([backendId, { brokenAt, underWay }]) => {
-      if (brokenAt === undefined)
-        return { backendId, room: Math.max(0, this.#options.perBackend - underWay), probe: false };
+  /**
+   * What may be claimed now. Each `probeMs` one row of each backend may be taken before it is due, also of those that
+   * this process knows nothing bad of: it may have begun while the backend was away and all rows had been put off.
+   */
+  room(): Room {
+    const probe = performance.now() - this.#probedAt > this.#options.probeMs;
+    if (probe) this.#probedAt = performance.now();
+    const mostAtOnce = Math.min(this.#options.perBackend, this.#options.perSecond);
+    const known = new Set([...this.#backends.keys(), ...this.#rate.backends()]);
+    return {
+      perBackend: probe ? 1 : mostAtOnce,
+      probe,
+      rooms: [...known].flatMap((backendId) => this.#roomOf(backendId, probe)),
+    };
+  }
+
+  #roomOf(backendId: string, probe: boolean): ClaimOptions["rooms"] {
+    const { brokenAt, underWay } = this.#backends.get(backendId) ?? idle;
+    if (brokenAt !== undefined) {
       const mayProbe = underWay === 0 && performance.now() - brokenAt > this.#options.probeMs + probeMarginMs;
-      return { backendId, room: mayProbe ? 1 : 0, probe: mayProbe };
-    });
+      return [{ backendId, room: mayProbe ? 1 : 0, probe: mayProbe }];
+    }
+    const room = Math.max(0, Math.min(this.#options.perBackend - underWay, this.#rate.room(backendId)));
+    // With nothing under way it is like the unknown ones.
+    return probe && underWay === 0 && room > 0 ? [] : [{ backendId, room, probe: false }];
   }
 
   /**
    * Reads what is to be uploaded and uploads it, and learns from how the upload ends. A read that fails says nothing of
    * the backend, but as a probe it had its turn.
    */
-  async run<T>(backendId: string, read: () => Promise<T>, upload: (read: T) => Promise<void>): Promise<void> {
+  async run<T>(
+    { backendId, attempts }: { backendId: string; attempts: number },
+    read: () => Promise<T>,
+    upload: (read: T) => Promise<void>,
+  ): Promise<void> {
     const health = this.#of(backendId);
     health.underWay++;
+    this.#rate.take(backendId);
     try {
       const bytes = await read();
       await health.breaker.execute(() => upload(bytes));
+      // Not for each of many: a row that fails for a reason of its own would be tried without end.
+      if (attempts > 0 && !this.#recovered.has(backendId)) this.#works(backendId);
       // What works and is idle needs no remembering.
       if (health.underWay === 1) this.#backends.delete(backendId);
     } finally {
       health.underWay--;
       if (health.brokenAt !== undefined) health.brokenAt = performance.now();
     }
+  }
+
+  #works(backendId: string): void {
+    this.#recovered.set(backendId, true);
+    this.#options.onRecovered(backendId);
   }
 
   #of(backendId: string): Health {
@@ -69,7 +116,7 @@ export class BackendHealth {
     });
     breaker.onReset(() => {
       health.brokenAt = undefined;
-      this.#options.onRecovered(backendId);
+      this.#works(backendId);
     });
     this.#backends.set(backendId, health);
     return health;

@@ -27,7 +27,7 @@ export interface UploadWorkerOptions {
   uploader: Uploader;
   telemetry: Telemetry;
   logger: Logger;
-  config: { uploadConcurrency: number; uploadLeaseMs: number; uploadGiveUpMs: number; backendProbeMs: number };
+  config: { uploadConcurrency: number; uploadsPerSecond: number; uploadLeaseMs: number; uploadGiveUpMs: number; backendProbeMs: number };
 }
 
 /**
@@ -52,6 +52,7 @@ export class UploadWorker {
     this.#options = options;
     this.#health = new BackendHealth({
       perBackend: Math.max(1, Math.ceil(config.uploadConcurrency / 2)),
+      perSecond: config.uploadsPerSecond,
       probeMs: config.backendProbeMs,
       onRecovered: (backendId) => this.#makeDue(backendId),
     });
@@ -114,8 +115,7 @@ export class UploadWorker {
       owner: this.#owner,
       leaseMs: config.uploadLeaseMs,
       limit,
-      perBackend: Math.max(1, Math.ceil(config.uploadConcurrency / 2)),
-      rooms: this.#health.rooms(),
+      ...this.#health.room(),
     });
     const largest = largestByBackend(claimed);
     for (const { id, backendId, sizeBytes } of claimed) {
@@ -154,7 +154,7 @@ export class UploadWorker {
     const largestBytes = held?.largestBytes ?? upload.sizeBytes;
     try {
       await this.#health.run(
-        upload.backendId,
+        upload,
         async () => {
           await this.#bytes.take(upload.sizeBytes);
           signal.throwIfAborted();
