@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 
 // Node strips the types itself, so nothing is transformed; coverage and line numbers are those of the sources.
 export default {
-  testMatch: ["<rootDir>/{packages,services}/*/{src,tests}/**/*.test.ts"],
+  testMatch: ["<rootDir>/{packages,services}/*/{src,tests}/**/*.test.ts", "<rootDir>/tests/*/*.test.ts"],
   transform: {},
   extensionsToTreatAsEsm: [".ts"],
   testEnvironment: "node",

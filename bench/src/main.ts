@@ -2,9 +2,10 @@ import os from "node:os";
 import { Command, Option } from "commander";
 import { benchCas } from "./cas/cas.ts";
 import type { BenchMode } from "./client.ts";
-import { casTable, type Figure, table, writeJson } from "./report.ts";
+import { casTable, type Figure, table, uploadsTable, writeJson } from "./report.ts";
 import { benchStore, type LoadPlan } from "./store.ts";
 import { startTarget, type Target } from "./targets.ts";
+import { benchUploads } from "./uploads/uploads.ts";
 import { benchView } from "./view.ts";
 
 const modes: readonly BenchMode[] = ["database", "database+upload", "cas", "spool"];
@@ -19,6 +20,7 @@ interface Options {
   rounds: number;
   calls: number;
   loads: string[];
+  backlog: number;
 }
 
 const list = (text: string) => text.split(",");
@@ -30,7 +32,7 @@ const program = new Command("bench")
   )
   .argument(
     "<name>",
-    "store (Store of 63,552-byte bundles), view (Get, hot and cold) or cas (blobs through the gateway)",
+    "store (Store of 63,552-byte bundles), view (Get, hot and cold), cas (blobs through the gateway) or uploads (the durable queue)",
   )
   .addOption(new Option("--json <file>", "write the figures as JSON too"))
   .addOption(new Option("--targets <list>", "what is loaded").default([...targets], targets.join(",")).argParser(list))
@@ -49,6 +51,7 @@ const program = new Command("bench")
       .default([], "all")
       .argParser(list),
   )
+  .addOption(new Option("--backlog <n>", "uploads that wait when workers start").default(10_000).argParser(Number))
   .action(run);
 
 async function run(name: string, options: Options): Promise<void> {
@@ -61,9 +64,16 @@ async function run(name: string, options: Options): Promise<void> {
     if (options.json !== undefined) await writeJson(options.json, figures);
     return;
   }
+  if (name === "uploads") {
+    const { rounds, calls, backlog } = options;
+    const figures = await benchUploads({ rounds, calls, backlog }, (line) => console.error(line));
+    console.log(uploadsTable(figures));
+    if (options.json !== undefined) await writeJson(options.json, figures);
+    return;
+  }
   const bench = benches[name as keyof typeof benches];
   if (bench === undefined)
-    program.error(`there is no bench "${name}"; there are ${[...Object.keys(benches), "cas"].join(", ")}`);
+    program.error(`there is no bench "${name}"; there are ${[...Object.keys(benches), "cas", "uploads"].join(", ")}`);
   const plan: LoadPlan = {
     inFlight: options.inFlight,
     modes: options.modes,

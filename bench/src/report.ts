@@ -97,10 +97,22 @@ export function casTable(all: readonly Figure[]): string {
   return rendered.toString();
 }
 
+/** One line for each load of uploads. */
+export function uploadsTable(all: readonly Figure[]): string {
+  const head = ["load", "size", "value", "unit", "beside", "ratio", "p50 ms", "p99 ms", "seconds"];
+  const rendered = new Table({ head, style: { head: [], border: [], compact: true } });
+  for (const { params, value, unit, baseline, ratio } of all) {
+    const cells = [params.load, params.size, value, unit, baseline, ratio, params.p50, params.p99, params.seconds];
+    rendered.push(cells.map((cell) => cell ?? ""));
+  }
+  return rendered.toString();
+}
+
 export async function writeJson(file: string, all: readonly Figure[]): Promise<void> {
   await writeFile(file, `${JSON.stringify(all, undefined, 2)}\n`);
 }
 
-function round(value: number): number {
+/** To four digits. */
+export function round(value: number): number {
   return Number(value.toPrecision(4));
 }

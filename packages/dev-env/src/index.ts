@@ -6,6 +6,7 @@ export { type PostgresServer, startTestPostgres } from "./postgres.ts";
 export { findProgram, howToGet, type OptionalServer } from "./programs.ts";
 export { type RedisServer, startRedis } from "./redis.ts";
 export { answersOk, type Spawned, spawnServer } from "./spawned.ts";
+export { startTcpProxy, type TcpProxy, type Treatment } from "./tcp-proxy.ts";
 export {
   createTestBucket,
   createTestDatabase,

@@ -22,6 +22,7 @@ import { Migrations } from "./db/migrations.ts";
 import { type BundleReference, listReferences, type ReferencePage } from "./db/references.ts";
 import { UnusedBlobs } from "./db/unused-blobs.ts";
 import { Uploads } from "./db/uploads.ts";
+import { MissingUploads } from "./missing-uploads.ts";
 import { createWarned, reconcile } from "./reconciler.ts";
 import { RunPeer } from "./run-peer.ts";
 import { createTelemetry, type Telemetry } from "./telemetry.ts";
@@ -112,6 +113,13 @@ export function createContext(
     work: (signal) => reconcile(unfinished, config.reconcileAfterMs, signal),
     logger,
   });
+  const missingUploads = new MissingUploads({ pool, telemetry });
+  const requeuer = new Periodic({
+    name: "the search for missing uploads",
+    intervalMs: config.reconcileMs,
+    work: () => missingUploads.round(),
+    logger,
+  });
   const worker = new UploadWorker({
     uploads,
     uploader: createUploader({ origin, run, cas }),
@@ -125,7 +133,7 @@ export function createContext(
     work: (signal) => pruneSpool({ attestations, telemetry }, config.spoolGraceMs, signal),
     logger,
   });
-  const background = [reconciler, ...(config.role === "api" ? [] : [worker, pruner])];
+  const background = [reconciler, requeuer, ...(config.role === "api" ? [] : [worker, pruner])];
 
   const readiness = new DatabaseReadiness({ pool, schemaDir, logger });
   const stopping = new AbortController();

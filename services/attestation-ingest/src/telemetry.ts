@@ -10,8 +10,8 @@ export interface Telemetry {
   stored(mode: Mode, how: "new" | "again"): void;
   /** A row was removed because its run ended otherwise. */
   rowRemoved(reason: string): void;
-  /** A row whose Store had not finished was looked at. */
-  reconciled(outcome: "completed" | "removed" | "left"): void;
+  /** A row whose Store had not finished was looked at, or an upload that was missing was written. */
+  reconciled(outcome: "completed" | "removed" | "left" | "requeued"): void;
   /** Bytes came from there. */
   bundleRead(source: Source): void;
   /** Bytes there were not those of the digest. */
@@ -34,7 +34,9 @@ export function createTelemetry(registry: Registry): Telemetry {
 
   const stores = counter("stores", "Stores answered OK", ["mode", "how"]);
   const removed = counter("rows_removed", "Rows removed because their run ended otherwise", ["reason"]);
-  const reconciles = counter("reconciled", "Rows whose Store had not finished", ["outcome"]);
+  const reconciles = counter("reconciled", "Rows whose Store had not finished, and uploads that were missing", [
+    "outcome",
+  ]);
   const reads = counter("bundle_reads", "Bundles read, by where the bytes came from", ["source"]);
   const corrupt = counter("bundles_corrupt", "Bytes that were not those of their digest", ["source"]);
   const skipped = counter("cache_skipped", "Times that Redis was skipped", ["operation"]);

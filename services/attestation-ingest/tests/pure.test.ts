@@ -82,21 +82,22 @@ describe("batches", () => {
 });
 
 test("a probe whose bytes cannot be read had its turn: the backend is not asked for again at once", async () => {
-  const health = new BackendHealth({ perBackend: 4, probeMs: 40, onRecovered: () => undefined });
+  const health = new BackendHealth({ perBackend: 4, perSecond: 100, probeMs: 40, onRecovered: () => undefined });
+  const upload = { backendId: "b", attempts: 0 };
   const read = async () => "bytes";
   const fail = async () => {
     throw new DomainError("BACKEND_UNAVAILABLE", "away");
   };
-  for (let n = 0; n < 3; n++) await health.run("b", read, fail).catch(() => undefined);
-  expect(health.rooms()).toEqual([{ backendId: "b", room: 0, probe: false }]);
+  for (let n = 0; n < 3; n++) await health.run(upload, read, fail).catch(() => undefined);
+  expect(health.room().rooms).toEqual([{ backendId: "b", room: 0, probe: false }]);
   await new Promise((resolve) => setTimeout(resolve, 80));
-  expect(health.rooms()).toEqual([{ backendId: "b", room: 1, probe: true }]);
+  expect(health.room().rooms).toEqual([{ backendId: "b", room: 1, probe: true }]);
   const unreadable = () => Promise.reject(new DomainError("BUNDLE_MISSING", "gone"));
-  await health.run("b", unreadable, async () => undefined).catch(() => undefined);
-  expect(health.rooms()).toEqual([{ backendId: "b", room: 0, probe: false }]);
+  await health.run(upload, unreadable, async () => undefined).catch(() => undefined);
+  expect(health.room().rooms).toEqual([{ backendId: "b", room: 0, probe: false }]);
   await new Promise((resolve) => setTimeout(resolve, 80));
-  await health.run("b", read, async () => undefined);
-  expect(health.rooms()).toEqual([]);
+  await health.run(upload, read, async () => undefined);
+  expect(health.room().rooms).toEqual([]);
 });
 
 test("bytes in memory are bounded, and given out in order", async () => {

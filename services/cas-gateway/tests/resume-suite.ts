@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { startTcpProxy } from "@attestry/dev-env";
 import { Code } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { blobOf, type Gateway, randomBlob, startGateway, type TestBlob } from "./harness.ts";
 import type { Store } from "./stores.ts";
-import { startTcpProxy } from "./tcp-proxy.ts";
 import { ClientUpload, invalid, keyOf, type Message, mebibyte, readAll, refusal } from "./writing.ts";
 
 const size = 20 * mebibyte;

@@ -2,11 +2,18 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describeWith, ensureBucket, type MinioServer, startMinio } from "@attestry/dev-env";
+import {
+  describeWith,
+  ensureBucket,
+  type MinioServer,
+  startMinio,
+  startTcpProxy,
+  type TcpProxy,
+  type Treatment,
+} from "@attestry/dev-env";
 import { Code } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
 import { type Gateway, randomBlob, startGateway, type TestBlob } from "./harness.ts";
-import { startTcpProxy, type TcpProxy, type Treatment } from "./tcp-proxy.ts";
 import { ClientUpload, type Message, mebibyte, readAll, refusal } from "./writing.ts";
 
 const size = 40 * mebibyte;

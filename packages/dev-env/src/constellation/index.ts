@@ -29,6 +29,8 @@ export interface ConstellationOptions {
   ownServers?: boolean;
   /** Any other setting of the services, by its variable. */
   env?: Record<string, string>;
+  /** Settings of one process alone, such as a proxy's address as its peer's; only with `processes`. */
+  envOf?: Partial<Record<ProcessName, Record<string, string>>>;
   /** Folder of all data, kept; a temporary one, removed at the end, if not given. */
   dir?: string;
   /** Where services listen, HOST:PORT; free ports of 127.0.0.1 if not given. */
@@ -97,6 +99,7 @@ export async function startConstellation(options: ConstellationOptions): Promise
     servers,
     files,
     env: { ...(options.skipDbStorage && { ATTESTATIONS_SKIP_DB_STORAGE: options.skipDbStorage }), ...options.env },
+    envOf: options.envOf ?? {},
     separateWorker: options.separateWorker ?? false,
     listen: options.listen ?? {},
     detached: options.detached ?? false,

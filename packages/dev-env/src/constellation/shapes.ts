@@ -18,6 +18,8 @@ export interface Plan {
   files: ConstellationFiles;
   /** Settings that the caller chose. */
   env: Record<string, string>;
+  /** Of one process alone. */
+  envOf: Partial<Record<ProcessName, Record<string, string>>>;
   separateWorker: boolean;
   listen: Partial<Record<ProcessName, string>>;
   detached: boolean;
@@ -50,6 +52,7 @@ export async function startApart(started: AsyncDisposableStack, plan: Plan): Pro
     ...common,
     ...keysOf(plan, name),
     ...(plan.separateWorker && { ATTESTATION_INGEST_ROLE: name === "attestation-ingest-worker" ? "worker" : "api" }),
+    ...plan.envOf[name],
   });
   await migrateDatabases(env("workflow-run"), env("attestation-ingest"));
   const processes = await startProcesses(started, { listen, env, detached: plan.detached, onOutput: plan.onOutput });

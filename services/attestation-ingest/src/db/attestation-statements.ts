@@ -7,8 +7,9 @@ interface Statement {
 const kept = `
   kept as (
     insert into attestation (id, organization_id, run_id, workflow_id, project, workflow, backend_id, digest, size_bytes,
-                             media_type, predicate_type, subjects, mode, bundle, received_at, plan_given_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                             media_type, predicate_type, subjects, mode, bundle, received_at, plan_given_at,
+                             external)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $18)
     on conflict (organization_id, run_id) do nothing
     returning id
   ), subjects as (

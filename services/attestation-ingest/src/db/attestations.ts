@@ -96,6 +96,7 @@ export class Attestations {
         attestation.receivedAt,
         attestation.planGivenAt,
         attestation.subjectKeys,
+        target !== "inline",
       ],
     });
     return rowCount === 1;

@@ -38,7 +38,7 @@ export class BackendHealth {
   readonly #rate: StartRate;
   /** Of which it was said within `probeMs` that they work again. */
   readonly #recovered: LRUCache<string, true>;
-  #probedAt = Number.NEGATIVE_INFINITY;
+  #probedAt = performance.now();
 
   constructor(options: BackendHealthOptions) {
     this.#options = options;

@@ -27,7 +27,13 @@ export interface UploadWorkerOptions {
   uploader: Uploader;
   telemetry: Telemetry;
   logger: Logger;
-  config: { uploadConcurrency: number; uploadsPerSecond: number; uploadLeaseMs: number; uploadGiveUpMs: number; backendProbeMs: number };
+  config: {
+    uploadConcurrency: number;
+    uploadsPerSecond: number;
+    uploadLeaseMs: number;
+    uploadGiveUpMs: number;
+    backendProbeMs: number;
+  };
 }
 
 /**
@@ -44,7 +50,7 @@ export class UploadWorker {
   /** What it holds, by id, with how to cut it short. */
   readonly #held = new Map<string, Held>();
   readonly #bytes = new ByteBudget(mostBytes);
-  #roomMade: (() => void) | undefined;
+  #ended: (() => void) | undefined;
   #loop: Promise<void> | undefined;
 
   constructor(options: UploadWorkerOptions) {
@@ -81,7 +87,7 @@ export class UploadWorker {
   /** Cuts short what is under way and gives it back, so that another worker goes on at once. */
   async destroy(): Promise<void> {
     this.#stop.abort();
-    this.#roomMade?.();
+    this.#ended?.();
     await this.#loop;
     await this.#renewal.destroy();
   }
@@ -96,8 +102,8 @@ export class UploadWorker {
           const done = this.#process(upload).finally(() => underWay.delete(done));
           underWay.add(done);
         }
-        if (claimed.length === 0) await this.#pause(idleMs);
-        else await this.#roomOrPause();
+        if (this.#held.size === 0) await this.#pause(idleMs);
+        else await this.#endsOrPause();
       } catch (error) {
         logger.warn({ err: error }, "could not claim uploads");
         await this.#pause(faultMs);
@@ -125,20 +131,18 @@ export class UploadWorker {
     return claimed;
   }
 
-  /** Waits until a quarter of the places is free, so that claims come in batches, but never longer than when idle. */
-  async #roomOrPause(): Promise<void> {
-    const wanted = Math.max(1, Math.floor(this.#options.config.uploadConcurrency / 4));
-    const hasRoom = () => this.#options.config.uploadConcurrency - this.#held.size >= wanted;
-    if (hasRoom()) return;
+  /** Waits until some of what is held has ended, so that claims come in batches, but never longer than when idle. */
+  async #endsOrPause(): Promise<void> {
+    const enough = Math.max(0, this.#held.size - Math.max(1, Math.floor(this.#options.config.uploadConcurrency / 4)));
     const waiting = new AbortController();
-    const room = new Promise<void>((resolve) => {
-      this.#roomMade = () => {
-        if (hasRoom() || this.#stop.signal.aborted) resolve();
+    const ends = new Promise<void>((resolve) => {
+      this.#ended = () => {
+        if (this.#held.size <= enough || this.#stop.signal.aborted) resolve();
       };
     });
-    await Promise.race([room, sleep(idleMs, undefined, { signal: waiting.signal, ref: false }).catch(() => undefined)]);
+    await Promise.race([ends, sleep(idleMs, undefined, { signal: waiting.signal, ref: false }).catch(() => undefined)]);
     waiting.abort();
-    this.#roomMade = undefined;
+    this.#ended = undefined;
   }
 
   async #pause(ms: number): Promise<void> {
@@ -171,7 +175,7 @@ export class UploadWorker {
     } finally {
       this.#bytes.give(upload.sizeBytes);
       this.#held.delete(upload.id);
-      this.#roomMade?.();
+      this.#ended?.();
     }
   }
 
