@@ -1,5 +1,6 @@
 import { Mode, UploadState } from "@attestry/api/ingest";
 import { RunState, StorageMode } from "@attestry/api/run";
+import { reasonOf } from "@attestry/service-kit";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import pg from "pg";
 import { type Constellation, startConstellation } from "../../src/constellation/index.ts";
@@ -52,6 +53,29 @@ describeWith(["minio", "redis"], "three processes, PostgreSQL, Redis and MinIO",
       const { attestation } = await clients.attestations.get({ by: { case: "runId", value: runId } });
       return attestation?.uploads[0]?.state;
     }
+
+    test("50 clients store the same and other bundles for one run at once: one wins, each gets a clear answer", async () => {
+      const runId = await startRun(clients);
+      const bundles = Array.from({ length: 5 }, uniqueBundle);
+      const answers = await Promise.allSettled(
+        Array.from({ length: 50 }, (_, n) =>
+          clients.attestations.store({ runId, bundle: bundles[n % bundles.length] ?? Buffer.alloc(0) }),
+        ),
+      );
+      const { run } = await clients.runs.get({ by: { case: "runId", value: runId } });
+      expect(run?.state).toBe(RunState.SUCCESS);
+      const { bundle } = await clients.attestations.get({ by: { case: "runId", value: runId } });
+      expect(digestOf(bundle)).toBe(run?.attestationDigest);
+      answers.forEach((answer, n) => {
+        const mine = digestOf(bundles[n % bundles.length] ?? Buffer.alloc(0));
+        if (answer.status === "fulfilled") expect(answer.value.digest).toBe(run?.attestationDigest);
+        else expect(reasonOf(answer.reason)).toBe("RUN_HAS_OTHER_ATTESTATION");
+        // Who came with the winner's bytes was told OK, and nobody else.
+        expect(answer.status === "fulfilled").toBe(mine === run?.attestationDigest);
+      });
+      const { rows } = await database.query("select count(*)::int as n from attestation where run_id = $1", [runId]);
+      expect(rows[0]?.n).toBe(1);
+    });
 
     test.each(acceptedBundles)("%s goes in, and comes back byte for byte from every place", async (name) => {
       const bundle = fixture(name);
