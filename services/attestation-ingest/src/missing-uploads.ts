@@ -1,9 +1,10 @@
+import { firstIdAt } from "@attestry/service-kit";
 import type { Pool } from "pg";
 import { requeueMissing } from "./db/missing-uploads.ts";
 import type { Telemetry } from "./telemetry.ts";
 
 const windowRows = 1_000;
-const firstId = "00000000-0000-0000-0000-000000000000";
+const firstId = firstIdAt(0);
 
 /**
  * Finds attestations whose upload is missing and writes it anew. An upload is written with its attestation in one

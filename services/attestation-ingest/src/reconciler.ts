@@ -1,11 +1,11 @@
-import { databaseFault, type Reason, reasonOf } from "@attestry/service-kit";
+import { databaseFault, firstIdAt, type Reason, reasonOf } from "@attestry/service-kit";
 import { LRUCache } from "lru-cache";
 import type { KeptAttestation } from "./store/attestation.ts";
 import { isRefusal, type SettleContext, settle } from "./store/settle.ts";
 
 const batchRows = 100;
 const atATime = 10;
-const firstId = "00000000-0000-0000-0000-000000000000";
+const firstId = firstIdAt(0);
 /** Rows that fail by themselves, of which no more is said once a warning was. */
 const rememberedRows = 10_000;
 

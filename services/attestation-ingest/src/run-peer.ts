@@ -2,12 +2,14 @@ import {
   CasRole,
   CasSpace,
   CredentialService,
+  type CredentialServiceIssueCasTokenRequest_ServiceSchema,
   RunService,
   type RunServiceGetStoragePlanResponse,
   TokenService,
 } from "@attestry/api/run";
 import type { Digest } from "@attestry/bundle";
 import type { RevokedPage } from "@attestry/service-kit";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import type { KeptAttestation } from "./store/attestation.ts";
@@ -49,45 +51,32 @@ export class RunPeer {
   }
 
   /** A CAS token by which a bundle of at most `maxBytes` is uploaded to one backend. */
-  async uploadToken(to: { organizationId: string; backendId: string; maxBytes: number }): Promise<string> {
-    const { token } = await this.#credentials.issueCasToken(
-      {
-        purpose: {
-          case: "service",
-          value: { ...to, role: CasRole.UPLOADER, space: CasSpace.BUNDLES, maxBytes: BigInt(to.maxBytes) },
-        },
-      },
-      { timeoutMs: callTimeoutMs },
-    );
-    return token;
+  uploadToken({ maxBytes, ...to }: { organizationId: string; backendId: string; maxBytes: number }): Promise<string> {
+    return this.#casToken({ ...to, role: CasRole.UPLOADER, maxBytes: BigInt(maxBytes) });
   }
 
   /** A CAS token by which bundles are deleted from one backend. Throws BACKEND_NOT_FOUND, BACKEND_INLINE. */
-  async managerToken({ organizationId, backendId }: { organizationId: string; backendId: string }): Promise<string> {
-    const value = { organizationId, backendId, role: CasRole.MANAGER, space: CasSpace.BUNDLES };
-    const { token } = await this.#credentials.issueCasToken(
-      { purpose: { case: "service", value } },
-      { timeoutMs: callTimeoutMs },
-    );
-    return token;
+  managerToken({ organizationId, backendId }: { organizationId: string; backendId: string }): Promise<string> {
+    return this.#casToken({ organizationId, backendId, role: CasRole.MANAGER });
   }
 
   /** A CAS token by which bundles are read from all of the organization's backends. Throws BACKEND_INLINE if it has none. */
-  async downloadToken(organizationId: string): Promise<string> {
-    const { token } = await this.#credentials.issueCasToken(
-      {
-        purpose: {
-          case: "service",
-          value: { organizationId, role: CasRole.DOWNLOADER, space: CasSpace.BUNDLES },
-        },
-      },
-      { timeoutMs: callTimeoutMs },
-    );
-    return token;
+  downloadToken(organizationId: string): Promise<string> {
+    return this.#casToken({ organizationId, role: CasRole.DOWNLOADER });
   }
 
   /** API tokens that were revoked since the cursor. */
   async revoked(cursor: bigint, signal: AbortSignal): Promise<RevokedPage> {
     return this.#tokens.listRevoked({ cursor }, { signal, timeoutMs: callTimeoutMs });
+  }
+
+  async #casToken(
+    asked: Omit<MessageInitShape<typeof CredentialServiceIssueCasTokenRequest_ServiceSchema>, "$typeName">,
+  ): Promise<string> {
+    const { token } = await this.#credentials.issueCasToken(
+      { purpose: { case: "service", value: { ...asked, space: CasSpace.BUNDLES } } },
+      { timeoutMs: callTimeoutMs },
+    );
+    return token;
   }
 }

@@ -4,7 +4,7 @@ import { StorageMode } from "@attestry/api/run";
 import { DomainError } from "@attestry/service-kit";
 import { type Client, createClient } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import { bundleOf, createTestIngest, digestOf, refusal, type TestIngest } from "./harness.ts";
+import { bundleOf, createTestIngest, digestOf, eventually, refusal, type TestIngest, withWorker } from "./harness.ts";
 
 let ingest: TestIngest;
 let gc: Client<typeof GcService>;
@@ -131,17 +131,9 @@ describe("gc", () => {
     };
     expect(await outcomes()).toEqual([GcOutcome.DELETED]);
     ingest.run.storageMode = StorageMode.CAS;
-    const worker = await ingest.replica();
-    await worker.start();
-    try {
-      const end = Date.now() + 10_000;
-      while (!ingest.gateway.blobs.has(key(bundle))) {
-        if (Date.now() > end) throw new Error("the queued upload was not done after gc");
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    } finally {
-      await worker.stop();
-    }
+    await withWorker(ingest, () =>
+      eventually(() => ingest.gateway.blobs.has(key(bundle)), "the queued upload is done after gc"),
+    );
   });
 
   test("two at once: one deletes, the other leaves it alone", async () => {

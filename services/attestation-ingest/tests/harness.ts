@@ -170,6 +170,30 @@ export function bundleOf({
 
 export { digestOf };
 
+/** Stores a bundle for a new run, as its attestation; returns the run. */
+export async function storeOne(ingest: TestIngest, bundle = bundleOf()): Promise<string> {
+  const runId = ingest.run.begin(ingest.organizationId);
+  await ingest.attestations.store({ runId, bundle });
+  return runId;
+}
+
+/** The row of the run's upload. */
+export async function uploadOf(ingest: TestIngest, runId: string) {
+  const { rows } = await ingest.database.query("select * from upload where run_id = $1", [runId]);
+  return rows[0];
+}
+
+/** With another replica whose background work runs, until the work is done. */
+export async function withWorker(ingest: TestIngest, work: (worker: TestIngest) => Promise<void>): Promise<void> {
+  const worker = await ingest.replica();
+  await worker.start();
+  try {
+    await work(worker);
+  } finally {
+    await worker.stop();
+  }
+}
+
 /** The reason of the error that the promise rejects with; undefined if it resolves. */
 export async function refusal(promise: Promise<unknown>): Promise<string | undefined> {
   try {

@@ -3,7 +3,7 @@ import { MigrationService } from "@attestry/api/ingest";
 import { DomainError } from "@attestry/service-kit";
 import { type Client, createClient } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import { bundleOf, createTestIngest, digestOf, eventually, refusal, type TestIngest } from "./harness.ts";
+import { bundleOf, createTestIngest, digestOf, eventually, refusal, type TestIngest, withWorker } from "./harness.ts";
 
 let ingest: TestIngest;
 let migrations: Client<typeof MigrationService>;
@@ -35,16 +35,6 @@ function giveWhatIsAskedFor(): void {
   };
 }
 
-async function withWorker(work: () => Promise<void>): Promise<void> {
-  const worker = await ingest.replica();
-  await worker.start();
-  try {
-    await work();
-  } finally {
-    await worker.stop();
-  }
-}
-
 function unconfirmed(): Promise<number> {
   return ingest.database.query("select from upload where state <> 'confirmed'").then(({ rowCount }) => rowCount ?? -1);
 }
@@ -53,7 +43,7 @@ describe("a migration", () => {
   test("copies all that the first backend has, once, and says how far it is", async () => {
     const from = ingest.run.useExternal();
     const bundles = await store(12);
-    await withWorker(() => eventually(async () => (await unconfirmed()) === 0, "all are in the first"));
+    await withWorker(ingest, () => eventually(async () => (await unconfirmed()) === 0, "all are in the first"));
     const to = ingest.run.useExternal();
     await store(3);
     giveWhatIsAskedFor();
@@ -64,7 +54,7 @@ describe("a migration", () => {
     // Begun again: nothing is queued twice. What was stored in the second directly is no part of it.
     expect(await migrations.queue(asked)).toMatchObject({ attestations: 12, queued: 0, nextPageToken: "" });
     expect(await migrations.getProgress(asked)).toMatchObject({ pending: 12n, failing: 0n, sizeBytes: size });
-    await withWorker(() => eventually(async () => (await unconfirmed()) === 0, "all are in the second"));
+    await withWorker(ingest, () => eventually(async () => (await unconfirmed()) === 0, "all are in the second"));
     expect(await migrations.getProgress(asked)).toMatchObject({ pending: 0n, failing: 0n, givenUp: 0n, sizeBytes: 0n });
     for (const bundle of bundles) {
       expect(ingest.gateway.blobs.get(`${to}:${digestOf(bundle)}`)?.equals(bundle)).toBe(true);
@@ -103,14 +93,14 @@ describe("a migration", () => {
   test("shows what fails and why", async () => {
     const from = ingest.run.useExternal();
     await store(1);
-    await withWorker(() => eventually(async () => (await unconfirmed()) === 0, "it is in the first"));
+    await withWorker(ingest, () => eventually(async () => (await unconfirmed()) === 0, "it is in the first"));
     const to = ingest.run.useExternal();
     giveWhatIsAskedFor();
     await migrations.queue({ fromBackendId: from, toBackendId: to });
     ingest.gateway.beforeWrite = () => {
       throw new DomainError("BACKEND_UNAVAILABLE", "the archive does not answer");
     };
-    await withWorker(() =>
+    await withWorker(ingest, () =>
       eventually(async () => {
         const { failing, lastError } = await migrations.getProgress({ fromBackendId: from, toBackendId: to });
         return failing === 1n && lastError.includes("the archive does not answer");

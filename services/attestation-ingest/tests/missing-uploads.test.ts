@@ -1,6 +1,6 @@
 import { StorageMode } from "@attestry/api/run";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import { bundleOf, createTestIngest, eventually, type TestIngest } from "./harness.ts";
+import { createTestIngest, eventually, storeOne, type TestIngest } from "./harness.ts";
 
 let ingest: TestIngest;
 
@@ -13,12 +13,6 @@ afterEach(async () => {
   await ingest.database.query("delete from attestation");
 });
 
-async function storeOne(): Promise<string> {
-  const runId = ingest.run.begin(ingest.organizationId);
-  await ingest.attestations.store({ runId, bundle: bundleOf() });
-  return runId;
-}
-
 async function uploadsOf(runId: string): Promise<{ state: string }[]> {
   return (await ingest.database.query("select state from upload where run_id = $1", [runId])).rows;
 }
@@ -27,13 +21,13 @@ const requeued = (replica: TestIngest) => replica.metric("attestry_ingest_reconc
 
 describe("an attestation whose upload is missing", () => {
   test("gets it again, once by two replicas, and others are left alone", async () => {
-    const inline = await storeOne();
+    const inline = await storeOne(ingest);
     ingest.run.useExternal();
-    const lost = await Promise.all(Array.from({ length: 20 }, storeOne));
-    const ofOlderBuild = await storeOne();
+    const lost = await Promise.all(Array.from({ length: 20 }, () => storeOne(ingest)));
+    const ofOlderBuild = await storeOne(ingest);
     await ingest.database.query("delete from upload");
     await ingest.database.query("update attestation set external = null where run_id = $1", [ofOlderBuild]);
-    const givenUp = await storeOne();
+    const givenUp = await storeOne(ingest);
     await ingest.database.query("update upload set state = 'given_up'");
 
     const replicas = await Promise.all([ingest.replica({ role: "api" }), ingest.replica({ role: "api" })]);
@@ -52,7 +46,7 @@ describe("an attestation whose upload is missing", () => {
   test("of an older build is known to be external by its mode, is uploaded, and its bytes leave the row", async () => {
     ingest.run.storageMode = StorageMode.SPOOL;
     ingest.run.useExternal();
-    const runId = await storeOne();
+    const runId = await storeOne(ingest);
     await ingest.database.query("delete from upload");
     await ingest.database.query("update attestation set external = null");
     const replica = await ingest.replica();

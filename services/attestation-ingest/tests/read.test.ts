@@ -5,7 +5,7 @@ import { describeWith, testRedis } from "@attestry/dev-env";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import { Redis } from "ioredis";
-import { bundleOf, createTestIngest, digestOf, eventually, refusal, type TestIngest } from "./harness.ts";
+import { bundleOf, createTestIngest, digestOf, eventually, refusal, storeOne, type TestIngest } from "./harness.ts";
 
 let ingest: TestIngest;
 
@@ -18,12 +18,6 @@ afterEach(() => {
   ingest.run.storageMode = StorageMode.UNSPECIFIED;
 });
 
-async function storeOne(bundle = bundleOf()): Promise<string> {
-  const runId = ingest.run.begin(ingest.organizationId);
-  await ingest.attestations.store({ runId, bundle });
-  return runId;
-}
-
 const byRun = (value: string) => ({ by: { case: "runId", value } }) as const;
 const byDigest = (value: string) => ({ by: { case: "digest", value } }) as const;
 
@@ -35,7 +29,7 @@ async function corruptRow(runId: string): Promise<void> {
 describe("Get", () => {
   test("of what is not there, or is of another organization, finds nothing", async () => {
     const bundle = bundleOf();
-    const runId = await storeOne(bundle);
+    const runId = await storeOne(ingest, bundle);
     const stranger = createClient(AttestationService, await ingest.as("admin", randomUUID()));
     expect(await refusal(stranger.get(byRun(runId)))).toBe("ATTESTATION_NOT_FOUND");
     expect(await refusal(stranger.get(byDigest(digestOf(bundle))))).toBe("ATTESTATION_NOT_FOUND");
@@ -46,7 +40,7 @@ describe("Get", () => {
   test("concurrent reads of one digest share one load", async () => {
     ingest.run.storageMode = StorageMode.CAS;
     ingest.run.useExternal();
-    const runId = await storeOne();
+    const runId = await storeOne(ingest);
     const reads = ingest.gateway.calls.read;
     ingest.gateway.beforeRead = () => new Promise((resolve) => setTimeout(resolve, 50));
     await Promise.all(Array.from({ length: 20 }, () => ingest.attestations.get(byRun(runId))));
@@ -54,7 +48,7 @@ describe("Get", () => {
   });
 
   test("a row with other bytes than its digest says is BUNDLE_CORRUPT", async () => {
-    const runId = await storeOne();
+    const runId = await storeOne(ingest);
     await corruptRow(runId);
     expect(await refusal(ingest.attestations.get(byRun(runId)))).toBe("BUNDLE_CORRUPT");
   });
@@ -62,7 +56,7 @@ describe("Get", () => {
   test("a corrupt row is passed over for a backend that has the right bytes", async () => {
     const backendId = ingest.run.useExternal();
     const bundle = bundleOf();
-    const runId = await storeOne(bundle);
+    const runId = await storeOne(ingest, bundle);
     await corruptRow(runId);
     ingest.gateway.blobs.set(`${backendId}:${digestOf(bundle)}`, bundle);
     const read = await ingest.attestations.get(byRun(runId));
@@ -74,7 +68,7 @@ describe("Get", () => {
     const backendId = ingest.run.useExternal();
     const bundle = bundleOf();
     const key = `${backendId}:${digestOf(bundle)}`;
-    const runId = await storeOne(bundle);
+    const runId = await storeOne(ingest, bundle);
     ingest.gateway.breakDown();
     expect(await refusal(ingest.attestations.get(byRun(runId)))).toBe("CAS_UNAVAILABLE");
     ingest.gateway.recover();
@@ -87,7 +81,7 @@ describe("Get", () => {
   });
 
   test("permission comes from the row, not from the cache", async () => {
-    const runId = await storeOne();
+    const runId = await storeOne(ingest);
     await ingest.attestations.get(byRun(runId));
     await ingest.database.query("delete from attestation where run_id = $1", [runId]);
     expect(await refusal(ingest.attestations.get(byRun(runId)))).toBe("ATTESTATION_NOT_FOUND");
@@ -95,7 +89,7 @@ describe("Get", () => {
 
   test("a bundle near 4 MiB points to Download, which gives it in chunks", async () => {
     const bundle = bundleOf({ pad: 5 * 1024 * 1024 });
-    const runId = await storeOne(bundle);
+    const runId = await storeOne(ingest, bundle);
     expect(await refusal(ingest.attestations.get(byRun(runId)))).toBe("BUNDLE_NEEDS_DOWNLOAD");
     const chunks: Uint8Array[] = [];
     for await (const { part } of ingest.attestations.download(byRun(runId))) {
@@ -111,7 +105,7 @@ describe("Get", () => {
   test("a bundle larger than the cache's share is read all the same", async () => {
     const small = await ingest.replica({ cacheBytes: 1_000 });
     const bundle = bundleOf({ pad: 2_000 });
-    const runId = await storeOne(bundle);
+    const runId = await storeOne(ingest, bundle);
     for (let time = 0; time < 2; time++) {
       expect(Buffer.compare((await small.attestations.get(byRun(runId))).bundle, bundle)).toBe(0);
     }
@@ -122,7 +116,7 @@ describe("with Redis down", () => {
   test("reads go on, and a metric counts it", async () => {
     const replica = await ingest.replica({ redisUrl: "redis://127.0.0.1:1" });
     const bundle = bundleOf();
-    const runId = await storeOne(bundle);
+    const runId = await storeOne(ingest, bundle);
     const began = Date.now();
     const read = await replica.attestations.get(byRun(runId));
     expect(Date.now() - began).toBeLessThan(1_000);
@@ -142,7 +136,7 @@ describeWith(["redis"], "with Redis", () => {
       ingest.replica(config),
     ]);
     const bundle = bundleOf();
-    const runId = await storeOne(bundle);
+    const runId = await storeOne(ingest, bundle);
     const key = `attestry:bundle:${ingest.organizationId}:${digestOf(bundle)}`;
     await eventually(async () => (await redis.ping()) === "PONG", "Redis answers");
     await first.attestations.get(byRun(runId));

@@ -1,6 +1,6 @@
 import { DomainError } from "@attestry/service-kit";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import { bundleOf, createTestIngest, eventually, type TestIngest } from "./harness.ts";
+import { createTestIngest, eventually, storeOne, type TestIngest, uploadOf, withWorker } from "./harness.ts";
 
 let ingest: TestIngest;
 
@@ -13,31 +13,10 @@ afterEach(async () => {
   await ingest.database.query("delete from attestation");
 });
 
-async function storeOne(bundle = bundleOf()): Promise<string> {
-  const runId = ingest.run.begin(ingest.organizationId);
-  await ingest.attestations.store({ runId, bundle });
-  return runId;
-}
-
-async function uploadOf(runId: string) {
-  const { rows } = await ingest.database.query("select * from upload where run_id = $1", [runId]);
-  return rows[0];
-}
-
-async function withWorker(work: (worker: TestIngest) => Promise<void>): Promise<void> {
-  const worker = await ingest.replica();
-  await worker.start();
-  try {
-    await work(worker);
-  } finally {
-    await worker.stop();
-  }
-}
-
 describe("uploads to a backend", () => {
   test("a worker that began while the backend was away notices by a probe, though every row was put off", async () => {
     const backendId = ingest.run.useExternal();
-    const runs = await Promise.all(Array.from({ length: 30 }, () => storeOne()));
+    const runs = await Promise.all(Array.from({ length: 30 }, () => storeOne(ingest)));
     const putOff = `update upload set state = 'failing', attempts = 4, next_attempt_at = now() + interval '9 min'`;
     await ingest.database.query(putOff);
     ingest.gateway.breakDown();
@@ -45,26 +24,26 @@ describe("uploads to a backend", () => {
       const text = "select count(*) filter (where attempts > 4)::int as n from upload where backend_id = $1";
       return (await ingest.database.query(text, [backendId])).rows[0].n;
     };
-    await withWorker(async () => {
+    await withWorker(ingest, async () => {
       // Fewer failures than stop the backend: it is probed all the same.
       await eventually(async () => (await tried()) > 0, "probed");
       expect(await tried()).toBe(1);
       ingest.gateway.recover();
       for (const runId of runs) {
-        await eventually(async () => (await uploadOf(runId)).state === "confirmed", "due at once");
+        await eventually(async () => (await uploadOf(ingest, runId)).state === "confirmed", "due at once");
       }
     });
   });
 
   test("of a broken backend one row is tried for each probe interval", async () => {
     ingest.run.useExternal();
-    await Promise.all(Array.from({ length: 30 }, () => storeOne()));
+    await Promise.all(Array.from({ length: 30 }, () => storeOne(ingest)));
     let writes: number[] = [];
     ingest.gateway.beforeWrite = () => {
       writes.push(performance.now());
       throw new DomainError("BACKEND_UNAVAILABLE", "away");
     };
-    await withWorker(async () => {
+    await withWorker(ingest, async () => {
       await eventually(() => writes.length >= 3, "broken");
       await new Promise((resolve) => setTimeout(resolve, 200));
       writes = [];
@@ -76,7 +55,7 @@ describe("uploads to a backend", () => {
 
   test("no more start in a second than may, for each backend, and no row waits for that under a lease", async () => {
     ingest.run.useExternal();
-    await Promise.all(Array.from({ length: 25 }, () => storeOne()));
+    await Promise.all(Array.from({ length: 25 }, () => storeOne(ingest)));
     const starts: number[] = [];
     ingest.gateway.beforeWrite = () => void starts.push(performance.now());
     const worker = await ingest.replica({ uploadsPerSecond: 10 });

@@ -2,7 +2,17 @@ import { UploadState } from "@attestry/api/ingest";
 import { StorageMode } from "@attestry/api/run";
 import { DomainError } from "@attestry/service-kit";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import { bundleOf, createTestIngest, digestOf, eventually, refusal, type TestIngest } from "./harness.ts";
+import {
+  bundleOf,
+  createTestIngest,
+  digestOf,
+  eventually,
+  refusal,
+  storeOne,
+  type TestIngest,
+  uploadOf,
+  withWorker,
+} from "./harness.ts";
 
 let ingest: TestIngest;
 
@@ -17,33 +27,12 @@ afterEach(async () => {
   await ingest.database.query("delete from attestation");
 });
 
-async function storeOne(bundle = bundleOf()): Promise<string> {
-  const runId = ingest.run.begin(ingest.organizationId);
-  await ingest.attestations.store({ runId, bundle });
-  return runId;
-}
-
-async function uploadOf(runId: string) {
-  const { rows } = await ingest.database.query("select * from upload where run_id = $1", [runId]);
-  return rows[0];
-}
-
-async function withWorker(work: (worker: TestIngest) => Promise<void>): Promise<void> {
-  const worker = await ingest.replica();
-  await worker.start();
-  try {
-    await work(worker);
-  } finally {
-    await worker.stop();
-  }
-}
-
 describe("the upload queue", () => {
   test("is worked off, and each upload is confirmed", async () => {
     const backendId = ingest.run.useExternal();
     const bundles = Array.from({ length: 40 }, () => bundleOf());
-    const runs = await Promise.all(bundles.map(storeOne));
-    await withWorker(async () => {
+    const runs = await Promise.all(bundles.map((bundle) => storeOne(ingest, bundle)));
+    await withWorker(ingest, async () => {
       await eventually(async () => {
         const { rows } = await ingest.database.query("select state, count(*)::int as n from upload group by 1");
         return rows.length === 1 && rows[0].state === "confirmed" && rows[0].n === runs.length;
@@ -58,15 +47,15 @@ describe("the upload queue", () => {
 
   test("asks for one token for what it claims together", async () => {
     ingest.run.useExternal();
-    await Promise.all(Array.from({ length: 7 }, () => storeOne()));
-    await storeOne(bundleOf({ pad: 5_000 }));
+    await Promise.all(Array.from({ length: 7 }, () => storeOne(ingest)));
+    await storeOne(ingest, bundleOf({ pad: 5_000 }));
     const tokens = ingest.run.calls.token;
     const asked: bigint[] = [];
     ingest.run.beforeToken = ({ purpose }) => {
       if (purpose.case === "service") asked.push(purpose.value.maxBytes);
     };
     const largest = "select max(size_bytes)::int as size from upload";
-    await withWorker(async () => {
+    await withWorker(ingest, async () => {
       await eventually(async () => {
         const { rows } = await ingest.database.query("select count(*)::int as n from upload where state = 'confirmed'");
         return rows[0].n === 8;
@@ -78,46 +67,46 @@ describe("the upload queue", () => {
 
   test("a lease that ran out is claimed again, one that has not is left alone", async () => {
     ingest.run.useExternal();
-    const dead = await storeOne();
-    const living = await storeOne();
+    const dead = await storeOne(ingest);
+    const living = await storeOne(ingest);
     const lease =
       "update upload set lease_owner = gen_random_uuid(), lease_until = now() + $2::interval where run_id = $1";
     await ingest.database.query(lease, [dead, "300 ms"]);
     await ingest.database.query(lease, [living, "1 hour"]);
-    await withWorker(async () => {
+    await withWorker(ingest, async () => {
       await eventually(
-        async () => (await uploadOf(dead)).state === "confirmed",
+        async () => (await uploadOf(ingest, dead)).state === "confirmed",
         "the dead worker's upload is confirmed",
       );
     });
-    expect((await uploadOf(living)).state).toBe("pending");
+    expect((await uploadOf(ingest, living)).state).toBe("pending");
   });
 
   test("a worker that is told to stop gives back what it holds", async () => {
     ingest.run.useExternal();
-    const runId = await storeOne();
+    const runId = await storeOne(ingest);
     ingest.gateway.beforeWrite = () => new Promise((resolve) => setTimeout(resolve, 3_000));
-    await withWorker(async () => {
-      await eventually(async () => (await uploadOf(runId)).lease_owner !== null, "claimed");
+    await withWorker(ingest, async () => {
+      await eventually(async () => (await uploadOf(ingest, runId)).lease_owner !== null, "claimed");
     });
-    expect(await uploadOf(runId)).toMatchObject({ state: "pending", lease_owner: null, attempts: 0 });
+    expect(await uploadOf(ingest, runId)).toMatchObject({ state: "pending", lease_owner: null, attempts: 0 });
   });
 
   test("a digest that gc is at is not claimed", async () => {
     const backendId = ingest.run.useExternal();
     const bundle = bundleOf();
-    const runId = await storeOne(bundle);
-    const other = await storeOne();
+    const runId = await storeOne(ingest, bundle);
+    const other = await storeOne(ingest);
     await ingest.database.query(
       `insert into intent (organization_id, backend_id, digest, state, gc_owner, gc_until)
        values ($1, $2, $3, 'deleting', gen_random_uuid(), now() + interval '5 min')`,
       [ingest.organizationId, backendId, Buffer.from(digestOf(bundle).slice(7), "hex")],
     );
-    await withWorker(async () => {
-      await eventually(async () => (await uploadOf(other)).state === "confirmed", "the other one is confirmed");
-      expect((await uploadOf(runId)).state).toBe("pending");
+    await withWorker(ingest, async () => {
+      await eventually(async () => (await uploadOf(ingest, other)).state === "confirmed", "the other one is confirmed");
+      expect((await uploadOf(ingest, runId)).state).toBe("pending");
       await ingest.database.query("delete from intent");
-      await eventually(async () => (await uploadOf(runId)).state === "confirmed", "confirmed once gc is done");
+      await eventually(async () => (await uploadOf(ingest, runId)).state === "confirmed", "confirmed once gc is done");
     });
   });
 
@@ -127,15 +116,15 @@ describe("the upload queue", () => {
     ingest.gateway.beforeWrite = (key) => {
       if (key.startsWith(dead)) throw new DomainError("BACKEND_UNAVAILABLE", "away");
     };
-    const waiting = await Promise.all(Array.from({ length: 30 }, () => storeOne()));
+    const waiting = await Promise.all(Array.from({ length: 30 }, () => storeOne(ingest)));
     ingest.run.backend = { ...ingest.run.backend, id: good };
     const backends = new Map<string, string>();
     ingest.run.beforeToken = ({ purpose }) => {
       if (purpose.case === "service") ingest.run.backend = { ...ingest.run.backend, id: purpose.value.backendId };
       backends.set(ingest.run.backend.id, "asked");
     };
-    const fine = await Promise.all(Array.from({ length: 10 }, () => storeOne()));
-    await withWorker(async () => {
+    const fine = await Promise.all(Array.from({ length: 10 }, () => storeOne(ingest)));
+    await withWorker(ingest, async () => {
       await eventually(async () => {
         const { rows } = await ingest.database.query(
           "select count(*)::int as n from upload where backend_id = $1 and state = 'confirmed'",
@@ -163,13 +152,13 @@ describe("the upload queue", () => {
   test("what fails is shown with its error, given up after its time, and due again by Retry", async () => {
     ingest.run.useExternal();
     const bundle = bundleOf();
-    const runId = await storeOne(bundle);
+    const runId = await storeOne(ingest, bundle);
     await ingest.database.query("update upload set trying_since = now() - interval '8 days' where run_id = $1", [
       runId,
     ]);
     ingest.gateway.breakDown();
-    await withWorker(async () => {
-      await eventually(async () => (await uploadOf(runId)).state === "given_up", "given up");
+    await withWorker(ingest, async () => {
+      await eventually(async () => (await uploadOf(ingest, runId)).state === "given_up", "given up");
     });
     const listed = await ingest.uploads.list({});
     expect(listed.uploads).toEqual([
@@ -182,8 +171,8 @@ describe("the upload queue", () => {
       retried: 1,
     });
     ingest.gateway.recover();
-    await withWorker(async () => {
-      await eventually(async () => (await uploadOf(runId)).state === "confirmed", "confirmed after Retry");
+    await withWorker(ingest, async () => {
+      await eventually(async () => (await uploadOf(ingest, runId)).state === "confirmed", "confirmed after Retry");
     });
     expect((await ingest.uploads.list({})).uploads).toEqual([]);
     expect((await ingest.uploads.list({ state: UploadState.CONFIRMED })).uploads).toHaveLength(1);
@@ -191,17 +180,17 @@ describe("the upload queue", () => {
 
   test("a failure is never written over a confirmation, nor by a worker that lost its lease", async () => {
     ingest.run.useExternal();
-    const runId = await storeOne();
+    const runId = await storeOne(ingest);
     ingest.gateway.beforeWrite = async () => {
       await ingest.database.query("update upload set state = 'confirmed', confirmed_at = now() where run_id = $1", [
         runId,
       ]);
       throw new DomainError("BACKEND_UNAVAILABLE", "away");
     };
-    await withWorker(async () => {
-      await eventually(async () => (await uploadOf(runId)).state === "confirmed", "confirmed by another");
+    await withWorker(ingest, async () => {
+      await eventually(async () => (await uploadOf(ingest, runId)).state === "confirmed", "confirmed by another");
     });
-    expect(await uploadOf(runId)).toMatchObject({ state: "confirmed" });
+    expect(await uploadOf(ingest, runId)).toMatchObject({ state: "confirmed" });
   });
 });
 
@@ -223,14 +212,14 @@ describe("spool", () => {
     ingest.run.storageMode = StorageMode.SPOOL;
     ingest.run.useExternal();
     const bundle = bundleOf();
-    const runId = await storeOne(bundle);
-    await withWorker(async () => {
+    const runId = await storeOne(ingest, bundle);
+    await withWorker(ingest, async () => {
       await eventually(async () => {
         const { rows } = await ingest.database.query("select bundle from attestation where run_id = $1", [runId]);
         return rows[0].bundle === null;
       }, "pruned");
     });
-    expect((await uploadOf(runId)).state).toBe("confirmed");
+    expect((await uploadOf(ingest, runId)).state).toBe("confirmed");
     const reader = await ingest.replica();
     const read = await reader.attestations.get({ by: { case: "runId", value: runId } });
     expect(Buffer.compare(read.bundle, bundle)).toBe(0);
@@ -241,11 +230,11 @@ describe("spool", () => {
     ingest.run.storageMode = StorageMode.SPOOL;
     ingest.run.useExternal();
     ingest.gateway.breakDown();
-    const spooled = await storeOne();
+    const spooled = await storeOne(ingest);
     ingest.run.storageMode = StorageMode.DATABASE;
-    const kept = await storeOne();
-    await withWorker(async () => {
-      await eventually(async () => (await uploadOf(spooled)).attempts > 0, "tried");
+    const kept = await storeOne(ingest);
+    await withWorker(ingest, async () => {
+      await eventually(async () => (await uploadOf(ingest, spooled)).attempts > 0, "tried");
       await new Promise((resolve) => setTimeout(resolve, 300));
     });
     const { rows } = await ingest.database.query(

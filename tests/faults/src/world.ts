@@ -9,7 +9,6 @@ export type SkipDatabase = "false" | "true" | "spool";
 
 /** The services as processes on servers of their own, all of which may be killed, and clients of them. */
 export interface World {
-  mode: SkipDatabase;
   constellation: Constellation;
   runs: Client<typeof RunService>;
   attestations: Client<typeof AttestationService>;
@@ -46,7 +45,6 @@ export async function startWorld(mode: SkipDatabase): Promise<World> {
   };
   const to = (baseUrl: string) => createGrpcTransport({ baseUrl, interceptors: [withToken] });
   return {
-    mode,
     constellation,
     runs: createClient(RunService, to(runUrl)),
     attestations: createClient(AttestationService, to(ingestUrl)),

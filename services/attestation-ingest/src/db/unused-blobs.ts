@@ -1,4 +1,5 @@
 import { type Digest, digestBytes, digestFromBytes } from "@attestry/bundle";
+import { firstIdAt } from "@attestry/service-kit";
 import type { Pool } from "pg";
 
 /** A bundle in a backend. */
@@ -57,7 +58,7 @@ export class UnusedBlobs {
              order by i.backend_id, i.digest limit $4`,
       values: [
         organizationId,
-        after?.backendId ?? "00000000-0000-0000-0000-000000000000",
+        after?.backendId ?? firstIdAt(0),
         after === undefined ? Buffer.alloc(0) : digestBytes(after.digest),
         limit,
       ],

@@ -41,20 +41,18 @@ async function tryCollect(context: CollectContext, place: BlobPlace): Promise<Co
     await unusedBlobs.finish(lease);
     return { outcome: "kept" };
   }
-  const fault = await remove(context, lease);
-  if (fault !== undefined) return { outcome: "failed", error: textOf(fault) };
-  await unusedBlobs.finish(lease);
-  return { outcome: "deleted" };
+  const removed = await remove(context, lease);
+  if (removed.outcome === "deleted") await unusedBlobs.finish(lease);
+  return removed;
 }
 
-/** Resolves with the fault, if there was one. */
-async function remove({ unusedBlobs, run, cas }: CollectContext, lease: GcLease): Promise<unknown> {
+async function remove({ unusedBlobs, run, cas }: CollectContext, lease: GcLease): Promise<Collected> {
   let token: string;
   try {
     token = await run.managerToken(lease);
   } catch (error) {
     await unusedBlobs.release(lease);
-    return error;
+    return { outcome: "failed", error: textOf(error) };
   }
   try {
     await deleteBlob(cas, {
@@ -63,10 +61,10 @@ async function remove({ unusedBlobs, run, cas }: CollectContext, lease: GcLease)
       notAfter: new Date(lease.until.getTime() - marginMs),
       timeoutMs: deleteTimeoutMs,
     });
-    return undefined;
+    return { outcome: "deleted" };
   } catch (error) {
     // It may have been deleted, or still be: only the end of the lease settles that.
-    return error ?? new Error("the gateway refused without a word");
+    return { outcome: "failed", error: textOf(error) };
   }
 }
 

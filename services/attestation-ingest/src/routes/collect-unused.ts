@@ -1,8 +1,14 @@
-import { GcOutcome, type GcServiceCollectRequest, type GcServiceCollectResponseSchema } from "@attestry/api/ingest";
+import {
+  type CollectedBlobSchema,
+  GcOutcome,
+  type GcServiceCollectRequest,
+  type GcServiceCollectResponseSchema,
+} from "@attestry/api/ingest";
 import { apiPrincipal } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Context } from "../context.ts";
+import type { BlobPlace } from "../db/unused-blobs.ts";
 import { type Collected, collect } from "../gc/collect.ts";
 import { pageOfUnused } from "../gc/page.ts";
 
@@ -23,16 +29,16 @@ export async function collectUnused(
 ): Promise<MessageInitShape<typeof GcServiceCollectResponseSchema>> {
   const { organizationId } = apiPrincipal(call);
   const { blobs, nextPageToken } = await pageOfUnused(context.unusedBlobs, organizationId, request);
-  const collected: Collected[] = [];
+  const collected: MessageInitShape<typeof CollectedBlobSchema>[] = [];
   for (let start = 0; start < blobs.length; start += atATime) {
     call.signal.throwIfAborted();
-    collected.push(...(await Promise.all(blobs.slice(start, start + atATime).map((blob) => collect(context, blob)))));
+    const some = blobs.slice(start, start + atATime);
+    collected.push(...(await Promise.all(some.map(async (blob) => message(blob, await collect(context, blob))))));
   }
-  return {
-    blobs: blobs.map(({ digest, backendId }, n) => {
-      const result = collected[n] ?? { outcome: "skipped" };
-      return { digest, backendId, outcome: outcomes[result.outcome], error: "error" in result ? result.error : "" };
-    }),
-    nextPageToken,
-  };
+  return { blobs: collected, nextPageToken };
+}
+
+function message({ digest, backendId }: BlobPlace, collected: Collected): MessageInitShape<typeof CollectedBlobSchema> {
+  const error = collected.outcome === "failed" ? collected.error : "";
+  return { digest, backendId, outcome: outcomes[collected.outcome], error };
 }

@@ -1,12 +1,12 @@
 import type { MigrationServiceQueueRequest, MigrationServiceQueueResponseSchema } from "@attestry/api/ingest";
-import { apiPrincipal, decodePageToken, encodePageToken, reasonOf } from "@attestry/service-kit";
+import { apiPrincipal, decodePageToken, encodePageToken, firstIdAt, reasonOf } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Context } from "../context.ts";
 import type { Migration } from "../db/migrations.ts";
 import { parseMigration } from "./parse-migration.ts";
 
-const firstId = "00000000-0000-0000-0000-000000000000";
+const firstId = firstIdAt(0);
 const pageRows = 1_000;
 
 /** MigrationService.Queue: the worker copies what is queued, and confirms each when the target has said that it has it. */
