@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
+import { type DataDir, openDataDir, StartFailure, writeDurably } from "@attestry/data-dir";
 import {
   commonSettings,
   createKeyFiles,
@@ -10,16 +11,13 @@ import {
   readSettings,
   serve,
 } from "@attestry/service-kit";
-import { type DataDir, openDataDir, writeDurably } from "./data-dir.ts";
 import { expectFree, listenFailure } from "./listen.ts";
 import { type PostgresServer, startPostgres } from "./postgres/index.ts";
 import { composeServices } from "./services.ts";
-import { StartFailure } from "./start-failure.ts";
 
-export { type DataDir, openDataDir } from "./data-dir.ts";
+export { type DataDir, openDataDir, StartFailure, type StartFailureCode } from "@attestry/data-dir";
 export { expectFree, readListenAddress } from "./listen.ts";
 export { composeServices } from "./services.ts";
-export { StartFailure, type StartFailureCode } from "./start-failure.ts";
 export { tour } from "./tour.ts";
 
 /** The default backend of the first organization; prepareStorage writes its secret. */

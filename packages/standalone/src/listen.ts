@@ -1,6 +1,6 @@
 import { createServer } from "node:net";
+import { StartFailure } from "@attestry/data-dir";
 import { type ListenAddress, parseListen } from "@attestry/service-kit";
-import { StartFailure } from "./start-failure.ts";
 
 /** Reads HOST:PORT. Throws StartFailure: ADDRESS_INVALID. */
 export function readListenAddress(text: string): ListenAddress {

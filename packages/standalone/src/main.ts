@@ -1,9 +1,9 @@
 import { createRequire } from "node:module";
+import { StartFailure } from "@attestry/data-dir";
 import { SettingError } from "@attestry/service-kit";
 import { Command, Option } from "commander";
 import { type Standalone, startStandalone } from "./index.ts";
 import { readListenAddress } from "./listen.ts";
-import { StartFailure } from "./start-failure.ts";
 import { welcome, welcomeBack } from "./tour.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { promisify } from "node:util";
-import { StartFailure } from "../start-failure.ts";
+import { StartFailure } from "@attestry/data-dir";
 
 const run = promisify(execFile);
 

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
-import { StartFailure } from "../start-failure.ts";
+import { StartFailure } from "@attestry/data-dir";
 import type { PostgresBinaries } from "./binaries.ts";
 
 const run = promisify(execFile);

@@ -1,7 +1,6 @@
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import path from "node:path";
-import { StartFailure } from "../start-failure.ts";
-import { commandLine, isAlive, waitForExit } from "./processes.ts";
+import { commandLine, isAlive, readPostmasterFile, StartFailure, waitForExit } from "@attestry/data-dir";
 
 /** How long a server may take for its last checkpoint, in milliseconds. */
 export const fastShutdownMs = 60_000;
@@ -29,21 +28,4 @@ export async function stopLeftover(clusterDir: string): Promise<void> {
   process.kill(pid, "SIGQUIT");
   if (await waitForExit(pid, 5_000)) return;
   throw new StartFailure("POSTGRES_CANNOT_START", `the PostgreSQL of ${clusterDir} (process ${pid}) does not stop`);
-}
-
-export interface PostmasterFile {
-  pid: number;
-  /** `starting`, `stopping`, `ready` or `standby`; empty before the first. */
-  status: string;
-}
-
-/** Reads postmaster.pid (its lines: src/include/utils/pidfile.h of PostgreSQL); undefined if there is none. */
-export function readPostmasterFile(file: string): PostmasterFile | undefined {
-  try {
-    const lines = readFileSync(file, "utf8").split("\n");
-    const pid = Number.parseInt(lines[0] ?? "", 10);
-    return Number.isSafeInteger(pid) && pid > 0 ? { pid, status: (lines[7] ?? "").trim() } : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -3,11 +3,11 @@ import { mkdir, open, readFile, realpath, rename, stat } from "node:fs/promises"
 import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { readPostmasterFile, StartFailure } from "@attestry/data-dir";
 import pg from "pg";
-import { StartFailure } from "../start-failure.ts";
 import { findPostgresBinaries, type PostgresBinaries } from "./binaries.ts";
 import { environment, initialiseCluster } from "./cluster.ts";
-import { fastShutdownMs, readPostmasterFile, stopLeftover } from "./leftover.ts";
+import { fastShutdownMs, stopLeftover } from "./leftover.ts";
 
 const user = "attestry";
 const readyMs = 60_000;

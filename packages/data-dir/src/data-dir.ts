@@ -26,10 +26,21 @@ export interface DataDir {
  * Opens the folder for this process, making it if absent. Throws StartFailure: DATA_DIR_NOT_WRITABLE,
  * DATA_DIR_FOREIGN, DATA_DIR_NEWER or DATA_DIR_LOCKED.
  */
-export async function openDataDir(folder: string): Promise<DataDir> {
-  const dir = path.resolve(folder);
+export function openDataDir(folder: string): Promise<DataDir> {
+  return inWords(path.resolve(folder), async (dir) => {
+    await makeFolder(dir);
+    return open(dir, refuseForeign);
+  });
+}
+
+/** The same for a folder that is an Attestry's already: makes nothing in it but the lock. */
+export function openExistingDataDir(folder: string): Promise<DataDir> {
+  return inWords(path.resolve(folder), (dir) => open(dir, refuseUnmade));
+}
+
+async function inWords<T>(dir: string, work: (dir: string) => Promise<T>): Promise<T> {
   try {
-    return await open(dir);
+    return await work(dir);
   } catch (error) {
     if (error instanceof StartFailure) throw error;
     const { code } = error as NodeJS.ErrnoException;
@@ -51,11 +62,11 @@ const reasons: Readonly<Record<string, string>> = {
   ENOSPC: "its file system is full",
 };
 
-async function open(dir: string): Promise<DataDir> {
-  await makeFolder(dir);
+/** `withoutVersion` refuses a folder that is not to be used though no server wrote another version there. */
+async function open(dir: string, withoutVersion: (dir: string) => Promise<void>): Promise<DataDir> {
   const versionFile = path.join(dir, "version");
   const found = await readIfThere(versionFile);
-  if (found === undefined) await refuseForeign(dir);
+  if (found === undefined) await withoutVersion(dir);
   else checkVersion(dir, found);
 
   const lock = await takeLock(path.join(dir, "lock"));
@@ -120,6 +131,11 @@ async function refuseForeign(dir: string): Promise<void> {
   if (others.length === 0) return;
   const message = `the data directory ${dir} is neither empty nor Attestry's: it has ${others[0]}`;
   throw new StartFailure("DATA_DIR_FOREIGN", message);
+}
+
+async function refuseUnmade(dir: string): Promise<void> {
+  const why = (await exists(dir)) ? "it has no file named version" : "there is no such folder";
+  throw new StartFailure("DATA_DIR_FOREIGN", `${dir} is no data directory of Attestry: ${why}`);
 }
 
 async function readIfThere(file: string): Promise<string | undefined> {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const hasProc = existsSync("/proc/self/stat");
@@ -25,6 +25,28 @@ export function commandLine(pid: number): string | undefined {
  */
 export function startTime(pid: number): string | undefined {
   return hasProc ? procStat(pid)?.[19] : ps(pid, "lstart=");
+}
+
+/**
+ * Ids of the processes whose working folder this is, as PostgreSQL has its cluster's, by whatever path and in whatever
+ * container they see it. None where there is no /proc, and not those that this user may not look at.
+ */
+export function processesIn(folder: string): number[] {
+  if (!hasProc) return [];
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => worksIn(pid, folder) === true);
+}
+
+/** Whether the working folder of a process is this one; undefined if the system does not tell. */
+export function worksIn(pid: number, folder: string): boolean | undefined {
+  try {
+    const [of, asked] = [statSync(`/proc/${pid}/cwd`), statSync(folder)];
+    return of.dev === asked.dev && of.ino === asked.ino;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Waits until a process is gone, at most `deadlineMs`; true if it went. */

@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { isAlive, startTime } from "./postgres/processes.ts";
+import { isAlive, startTime } from "./processes.ts";
 
 interface Owner {
   pid: number;

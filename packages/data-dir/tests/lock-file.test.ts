@@ -3,8 +3,8 @@ import { readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test } from "@jest/globals";
 import { takeLock } from "../src/lock-file.ts";
-import { startTime } from "../src/postgres/processes.ts";
-import { cleanUp, temporaryFolder } from "./server-process.ts";
+import { startTime } from "../src/processes.ts";
+import { cleanUp, temporaryFolder } from "./temporary-folder.ts";
 
 afterAll(cleanUp);
 

@@ -1,0 +1,153 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { afterAll, describe, expect, test } from "@jest/globals";
+import { type BackupOptions, restore } from "../src/index.ts";
+import { takeLock } from "../src/lock-file.ts";
+import { backUpOf, contentOf, type Place, quiet, smallDataDir } from "./small-data-dir.ts";
+import { cleanUp, temporaryFolder } from "./temporary-folder.ts";
+
+afterAll(cleanUp);
+
+/** It fails like this, and leaves everything as it was. */
+async function expectNoBackup(place: Place, failure: object, options: Partial<BackupOptions> = {}): Promise<void> {
+  const before = contentOf(place.folder);
+  await expect(backUpOf(place, options)).rejects.toMatchObject(failure);
+  // A lock that no process has is taken, and gone after that.
+  delete before[path.join("data", "lock")];
+  const after = contentOf(place.folder);
+  delete after[path.join("data", "lock")];
+  expect(after).toEqual(before);
+}
+
+describe("a backup", () => {
+  test("comes back as it was, without what belongs to a running server", async () => {
+    const place = smallDataDir();
+    const { dataDir, target, folder } = place;
+    const before = contentOf(dataDir);
+    let total = 0;
+    let bytes = 0;
+    const made = await backUpOf(place, {
+      onTotal: (all) => {
+        total = all;
+      },
+      onBytes: (more) => {
+        bytes += more;
+      },
+    });
+    expect(bytes).toBe(total);
+    expect(made).toMatchObject({ files: 6, bytes: total, elsewhere: [] });
+    for (const name of readdirSync(target, { recursive: true, encoding: "utf8" })) {
+      const stats = statSync(path.join(target, name));
+      expect(stats.mode & 0o777).toBe(stats.isDirectory() ? 0o700 : 0o600);
+    }
+
+    const restored = path.join(folder, "restored");
+    mkdirSync(restored);
+    await restore({ ...quiet, backup: target, dataDir: restored });
+    for (const name of ["lock", "lost+found", "lost+found/0", "postgres/postgres.log"]) delete before[name];
+    delete before["postgres/cluster/postmaster.pid"];
+    expect(contentOf(restored)).toEqual(before);
+    expect(statSync(path.join(restored, "postgres/cluster/pg_twophase")).mode & 0o777).toBe(0o750);
+    expect(statSync(path.join(restored, "version")).mode & 0o777).toBe(0o644);
+    expect(statSync(path.join(restored, "cas/bundles/blob")).mtimeMs).toBe(1_700_000_000_000);
+  });
+
+  test("says which stores it does not have", async () => {
+    const place = smallDataDir();
+    const secret = (name: string, content: object | string) => {
+      const file = path.join(place.dataDir, "secrets", `${name}.json`);
+      mkdirSync(path.dirname(file), { recursive: true });
+      writeFileSync(file, typeof content === "string" ? content : JSON.stringify(content));
+    };
+    secret("acme/bucket", { provider: "s3", endpoint: "http://minio:9000", bucket: "b" });
+    secret("acme/folder", { provider: "filesystem", path: "/srv/cas" });
+    secret("acme/here", { provider: "filesystem", path: path.join(place.dataDir, "cas/acme") });
+    secret("acme/broken", "{");
+    expect((await backUpOf(place)).elsewhere).toEqual(["acme/broken", "acme/bucket", "acme/folder"]);
+  });
+
+  test("tells of what a killed one left", async () => {
+    const place = smallDataDir();
+    mkdirSync(`${place.target}.partial-0123`);
+    expect((await backUpOf(place)).leftovers).toEqual([`${place.target}.partial-0123`]);
+  });
+});
+
+describe("no backup", () => {
+  test("of a data directory that a server uses", async () => {
+    const place = smallDataDir();
+    const lock = await takeLock(path.join(place.dataDir, "lock"));
+    await expectNoBackup(place, { code: "DATA_DIR_LOCKED" });
+    if ("release" in lock) await lock.release();
+    await backUpOf(place);
+  });
+
+  test("of a folder that is none, or of a newer version; neither is made into one", async () => {
+    const place = smallDataDir();
+    await expectNoBackup({ ...place, dataDir: path.join(place.folder, "no-such") }, { code: "DATA_DIR_FOREIGN" });
+    writeFileSync(path.join(place.dataDir, "version"), "2\n");
+    await expectNoBackup(place, { code: "DATA_DIR_NEWER" });
+    rmSync(path.join(place.dataDir, "version"));
+    await expectNoBackup(place, { code: "DATA_DIR_FOREIGN" });
+  });
+
+  test("where something is already", async () => {
+    const place = smallDataDir();
+    mkdirSync(place.target);
+    await expectNoBackup(place, { code: "TARGET_EXISTS" });
+  });
+
+  test("inside the data directory, also by way of a link", async () => {
+    const place = smallDataDir();
+    await expectNoBackup({ ...place, target: path.join(place.dataDir, "backup") }, { code: "TARGET_MISPLACED" });
+    const outside = temporaryFolder();
+    symlinkSync(place.dataDir, path.join(outside, "link"));
+    await expectNoBackup({ ...place, target: path.join(outside, "link/cas/backup") }, { code: "TARGET_MISPLACED" });
+  });
+
+  test("where nothing can be written", async () => {
+    const failure = {
+      code: "FILE_UNWRITABLE",
+      message: expect.stringMatching(/^cannot write \/proc\/backup/),
+    };
+    await expectNoBackup({ ...smallDataDir(), target: "/proc/backup" }, failure);
+  });
+
+  test("on a disk that gets full", async () => {
+    const place = smallDataDir();
+    const disk = path.join(place.folder, "disk");
+    mkdirSync(disk);
+    try {
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], { stdio: "ignore" });
+    } catch {
+      // Only root may mount, and not everywhere.
+      return;
+    }
+    try {
+      const failure = { code: "FILE_UNWRITABLE", message: expect.stringMatching(/no space left$/) };
+      await expectNoBackup({ ...place, target: path.join(disk, "backup") }, failure);
+    } finally {
+      execFileSync("umount", [disk]);
+    }
+  });
+
+  test("of links and other things that no copy has", async () => {
+    const place = smallDataDir();
+    const link = path.join(place.dataDir, "postgres/cluster/pg_wal");
+    symlinkSync("/var/tmp", link);
+    const message = `${link} is a symbolic link; a backup has files and folders only`;
+    await expect(backUpOf(place)).rejects.toMatchObject({ code: "BACKUP_UNSUPPORTED", message });
+    rmSync(link);
+    execFileSync("mkfifo", [link]);
+    await expect(backUpOf(place)).rejects.toMatchObject({ code: "BACKUP_UNSUPPORTED" });
+    expect(readdirSync(place.folder)).toEqual(["data"]);
+  });
+
+  test("that was interrupted", async () => {
+    const ending = new AbortController();
+    const place = smallDataDir();
+    const options = { signal: ending.signal, onBytes: () => ending.abort(new Error("enough")) };
+    await expectNoBackup(place, { message: "enough" }, options);
+  });
+});
