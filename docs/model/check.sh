@@ -42,6 +42,7 @@ for mode in 0 1 2; do
 done
 holds store -DTWO_GC -DMODE=1
 holds migrate
+for mode in 0 1; do holds retention -DMODE=$mode; done
 
 fails store -DSHARE -DMODE=1 -DM_CANCELLED_COMPLETES
 fails store -DSHARE -DMODE=0 -DM_ANSWER_BEFORE_COMPLETE
@@ -54,4 +55,7 @@ fails store -DSHARE -DMODE=1 -DM_GC_LOOKS_BEFORE_MARK
 fails store -DSHARE -DMODE=1 -DM_ROW_BEFORE_UPLOAD
 fails store -DSHARE -DMODE=0 -DM_NO_RECONCILER -DTRIES=1
 fails migrate -DM_NOT_VISIBLE_TOO
+for rule in FORGET_PROMISE DELETE_UNSEEN DELETE_UNCHECKED ONE_SNAPSHOT NO_INTENT GC_TRUSTS_RETIREMENT; do
+  fails retention -DM_$rule
+done
 exit $bad

@@ -1,7 +1,8 @@
 /* `backend migrate A B` as a model for Spin: the pending upload row is all that says that B may hold bytes; no intent
- * is written before the copy. It holds because only visible attestations are queued, and those are never removed.
+ * is written before the copy. It holds because only visible attestations are queued, and no refusal removes those.
  * One atomic block is one SQL statement, or one request that takes effect at the gateway; removing a row takes two,
- * since the statement's snapshot is older than its delete. A's side is left out: the bytes can be read throughout.
+ * since the statement's snapshot is older than its delete. A's side is left out: the bytes can be read throughout. How
+ * retention removes visible ones is in retention.pml.
  * M_NOT_VISIBLE_TOO queues every attestation: then a blob is left at B that neither a row nor an intent knows. */
 #define INIT 0
 #define SUCCESS 1

@@ -40,6 +40,7 @@ const argumentReasons = new Set([
   "MAX_BYTES_INVALID",
   "ROLE_INVALID",
   "LIFETIME_INVALID",
+  "RETENTION_INVALID",
   "PAGE_TOKEN_INVALID",
   "FILE_NAME_INVALID",
 ]);

@@ -31,6 +31,8 @@ const hints: Record<string, string> = {
   PAGE_TOKEN_INVALID: "a page token goes with the same filters as the page that gave it",
   CAS_UNAVAILABLE: "the storage backend does not answer; `attestry status` and `attestry backend list` show more",
   SOURCE_CHANGED: "try again when nothing writes to the file",
+  DATA_DIR_LOCKED: "stop the server and wait until it has ended",
+  DATA_DIR_FOREIGN: "give the data directory by --data-dir or ATTESTRY_DATA_DIR",
   PUBLIC_URL_UNSET:
     "the server needs CAS_GATEWAY_PUBLIC_URL: the address of cas-gateway as browsers reach it; `attestry blob get` works without",
   TIMED_OUT: "give it longer with --timeout, for example --timeout 5m",
@@ -39,7 +41,7 @@ const hints: Record<string, string> = {
 // METHOD_UNKNOWN names the method: its package says which service should have been asked.
 const otherAddress: readonly [RegExp, string][] = [
   [
-    /^\/?attestry\.run\./,
+    /^\/?attestry\.(run|audit)\./,
     "this address is not workflow-run: set --run-addr or ATTESTRY_RUN_ADDR (and --cas-addr or ATTESTRY_CAS_ADDR)",
   ],
   [/^\/?attestry\.ingest\./, "this address is not attestation-ingest: set --addr or ATTESTRY_ADDR"],

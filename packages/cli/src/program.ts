@@ -1,13 +1,16 @@
 import { Command, CommanderError, Option } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { duration } from "./arguments.ts";
+import { addAuditCommand } from "./commands/audit.ts";
 import { addBackendCommand } from "./commands/backend.ts";
+import { addBackupCommand } from "./commands/backup.ts";
 import { addBlobCommand } from "./commands/blob.ts";
 import { addBootstrapCommand } from "./commands/bootstrap.ts";
 import { addGcCommand } from "./commands/gc.ts";
 import { addGetCommand } from "./commands/get.ts";
 import { addListCommand } from "./commands/list.ts";
 import { addOrgCommand } from "./commands/org.ts";
+import { addRestoreCommand } from "./commands/restore.ts";
 import { addRunCommand } from "./commands/run.ts";
 import { addStatusCommand } from "./commands/status.ts";
 import { addStoreCommand } from "./commands/store.ts";
@@ -67,8 +70,11 @@ function createProgram(): Command {
   addBlobCommand(program);
   addOrgCommand(program);
   addTokenCommand(program);
+  addAuditCommand(program);
   addStatusCommand(program);
   addBootstrapCommand(program);
+  addBackupCommand(program);
+  addRestoreCommand(program);
   return program;
 }
 

@@ -222,6 +222,26 @@ describe("the other commands", () => {
     ]);
   });
 
+  test("how long things are kept, and who set it", async () => {
+    await json("org", "create", "kept");
+    await json("org", "update", "kept", "--keep-attestations-at-least", "90d", "--keep-attestations-at-most", "7y");
+    await json("org", "update", "kept", "--keep-attestations-at-least", "30d", "--keep-materials-at-most", "1y");
+    const args = ["--name", "kept", "--role", "admin", "--org", "kept"];
+    const { secret } = await json<{ secret: string }>("token", "create", ...args);
+    const env = { ATTESTRY_TOKEN: secret };
+    expect((await cli(["org", "get"], { env })).stdout).toMatch(/^attestations kept +at least 30d, at most 7y$/m);
+    const { stdout, code } = await cli(["audit", "--limit", "1", "-o", "json"], { env });
+    expect(code).toBe(0);
+    expect((JSON.parse(stdout) as { events: object[] }).events).toMatchObject([
+      {
+        service: "workflow-run",
+        actor: expect.stringContaining("token admin ("),
+        action: "organization.update",
+        detail: { "attestation_retention.at_least.old": "7776000s", "attestation_retention.at_least.new": "2592000s" },
+      },
+    ]);
+  });
+
   test("gc deletes what no attestation refers to, and only when told to", async () => {
     const digest = sha256(Buffer.from("left by a Store that died"));
     const { backends } = await json<{ backends: { id: string; name: string }[] }>("backend", "list");

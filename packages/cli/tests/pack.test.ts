@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
@@ -56,4 +56,15 @@ test("bootstrap makes keys once, and the secret of a backend", async () => {
   const second = await run(command, [...args, ...s3], { env });
   expect(JSON.parse(second.stdout)).toMatchObject({ secretChanged: false });
   expect(await readFile(path.join(keys, "cas-gateway/signing-key.jwk.json"), "utf8")).toBe(key);
+});
+
+test("it backs up and restores a data directory", async () => {
+  const dataDir = path.join(folder, "data");
+  const backup = path.join(folder, "backup");
+  await mkdir(dataDir);
+  await writeFile(path.join(dataDir, "version"), "1\n");
+  expect((await run(command, ["backup", backup, "--data-dir", dataDir])).code).toBe(0);
+  await rm(dataDir, { recursive: true });
+  expect((await run(command, ["restore", backup, "--data-dir", dataDir])).code).toBe(0);
+  expect(await readFile(path.join(dataDir, "version"), "utf8")).toBe("1\n");
 });

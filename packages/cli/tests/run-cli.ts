@@ -18,6 +18,8 @@ export interface CliOptions {
   cwd?: string;
   /** Sent to the command this long after its start, in milliseconds. */
   interruptAfterMs?: number;
+  /** Interrupts the command as soon as this is true. */
+  interruptWhen?: () => boolean;
   /** Kills the command, without a word to it, as soon as this is true. */
   killWhen?: () => boolean;
 }
@@ -35,8 +37,14 @@ export async function run(program: string, args: readonly string[], options: Cli
   });
   child.stdin.on("error", () => undefined).end(options.stdin ?? "");
   if (options.interruptAfterMs !== undefined) setTimeout(() => child.kill("SIGINT"), options.interruptAfterMs);
-  const { killWhen } = options;
-  const watch = killWhen && setInterval(() => killWhen() && child.kill("SIGKILL"), 10);
+  let interrupted = false;
+  const watch = setInterval(() => {
+    if (options.killWhen?.() === true) child.kill("SIGKILL");
+    // A second one would end it at once.
+    if (interrupted || options.interruptWhen?.() !== true) return;
+    interrupted = true;
+    child.kill("SIGINT");
+  }, 10);
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));

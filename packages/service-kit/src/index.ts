@@ -13,6 +13,7 @@ export {
   casPrincipal,
   type Principal,
   principal,
+  type RetentionBounds,
   type Role,
   type ServiceName,
   type ServicePrincipal,
@@ -27,6 +28,7 @@ export { DomainError, type DomainErrorOptions } from "./errors/domain-error.ts";
 export { type Reason, reasons } from "./errors/reasons.ts";
 export { firstIdAt, isUuid, parseUuid, timeOfId, uuidv7 } from "./ids.ts";
 export { type BatchOptions, inBatches } from "./in-batches.ts";
+export { createClockReport } from "./observe/clock-report.ts";
 export { createLogger, type Logger } from "./observe/logger.ts";
 export { createMetrics } from "./observe/metrics.ts";
 export { decodePageToken, encodePageToken, type PageRequest, type PageScope, pageSize, readPage } from "./paging.ts";

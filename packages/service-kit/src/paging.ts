@@ -9,6 +9,8 @@ const largestPageSize = 200;
 export interface PageScope {
   kind: string;
   filters: Record<string, string | number | boolean | undefined>;
+  /** What ids are: UUIDs, or numbers of 1 to 18 digits. */
+  ids?: "uuids" | "numbers";
 }
 
 /** Rows a page may have: 1 to 200, 50 for 0. Throws PAGE_SIZE_INVALID. */
@@ -36,7 +38,7 @@ export function encodePageToken(scope: PageScope, lastId: string): string {
 export function decodePageToken(token: string, scope: PageScope): string | undefined {
   if (token === "") return undefined;
   const [version, print, lastId, ...rest] = Buffer.from(token.slice(0, 200), "base64url").toString("latin1").split(".");
-  if (version !== "1" || lastId === undefined || rest.length > 0 || !isUuid(lastId)) {
+  if (version !== "1" || lastId === undefined || rest.length > 0 || !isId(lastId, scope)) {
     throw new DomainError(
       "PAGE_TOKEN_INVALID",
       "page_token must be the next_page_token of the page before, unchanged",
@@ -52,6 +54,10 @@ export function decodePageToken(token: string, scope: PageScope): string | undef
     );
   }
   return lastId;
+}
+
+function isId(text: string, { ids = "uuids" }: PageScope): boolean {
+  return ids === "uuids" ? isUuid(text) : /^\d{1,18}$/.test(text);
 }
 
 export interface PageRequest {

@@ -65,6 +65,22 @@ test("migrating: two at once, again, further; and who may work with which schema
   expect(await applied()).toHaveLength(3);
 });
 
+test("a migration is one script, semicolons in it or not, and applies whole or not at all", async () => {
+  await addMigration(
+    "4_function",
+    "create function four() returns int language plpgsql as $$ begin return 2; return 4; end $$;\n-- One more; it is the last.\ncreate view fourth as select four();",
+  );
+  // The two that the builds of the test before do not know.
+  await addMigration("2_second", "");
+  await addMigration("3_third", "");
+  await run();
+  expect((await pool.query("select * from fourth")).rows).toEqual([{ four: 2 }]);
+
+  await addMigration("5_broken", "create table fifth (id int);\ncreate table first (id int);");
+  await expect(run()).rejects.toThrow("already exists");
+  expect((await pool.query("select to_regclass('fifth') as table")).rows).toEqual([{ table: null }]);
+});
+
 test("a database that cannot be reached is named in one line, without the password", async () => {
   const silent = net.createServer((socket) => socket.on("error", () => undefined));
   await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));

@@ -1,4 +1,11 @@
-import { AttestationService, GcService, MigrationService, ReferenceService, UploadService } from "@attestry/api/ingest";
+import {
+  AttestationService,
+  AuditService,
+  GcService,
+  MigrationService,
+  ReferenceService,
+  UploadService,
+} from "@attestry/api/ingest";
 import { type AccessTable, methodName } from "@attestry/service-kit";
 
 /** Who may call each method. */
@@ -14,4 +21,5 @@ export const access: AccessTable = {
   [methodName(MigrationService.method.queue)]: { api: "admin" },
   [methodName(MigrationService.method.getProgress)]: { api: "admin" },
   [methodName(ReferenceService.method.listBundles)]: { services: ["cas-gateway"] },
+  [methodName(AuditService.method.list)]: { api: "admin" },
 };

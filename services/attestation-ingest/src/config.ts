@@ -101,6 +101,16 @@ export const serviceSettings = {
     default: 10_000,
     doc: "How long an unfinished attestation is left to its Store",
   }),
+  retentionEveryMs: setting.milliseconds({
+    env: "ATTESTATION_INGEST_RETENTION_EVERY",
+    default: 3_600_000,
+    doc: "How often a worker looks for attestations that are past their organization's retention",
+  }),
+  retentionGraceMs: setting.milliseconds({
+    env: "ATTESTATION_INGEST_RETENTION_GRACE",
+    default: 7 * 24 * 3_600_000,
+    doc: "How long such an attestation is only hidden, so that a higher at_most brings it back, before it is deleted",
+  }),
 };
 
 /** Every setting of the service as a process of its own. */

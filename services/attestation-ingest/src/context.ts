@@ -6,6 +6,7 @@ import {
   Periodic,
   Revocations,
 } from "@attestry/service-kit";
+import { AuditLog } from "@attestry/service-kit/audit";
 import { createPool, DatabaseReadiness, plannedOnce } from "@attestry/service-kit/postgres";
 import type { Transport } from "@connectrpc/connect";
 import { PrismaPg } from "@prisma/adapter-pg";
@@ -20,10 +21,12 @@ import { Intents } from "./db/intents.ts";
 import { createMarks } from "./db/marks.ts";
 import { Migrations } from "./db/migrations.ts";
 import { type BundleReference, listReferences, type ReferencePage } from "./db/references.ts";
+import { RetentionRows } from "./db/retention.ts";
 import { UnusedBlobs } from "./db/unused-blobs.ts";
 import { Uploads } from "./db/uploads.ts";
 import { MissingUploads } from "./missing-uploads.ts";
 import { createWarned, reconcile } from "./reconciler.ts";
+import { Retention } from "./retention/retention.ts";
 import { RunPeer } from "./run-peer.ts";
 import { createTelemetry, type Telemetry } from "./telemetry.ts";
 import { pruneSpool } from "./uploads/prune.ts";
@@ -52,6 +55,7 @@ export interface Context {
   attestations: Attestations;
   intents: Intents;
   unusedBlobs: UnusedBlobs;
+  audit: AuditLog;
   migrations: Migrations;
   uploads: Uploads;
   mark: (id: string) => Promise<void>;
@@ -133,7 +137,23 @@ export function createContext(
     work: (signal) => pruneSpool({ attestations, telemetry }, config.spoolGraceMs, signal),
     logger,
   });
-  const background = [reconciler, requeuer, ...(config.role === "api" ? [] : [worker, pruner])];
+  const unusedBlobs = new UnusedBlobs(pool);
+  const retention = new Retention({
+    run,
+    cas,
+    rows: new RetentionRows(pool),
+    unusedBlobs,
+    telemetry,
+    logger,
+    graceMs: config.retentionGraceMs,
+  });
+  const expirer = new Periodic({
+    name: "the retention of attestations",
+    intervalMs: config.retentionEveryMs,
+    work: (signal) => retention.round(signal),
+    logger,
+  });
+  const background = [reconciler, requeuer, ...(config.role === "api" ? [] : [worker, pruner, expirer])];
 
   const readiness = new DatabaseReadiness({ pool, schemaDir, logger });
   const stopping = new AbortController();
@@ -169,7 +189,8 @@ export function createContext(
     prisma,
     attestations,
     intents: new Intents(pool),
-    unusedBlobs: new UnusedBlobs(pool),
+    unusedBlobs,
+    audit: new AuditLog(pool),
     migrations: new Migrations(pool),
     uploads,
     mark,

@@ -1,5 +1,13 @@
-import { AttestationService, GcService, MigrationService, ReferenceService, UploadService } from "@attestry/api/ingest";
+import {
+  AttestationService,
+  AuditService,
+  GcService,
+  MigrationService,
+  ReferenceService,
+  UploadService,
+} from "@attestry/api/ingest";
 import type { Logger, ServiceModule } from "@attestry/service-kit";
+import { listAuditEvents } from "@attestry/service-kit/audit";
 import { migrate } from "@attestry/service-kit/postgres";
 import { access } from "./access.ts";
 import { type ServiceConfig, schemaDir } from "./config.ts";
@@ -27,7 +35,7 @@ export async function createAttestationIngest(
   const context = createContext(config, dependencies);
   return {
     name: "attestation-ingest",
-    services: [AttestationService, UploadService, GcService, MigrationService, ReferenceService],
+    services: [AttestationService, UploadService, GcService, MigrationService, ReferenceService, AuditService],
     access,
     authenticator: context.authenticator,
     routes(router) {
@@ -42,6 +50,7 @@ export async function createAttestationIngest(
       router.rpc(GcService.method.collect, (request, call) => collectUnused(context, request, call));
       router.rpc(MigrationService.method.queue, (request, call) => queueMigration(context, request, call));
       router.rpc(MigrationService.method.getProgress, (request, call) => getMigrationProgress(context, request, call));
+      router.rpc(AuditService.method.list, (request, call) => listAuditEvents(context.audit, request, call));
       router.rpc(ReferenceService.method.listBundles, (request) => listBundles(context, request));
     },
     ready: context.ready,

@@ -1,5 +1,6 @@
 import {
   commonSettings,
+  createClockReport,
   createLogger,
   createMetrics,
   createServiceTransport,
@@ -18,8 +19,8 @@ await runMain("attestation-ingest", async () => {
     await migrateDatabase(readSettings(serviceSettings), logger);
   } else {
     const config = readSettings(settings);
-    const keyring = await Keyring.load(config);
     const metrics = createMetrics();
+    const keyring = await Keyring.load(config, createClockReport({ logger, metrics }));
     const run = createServiceTransport({ address: config.runAddress, keyring, to: "workflow-run" });
     const cas = createServiceTransport({ address: config.casAddress, keyring, to: "cas-gateway" });
     const ingest = await createAttestationIngest(config, { keyring, logger, metrics, run, cas });
@@ -28,6 +29,6 @@ await runMain("attestation-ingest", async () => {
       run.close();
       cas.close();
     }
-    await runService({ ...ingest, destroy }, { listen: config.listen, logger, metrics });
+    await runService({ ...ingest, destroy }, { listen: config.listen, drainMs: config.drainMs, logger, metrics });
   }
 });

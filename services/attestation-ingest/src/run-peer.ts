@@ -3,6 +3,7 @@ import {
   CasSpace,
   CredentialService,
   type CredentialServiceIssueCasTokenRequest_ServiceSchema,
+  OrganizationService,
   RunService,
   type RunServiceGetStoragePlanResponse,
   TokenService,
@@ -12,6 +13,8 @@ import type { RevokedPage } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { durationSeconds } from "./duration-seconds.ts";
+import type { RetentionPolicy } from "./retention/policy.ts";
 import type { KeptAttestation } from "./store/attestation.ts";
 
 const callTimeoutMs = 10_000;
@@ -24,11 +27,13 @@ export class RunPeer {
   readonly #runs: Client<typeof RunService>;
   readonly #credentials: Client<typeof CredentialService>;
   readonly #tokens: Client<typeof TokenService>;
+  readonly #organizations: Client<typeof OrganizationService>;
 
   constructor(transport: Transport) {
     this.#runs = createClient(RunService, transport);
     this.#credentials = createClient(CredentialService, transport);
     this.#tokens = createClient(TokenService, transport);
+    this.#organizations = createClient(OrganizationService, transport);
   }
 
   /** Where the attestation of a run is to be kept; a read. */
@@ -68,6 +73,22 @@ export class RunPeer {
   /** API tokens that were revoked since the cursor. */
   async revoked(cursor: bigint, signal: AbortSignal): Promise<RevokedPage> {
     return this.#tokens.listRevoked({ cursor }, { signal, timeoutMs: callTimeoutMs });
+  }
+
+  /** How long each organization keeps its attestations; each is asked for only when its turn comes, so that it is fresh. */
+  async *retentionPolicies(signal: AbortSignal): AsyncGenerator<RetentionPolicy> {
+    let pageToken = "";
+    do {
+      const page = await this.#organizations.list({ pageSize: 1, pageToken }, { signal, timeoutMs: callTimeoutMs });
+      for (const { id, attestationRetention: bounds } of page.organizations) {
+        yield {
+          organizationId: id,
+          atLeastSeconds: durationSeconds(bounds?.atLeast),
+          atMostSeconds: durationSeconds(bounds?.atMost),
+        };
+      }
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
   }
 
   async #casToken(

@@ -20,8 +20,14 @@ export interface Telemetry {
   cacheSkipped(operation: "get" | "set"): void;
   /** An attempt ended, after that many milliseconds. */
   uploadEnded(outcome: "confirmed" | "failing" | "given_up", ms: number): void;
+  /** Uploads that another worker had held until its lease ended were claimed again. */
+  leasesEnded(uploads: number): void;
+  /** A backend works again, so that many uploads which waited for it were made due. */
+  madeDue(uploads: number): void;
   /** gc looked at a blob that may be unused. */
   unusedBlob(outcome: "deleted" | "kept" | "skipped" | "failed"): void;
+  /** Retention hid so many attestations, showed them again, or deleted them. */
+  retained(outcome: "expired" | "kept" | "deleted", attestations: number): void;
   /** Bytes left that many spooled rows. */
   pruned(rows: number): void;
 }
@@ -41,6 +47,9 @@ export function createTelemetry(registry: Registry): Telemetry {
   const corrupt = counter("bundles_corrupt", "Bytes that were not those of their digest", ["source"]);
   const skipped = counter("cache_skipped", "Times that Redis was skipped", ["operation"]);
   const pruned = counter("pruned", "Spooled rows whose bytes have left the database", []);
+  const leases = counter("upload_leases_ended", "Uploads claimed again because their worker was not heard of", []);
+  const due = counter("uploads_made_due", "Uploads tried at once because their backend works again", []);
+  const retention = counter("retention", "Attestations that retention hid, showed again, or deleted", ["outcome"]);
   const unused = counter("unused_blobs", "Blobs that gc looked at", ["outcome"]);
   const uploads = new Histogram({
     name: "attestry_ingest_upload_seconds",
@@ -58,7 +67,10 @@ export function createTelemetry(registry: Registry): Telemetry {
     bundleCorrupt: (source) => corrupt.inc({ source }),
     cacheSkipped: (operation) => skipped.inc({ operation }),
     uploadEnded: (outcome, ms) => uploads.observe({ outcome }, ms / 1000),
+    leasesEnded: (uploads) => leases.inc(uploads),
+    madeDue: (uploads) => due.inc(uploads),
     unusedBlob: (outcome) => unused.inc({ outcome }),
+    retained: (outcome, attestations) => retention.inc({ outcome }, attestations),
     pruned: (rows) => pruned.inc(rows),
   };
 }

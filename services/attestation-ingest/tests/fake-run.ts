@@ -4,6 +4,8 @@ import {
   CasRole,
   CredentialService,
   type CredentialServiceIssueCasTokenRequest,
+  OrganizationService,
+  type OrganizationServiceListRequest,
   RunService,
   type RunServiceCompleteRequest,
   type RunServiceGetStoragePlanRequest,
@@ -20,7 +22,7 @@ import {
   type ServiceModule,
   uuidv7,
 } from "@attestry/service-kit";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 
 type State = "initialized" | "success" | "error" | "cancelled" | "expired";
 
@@ -54,9 +56,12 @@ export class FakeRun {
   readonly workflowId = randomUUID();
   backend: FakeBackend = { id: randomUUID(), name: "inline", provider: BackendProvider.INLINE };
   storageMode: StorageMode = StorageMode.UNSPECIFIED;
-  readonly calls = { plan: 0, complete: 0, token: 0 };
+  /** By organization, in seconds; 0: no bound. Those that are not here are not listed. */
+  readonly retention = new Map<string, { atLeast: number; atMost: number }>();
+  readonly calls = { plan: 0, complete: 0, token: 0, organizations: 0 };
   /** Called before each call is answered; what they throw is the answer. */
   beforePlan: (request: RunServiceGetStoragePlanRequest) => void | Promise<void> = () => undefined;
+  beforeOrganizations: () => void | Promise<void> = () => undefined;
   beforeComplete: (request: RunServiceCompleteRequest) => void | Promise<void> = () => undefined;
   beforeToken: (request: CredentialServiceIssueCasTokenRequest) => void | Promise<void> = () => undefined;
   readonly #keyring: Keyring;
@@ -84,7 +89,7 @@ export class FakeRun {
   }
 
   module(): ServiceModule {
-    const services = [RunService, CredentialService, TokenService];
+    const services = [RunService, CredentialService, TokenService, OrganizationService];
     const peers = { services: ["attestation-ingest", "cas-gateway"] } as const;
     return {
       name: "workflow-run",
@@ -95,6 +100,7 @@ export class FakeRun {
         router.rpc(RunService.method.getStoragePlan, (request) => this.#plan(request));
         router.rpc(RunService.method.complete, (request) => this.#complete(request));
         router.rpc(CredentialService.method.issueCasToken, (request) => this.#issue(request));
+        router.rpc(OrganizationService.method.list, (request) => this.#organizations(request));
         router.rpc(TokenService.method.listRevoked, () => ({ tokenIds: [], nextCursor: 1n, more: false }));
       },
       ready: async () => undefined,
@@ -121,6 +127,27 @@ export class FakeRun {
       workflowId: this.workflowId,
       project: "shop",
       workflow: "release",
+      ...this.#promise(request.organizationId),
+    };
+  }
+
+  #promise(organizationId: string) {
+    const atLeast = this.retention.get(organizationId)?.atLeast ?? 0;
+    return atLeast > 0 ? { keepAtLeast: durationFromMs(atLeast * 1_000) } : {};
+  }
+
+  /** One a page, which is named by its place. */
+  async #organizations({ pageToken }: OrganizationServiceListRequest) {
+    this.calls.organizations++;
+    await this.beforeOrganizations();
+    const all = [...this.retention].map(([id, { atLeast, atMost }]) => ({
+      id,
+      attestationRetention: { atLeast: durationFromMs(atLeast * 1_000), atMost: durationFromMs(atMost * 1_000) },
+    }));
+    const place = Number(pageToken);
+    return {
+      organizations: all.slice(place, place + 1),
+      nextPageToken: place + 1 < all.length ? String(place + 1) : "",
     };
   }
 

@@ -3,7 +3,7 @@ import { GcOutcome, GcService } from "@attestry/api/ingest";
 import { StorageMode } from "@attestry/api/run";
 import { DomainError } from "@attestry/service-kit";
 import { type Client, createClient } from "@connectrpc/connect";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { bundleOf, createTestIngest, digestOf, eventually, refusal, type TestIngest, withWorker } from "./harness.ts";
 
 let ingest: TestIngest;
@@ -18,6 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => ingest.destroy());
 afterEach(async () => {
+  jest.restoreAllMocks();
   ingest.gateway.recover();
   ingest.gateway.blobs.clear();
   ingest.run.beforeToken = () => undefined;
@@ -175,6 +176,18 @@ describe("gc", () => {
     expect(await intents()).toEqual([expect.objectContaining({ state: "idle", gc_owner: null })]);
     ingest.run.beforeToken = () => undefined;
     expect(await outcomes()).toEqual([GcOutcome.DELETED]);
+  });
+
+  test("stopped for minutes after its mark it sends nothing: the gateway's clock may be behind and let it through", async () => {
+    const bundle = await unused();
+    ingest.run.beforeToken = () => {
+      const later = performance.now() + 241_000;
+      jest.spyOn(performance, "now").mockReturnValue(later);
+    };
+    expect(await outcomes()).toEqual([GcOutcome.FAILED]);
+    jest.restoreAllMocks();
+    expect(ingest.gateway.blobs.has(key(bundle))).toBe(true);
+    expect(await intents()).toEqual([expect.objectContaining({ state: "idle", gc_owner: null })]);
   });
 
   test("a gc whose lease was taken over ends neither the lease nor the note of the other", async () => {

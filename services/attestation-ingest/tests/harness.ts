@@ -60,6 +60,8 @@ export async function createTestIngest(config: Partial<ServiceConfig> = {}): Pro
   const logger = createLogger({ name: "attestation-ingest", level: "silent" });
   await migrateDatabase({ databaseUrl: testDatabase.url }, logger);
   const database = new pg.Pool({ connectionString: testDatabase.url, max: 4 });
+  // The database may be dropped while connections are still closing, which it tells them.
+  database.on("error", () => undefined);
   const keyrings = await Keyring.generate();
   const run = new FakeRun(keyrings["workflow-run"]);
   const gateway = new FakeGateway(keyrings["cas-gateway"]);
@@ -148,7 +150,7 @@ function hasty(transport: Transport): Transport {
 }
 
 async function snapshot(database: pg.Pool): Promise<unknown> {
-  const tables = ["attestation", "attestation_subject", "upload", "intent"];
+  const tables = ["attestation", "attestation_subject", "upload", "intent", "audit_event"];
   const results = await Promise.all(tables.map((table) => database.query(`select * from ${table} order by 1, 2, 3`)));
   return results.map((result) => result.rows);
 }

@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import path from "node:path";
 import { DomainError } from "@attestry/service-kit";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import { bundleOf, createTestIngest, digestOf, eventually, refusal, type TestIngest } from "./harness.ts";
@@ -112,6 +114,45 @@ describe("the reconciler", () => {
     const replica = await ingest.replica({ role: "api" });
     await replica.start();
     await eventually(async () => (await isVisible(runId)) === true, "shown again");
+    await replica.stop();
+  });
+});
+
+/** The statements that docs/backup.md gives for after a restore; each block is one step. */
+async function stepsOfRestore(): Promise<string[]> {
+  const page = await readFile(path.resolve(import.meta.dirname, "../../../docs/backup.md"), "utf8");
+  return Array.from(page.matchAll(/^```sql\n(.*?)^```$/gms), ([, block = ""]) => block);
+}
+
+describe("after a restore of a workflow-run that is older than this database", () => {
+  test("runs follow their attestations by the steps in docs/backup.md, and none is lost", async () => {
+    const behind = ingest.run.begin(ingest.organizationId);
+    const unknown = ingest.run.begin(ingest.organizationId);
+    const settled = ingest.run.begin(ingest.organizationId);
+    const old = ingest.run.begin(ingest.organizationId);
+    for (const runId of [behind, unknown, settled, old]) await ingest.attestations.store({ runId, bundle: bundleOf() });
+    await ingest.database.query("update attestation set stored_at = '2020-01-01' where run_id = $1", [old]);
+    const neverAnswered = await unfinished();
+    ingest.run.set(behind, "initialized");
+    for (const runId of [unknown, neverAnswered]) ingest.run.runs.delete(runId);
+
+    const [before = "", after = "", ...more] = await stepsOfRestore();
+    expect(more).toEqual([]);
+    const inTime = before.replace(/timestamptz '.*?'/, "timestamptz '2020-01-02'");
+    await ingest.database.query(inTime);
+    for (const runId of [behind, unknown, settled]) expect(await isVisible(runId)).toBe(false);
+    expect(await isVisible(old)).toBe(true);
+
+    const replica = await ingest.replica({ role: "api" });
+    await replica.start();
+    for (const runId of [behind, settled])
+      await eventually(async () => (await isVisible(runId)) === true, "shown again");
+    expect(ingest.run.runs.get(behind)?.state).toBe("success");
+    expect(await isVisible(unknown)).toBe(false);
+
+    await ingest.database.query(after);
+    expect(await isVisible(unknown)).toBe(true);
+    expect(await isVisible(neverAnswered)).toBe(false);
     await replica.stop();
   });
 });

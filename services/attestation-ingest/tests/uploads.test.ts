@@ -73,11 +73,12 @@ describe("the upload queue", () => {
       "update upload set lease_owner = gen_random_uuid(), lease_until = now() + $2::interval where run_id = $1";
     await ingest.database.query(lease, [dead, "300 ms"]);
     await ingest.database.query(lease, [living, "1 hour"]);
-    await withWorker(ingest, async () => {
+    await withWorker(ingest, async (worker) => {
       await eventually(
         async () => (await uploadOf(ingest, dead)).state === "confirmed",
         "the dead worker's upload is confirmed",
       );
+      expect(await worker.metric("attestry_ingest_upload_leases_ended_total")).toBe(1);
     });
     expect((await uploadOf(ingest, living)).state).toBe("pending");
   });
@@ -124,7 +125,7 @@ describe("the upload queue", () => {
       backends.set(ingest.run.backend.id, "asked");
     };
     const fine = await Promise.all(Array.from({ length: 10 }, () => storeOne(ingest)));
-    await withWorker(ingest, async () => {
+    await withWorker(ingest, async (worker) => {
       await eventually(async () => {
         const { rows } = await ingest.database.query(
           "select count(*)::int as n from upload where backend_id = $1 and state = 'confirmed'",
@@ -146,6 +147,8 @@ describe("the upload queue", () => {
         );
         return confirmed.rows[0].n === waiting.length;
       }, "the dead backend has its uploads too");
+      expect(await worker.metric("attestry_ingest_upload_leases_ended_total")).toBe(0);
+      expect(await worker.metric("attestry_ingest_uploads_made_due_total")).toBeGreaterThan(0);
     });
   });
 

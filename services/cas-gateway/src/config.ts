@@ -15,7 +15,7 @@ export const settings = {
   role: setting.oneOf(["all", "api", "scrubber"], {
     env: "CAS_GATEWAY_ROLE",
     default: "all",
-    doc: "Whether this process proves what is stored, time after time: all and scrubber do, api does not; calls are answered in every role",
+    doc: "Whether this process proves what is stored and removes materials past at_most, time after time: all and scrubber do, api does not; calls are answered in every role",
   }),
   secretsDir: setting.text({
     env: "CAS_SECRETS_DIR",
@@ -46,6 +46,16 @@ export const settings = {
     env: "CAS_SCRUB_PERIOD",
     default: 7 * 24 * 3_600_000,
     doc: "How long after the beginning of one pass over a backend the scrubber begins the next",
+  }),
+  retentionEveryMs: setting.milliseconds({
+    env: "CAS_GATEWAY_RETENTION_EVERY",
+    default: 3_600_000,
+    doc: "How often materials past their organization's at_most are looked for",
+  }),
+  retentionGraceMs: setting.milliseconds({
+    env: "CAS_GATEWAY_RETENTION_GRACE",
+    default: 7 * 24 * 3_600_000,
+    doc: "How long materials past at_most are out of sight before they are removed for good; until then raising at_most brings them back",
   }),
 };
 

@@ -8,6 +8,9 @@ import { StoredBlobs } from "./blobs/stored-blobs.ts";
 import { Suspects } from "./blobs/suspects.ts";
 import { Callers } from "./callers/callers.ts";
 import type { Config } from "./config.ts";
+import { MaterialAudit } from "./retention/audit.ts";
+import { MaterialSweeper } from "./retention/material-sweeper.ts";
+import { createRetentionTelemetry } from "./retention/telemetry.ts";
 import { Organizations } from "./scrub/organizations.ts";
 import { References } from "./scrub/references.ts";
 import { Scrubber } from "./scrub/scrubber.ts";
@@ -41,11 +44,15 @@ export interface Context {
   /** Undefined: another process does its work. */
   scrubber: Scrubber | undefined;
   sweeper: UploadSweeper;
+  /** Undefined: another process does its work. */
+  materials: MaterialSweeper | undefined;
 }
 
 export type ContextConfig = Pick<
   Config,
   | "idleTimeoutMs"
+  | "retentionEveryMs"
+  | "retentionGraceMs"
   | "role"
   | "scrubBytesPerSecond"
   | "scrubPeriodMs"
@@ -68,9 +75,14 @@ export function createContext(config: ContextConfig, { keyring, logger, run, ing
   const telemetry = createTelemetry(metrics);
   const suspects = new Suspects();
   const proofs = new Proofs({ suspects, telemetry });
+  const organizations = new Organizations({ run, keyring });
+  const materials = new MaterialSweeper({
+    ...{ organizations, backends, logger, config },
+    audit: new MaterialAudit(run),
+    telemetry: createRetentionTelemetry(metrics),
+  });
   const scrubber = new Scrubber({
-    ...{ backends, proofs, logger, config },
-    organizations: new Organizations({ run, keyring }),
+    ...{ organizations, backends, proofs, logger, config },
     references: ingest && new References({ ingest, logger }),
     telemetry: createScrubTelemetry(metrics),
     uploads: telemetry,
@@ -87,6 +99,7 @@ export function createContext(config: ContextConfig, { keyring, logger, run, ing
     proofs,
     telemetry,
     scrubber: config.role === "api" ? undefined : scrubber,
+    materials: config.role === "api" ? undefined : materials,
     sweeper: new UploadSweeper({ backends, telemetry, logger, uploadRetentionMs: config.uploadRetentionMs }),
   };
 }

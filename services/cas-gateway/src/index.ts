@@ -27,9 +27,11 @@ export async function createCasGateway(config: ContextConfig, dependencies: Depe
       context.revocations.start();
       context.scrubber?.start();
       context.sweeper.start();
+      context.materials?.start();
     },
     destroy: async () => {
-      await Promise.all([context.revocations.destroy(), context.scrubber?.destroy(), context.sweeper.destroy()]);
+      const { revocations, scrubber, sweeper, materials } = context;
+      await Promise.all([revocations, scrubber, sweeper, materials].map(async (running) => running?.destroy()));
       context.backends.close();
     },
   };

@@ -1,4 +1,5 @@
 import {
+  createClockReport,
   createLogger,
   createMetrics,
   createServiceTransport,
@@ -13,7 +14,7 @@ await runMain("cas-gateway", async () => {
   const config = readSettings(settings);
   const logger = createLogger({ name: "cas-gateway", level: config.logLevel });
   const metrics = createMetrics();
-  const keyring = await Keyring.load(config);
+  const keyring = await Keyring.load(config, createClockReport({ logger, metrics }));
   const run = createServiceTransport({ address: config.runAddress, keyring, to: "workflow-run" });
   const ingest =
     config.ingestAddress === undefined
@@ -25,5 +26,5 @@ await runMain("cas-gateway", async () => {
     run.close();
     ingest?.close();
   }
-  await runService({ ...gateway, destroy }, { listen: config.listen, logger, metrics });
+  await runService({ ...gateway, destroy }, { listen: config.listen, drainMs: config.drainMs, logger, metrics });
 });

@@ -115,6 +115,14 @@ export class MemoryBackend implements Backend {
     return this.#kept(uploadName(key, blob, uploadId))[0]?.bytes.byteLength ?? 0;
   }
 
+  async hold(): Promise<boolean> {
+    return true;
+  }
+
+  async expiry(): Promise<undefined> {
+    return undefined;
+  }
+
   async delete(key: string, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.#store.blobs.delete(key);

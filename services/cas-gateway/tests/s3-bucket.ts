@@ -1,4 +1,4 @@
-import { createTestBucket, minioClient, testMinio } from "@attestry/dev-env";
+import { createTestBucket, minioClient, type S3Secret, testMinio } from "@attestry/dev-env";
 import { S3Backend, type S3Options } from "../src/backends/s3.ts";
 import type { BackendUnderTest } from "./backend-contract.ts";
 
@@ -8,9 +8,12 @@ export interface Bucket extends BackendUnderTest {
   backend(changes?: Partial<S3Options>): S3Backend;
 }
 
+/** What a bucket does with versions: keeps none, keeps them, or can hold them against deletion. */
+export type BucketKind = "plain" | "versioned" | "locked";
+
 /** A bucket of its own on the shared MinIO, looked at from behind. */
-export async function startBucket(): Promise<Bucket> {
-  const { provider: _, ...secret } = await createTestBucket();
+export async function startBucket(kind: BucketKind = "plain"): Promise<Bucket> {
+  const secret = await createBucket(kind);
   const client = minioClient(testMinio());
   const endpoint = new URL(secret.endpoint);
   const options = { ...secret, endpoint, prefix: "", requestTimeoutMs: 5_000, uploadRetentionMs: 86_400_000 };
@@ -37,4 +40,14 @@ export async function startBucket(): Promise<Bucket> {
       for (const made of opened) made.close();
     },
   };
+}
+
+async function createBucket(kind: BucketKind): Promise<Omit<S3Secret, "provider">> {
+  const { provider: _, ...secret } = await createTestBucket();
+  const client = minioClient(testMinio());
+  if (kind === "versioned") await client.setBucketVersioning(secret.bucket, { Status: "Enabled" });
+  if (kind !== "locked") return secret;
+  const bucket = `${secret.bucket}-locked`;
+  await client.makeBucket(bucket, secret.region, { ObjectLocking: true });
+  return { ...secret, bucket };
 }

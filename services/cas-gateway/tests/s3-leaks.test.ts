@@ -121,7 +121,7 @@ describeWith(["minio"], "what attempts at one upload do to each other in a bucke
       const query = `partNumber=${number + 1}&uploadId=${encodeURIComponent(uploadId)}`;
       const body = blob.bytes.subarray(from, from + 6_000_000);
       const headers = checksumHeader(checksumOf(body));
-      await requests.multipart({ method: "PUT", key: dataKey, query, body, headers }, signal);
+      await requests.subresource({ method: "PUT", key: dataKey, query, body, headers }, signal);
     }
     const backend = bucket.backend({ prefix });
     expect(await backend.committed(keyOf(blob), blob, id, signal)).toBe(12_000_000);

@@ -53,6 +53,7 @@ describe("a secret reference", () => {
       pathStyle: true,
       ca: undefined,
       sse: undefined,
+      objectLockMode: "COMPLIANCE",
     });
     expect((await secrets.resolve("acme", "_shared/local")).secret).toEqual({ ...filesystem, prefix: "" });
     expect((await secrets.resolve("globex", "_shared/local")).secret).toEqual({ ...filesystem, prefix: "" });
@@ -66,6 +67,8 @@ describe("a secret reference", () => {
       ca: `${certificate}\n${certificate}`,
       sse: "AES256",
     });
+    await put("acme/governed.json", { ...s3, objectLockMode: "GOVERNANCE" });
+    expect((await secrets.resolve("acme", "governed")).secret).toMatchObject({ objectLockMode: "GOVERNANCE" });
     await put("acme/kms.json", { ...s3, sse: { kms: "arn:aws:kms:eu-1:1:key/2" } });
     expect((await secrets.resolve("acme", "kms")).secret).toMatchObject({ sse: { kms: "arn:aws:kms:eu-1:1:key/2" } });
   });
@@ -129,6 +132,7 @@ describe("a secret reference", () => {
     ["an unknown encryption", { ...s3, sse: "hush-hush" }, "sse must be"],
     ["an encryption without a key", { ...s3, sse: { kms: "" } }, "sse must be"],
     ["an encryption with more than a key", { ...s3, sse: { kms: "a", context: "hush-hush" } }, "sse must be"],
+    ["an unknown mode of Object Lock", { ...s3, objectLockMode: "hush-hush" }, "objectLockMode must be"],
     ["an encryption in a list", { ...s3, sse: ["AES256"] }, "sse must be"],
     ["a key that breaks the line", { ...s3, sse: { kms: "a\r\nx-hush-hush: 1" } }, "sse must be"],
   ])("with %s is refused, and its content is not told", async (_name, content, fault) => {

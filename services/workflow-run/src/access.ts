@@ -5,13 +5,14 @@ const workflows = "attestry.run.v1.WorkflowService";
 const runs = "attestry.run.v1.RunService";
 const backends = "attestry.run.v1.BackendService";
 const tokens = "attestry.run.v1.TokenService";
+const audit = "attestry.audit.v1.AuditService";
 const credentials = "attestry.run.v1.CredentialService";
 
 /** Who may call what. Where two kinds of callers may, the route tells them apart. */
 export const access: AccessTable = {
   [`${organizations}/Create`]: { instanceAdmin: true },
   [`${organizations}/Get`]: { api: "reader", instanceAdmin: true },
-  [`${organizations}/List`]: { api: "reader", instanceAdmin: true, services: ["cas-gateway"] },
+  [`${organizations}/List`]: { api: "reader", instanceAdmin: true, services: ["attestation-ingest", "cas-gateway"] },
   [`${organizations}/Update`]: { api: "admin", instanceAdmin: true },
 
   [`${workflows}/FindOrCreate`]: { api: "ci" },
@@ -36,6 +37,9 @@ export const access: AccessTable = {
   [`${tokens}/List`]: { api: "admin" },
   [`${tokens}/Revoke`]: { api: "admin" },
   [`${tokens}/ListRevoked`]: { services: ["attestation-ingest", "cas-gateway"] },
+
+  [`${audit}/List`]: { api: "admin" },
+  [`${audit}/Record`]: { services: ["cas-gateway"] },
 
   [`${credentials}/IssueCasToken`]: { api: "reader", services: ["attestation-ingest", "cas-gateway"] },
 };

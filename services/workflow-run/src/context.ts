@@ -6,6 +6,7 @@ import {
   Periodic,
   Revocations,
 } from "@attestry/service-kit";
+import { AuditLog } from "@attestry/service-kit/audit";
 import type { Transport } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
 import { DownloadLinks } from "./backends/download-links.ts";
@@ -41,6 +42,7 @@ export interface AppContext {
   runs: RunStore;
   backends: BackendStore;
   tokens: TokenStore;
+  audit: AuditLog;
   validator: BackendValidator;
   links: DownloadLinks;
   authenticator: Authenticator;
@@ -85,6 +87,7 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     ...{ config, keyring, logger, telemetry, database, runs, backends, tokens, validator },
     organizations: new OrganizationStore(database.prisma),
     workflows: new WorkflowStore(database.prisma),
+    audit: new AuditLog(database.pool),
     links: new DownloadLinks(config.casPublicUrl),
     authenticator: createAuthenticator({ keyring, revocations }),
     revocations,

@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import {
+  createClockReport,
   createLogger,
   createMetrics,
   createServiceTransport,
@@ -21,14 +22,14 @@ await runMain("workflow-run", async () => {
       return bootstrapInstance(config, logger);
     default: {
       const { module, metrics } = await create(config, logger);
-      await runService(module, { listen: config.listen, logger, metrics });
+      await runService(module, { listen: config.listen, drainMs: config.drainMs, logger, metrics });
     }
   }
 });
 
 async function create(config: Config, logger: Logger) {
-  const keyring = await Keyring.load(config);
   const metrics = createMetrics();
+  const keyring = await Keyring.load(config, createClockReport({ logger, metrics }));
   const cas = createServiceTransport({ address: config.casAddress, keyring, to: "cas-gateway" });
   const service = await createWorkflowRun(config, { keyring, logger, metrics, cas });
   async function destroy(): Promise<void> {

@@ -1,7 +1,14 @@
 import * as api from "@attestry/api/run";
-import { type CasRole, type CasSpace, DomainError, type Reason, type Role } from "@attestry/service-kit";
+import {
+  type CasRole,
+  type CasSpace,
+  DomainError,
+  type Reason,
+  type RetentionBounds,
+  type Role,
+} from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type DurationSchema, type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Backend, BackendProvider, BackendStatus } from "./backends/backend.ts";
 import type { Organization, StorageMode } from "./organizations/organization.ts";
 import type { Run, RunState } from "./runs/run.ts";
@@ -88,8 +95,16 @@ export function storageModeOf(mode: StorageMode | null): api.StorageMode {
 }
 
 export function organizationMessage(organization: Organization): MessageInitShape<typeof api.OrganizationSchema> {
-  const { id, name, createdAt, storageMode } = organization;
-  return { id, name, createdAt: timestampFromDate(createdAt), storageMode: storageModeOf(storageMode) };
+  const { id, name, createdAt, storageMode, retention } = organization;
+  return {
+    ...{ id, name, createdAt: timestampFromDate(createdAt), storageMode: storageModeOf(storageMode) },
+    attestationRetention: retentionMessage(retention.attestations),
+    materialRetention: retentionMessage(retention.materials),
+  };
+}
+
+function retentionMessage(bounds: RetentionBounds): MessageInitShape<typeof api.RetentionSchema> {
+  return { ...durationOf("atLeast", bounds.atLeastSeconds), ...durationOf("atMost", bounds.atMostSeconds) };
 }
 
 export function workflowMessage(workflow: Workflow): MessageInitShape<typeof api.WorkflowSchema> {
@@ -128,6 +143,16 @@ export function tokenMessage(token: Token): MessageInitShape<typeof api.TokenSch
     createdAt: timestampFromDate(token.createdAt),
     ...when("expiresAt", token.expiresAt),
     ...when("revokedAt", token.revokedAt),
+  };
+}
+
+/** A field that holds a duration; no field for 0. */
+export function durationOf<K extends string>(
+  key: K,
+  seconds: number,
+): { [P in K]?: MessageInitShape<typeof DurationSchema> } {
+  return (seconds === 0 ? {} : { [key]: { seconds: BigInt(seconds) } }) as {
+    [P in K]?: MessageInitShape<typeof DurationSchema>;
   };
 }
 

@@ -1,3 +1,4 @@
+import { AuditService } from "@attestry/api/audit";
 import {
   BackendService,
   CredentialService,
@@ -22,12 +23,14 @@ import { getRun } from "./routes/get-run.ts";
 import { getStoragePlan } from "./routes/get-storage-plan.ts";
 import { getWorkflow } from "./routes/get-workflow.ts";
 import { issueCasToken } from "./routes/issue-cas-token.ts";
+import { listAuditEvents } from "./routes/list-audit-events.ts";
 import { listBackends } from "./routes/list-backends.ts";
 import { listOrganizations } from "./routes/list-organizations.ts";
 import { listRevokedTokens } from "./routes/list-revoked-tokens.ts";
 import { listRuns } from "./routes/list-runs.ts";
 import { listTokens } from "./routes/list-tokens.ts";
 import { listWorkflows } from "./routes/list-workflows.ts";
+import { recordAuditEvents } from "./routes/record-audit-events.ts";
 import { revokeToken } from "./routes/revoke-token.ts";
 import { updateBackend } from "./routes/update-backend.ts";
 import { updateOrganization } from "./routes/update-organization.ts";
@@ -40,6 +43,7 @@ export const services = [
   BackendService,
   TokenService,
   CredentialService,
+  AuditService,
 ] as const;
 
 /** Registers every route of this service. */
@@ -82,4 +86,5 @@ export function registerRoutes(router: ConnectRouter, context: AppContext): void
     listRevoked: bind(listRevokedTokens),
   });
   router.service(CredentialService, { issueCasToken: bind(issueCasToken) });
+  router.service(AuditService, { list: bind(listAuditEvents), record: bind(recordAuditEvents) });
 }

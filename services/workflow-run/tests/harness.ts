@@ -1,3 +1,4 @@
+import { AuditService } from "@attestry/api/audit";
 import { BlobService } from "@attestry/api/cas";
 import {
   BackendService,
@@ -118,6 +119,7 @@ function clientsOf(transport: Transport) {
     backends: createClient(BackendService, transport),
     tokens: createClient(TokenService, transport),
     credentials: createClient(CredentialService, transport),
+    audit: createClient(AuditService, transport),
   };
 }
 

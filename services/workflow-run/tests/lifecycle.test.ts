@@ -38,7 +38,7 @@ test("bounds of materials and prefixes", () => {
   for (const prefix of ["", "a", "a/b", ".hidden/..x", "a-b_c.d"]) expect(parsePrefix(prefix, "s3")).toBe(prefix);
 });
 
-test.each(["blobs", "bundles", "corrupt", "data", "probes", "scrub", "uploads"])(
+test.each(["blobs", "bundles", "corrupt", "data", "expired", "probes", "scrub", "uploads"])(
   "a prefix does not begin with the gateway's own folder %s",
   (folder) => {
     for (const prefix of [folder, `${folder}/acme`]) {

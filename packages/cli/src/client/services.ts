@@ -1,5 +1,12 @@
+import { AuditService } from "@attestry/api/audit";
 import { Health } from "@attestry/api/health";
-import { AttestationService, GcService, MigrationService, UploadService } from "@attestry/api/ingest";
+import {
+  AttestationService,
+  GcService,
+  AuditService as IngestAuditService,
+  MigrationService,
+  UploadService,
+} from "@attestry/api/ingest";
 import {
   BackendService,
   CredentialService,
@@ -48,6 +55,14 @@ export class Services {
 
   get credentials() {
     return createClient(CredentialService, this.#transport(this.#connections.runAddress));
+  }
+
+  get runAudit() {
+    return createClient(AuditService, this.#transport(this.#connections.runAddress));
+  }
+
+  get ingestAudit() {
+    return createClient(IngestAuditService, this.#transport(this.#connections.address));
   }
 
   get attestations() {
@@ -132,7 +147,7 @@ function namingInDeadlines(transport: Transport, address: string): Transport {
 }
 
 function serviceOf(typeName: string): string {
-  if (typeName.startsWith("attestry.run.")) return "workflow-run";
+  if (/^attestry\.(run|audit)\./.test(typeName)) return "workflow-run";
   if (typeName.startsWith("attestry.ingest.")) return "attestation-ingest";
   return typeName.startsWith("grpc.health.") ? "the server" : "cas-gateway";
 }

@@ -2,27 +2,33 @@ import {
   type Organization,
   OrganizationSchema,
   OrganizationServiceListResponseSchema,
+  type Retention,
   StorageMode,
   StorageModeSchema,
 } from "@attestry/api/run";
 import { create } from "@bufbuild/protobuf";
 import { type Command, Option } from "commander";
 import { type Context, withContext } from "../context.ts";
+import { keepWords } from "../keep-time.ts";
 import { timeCell } from "../output/cells.ts";
 import { addExamples, addOutputOption } from "../output/option.ts";
 import type { Column } from "../output/output.ts";
 import { enumValue, enumWord, enumWords, plain } from "../output/plain.ts";
 import { addPageOptions, fetchPages, noteMore, type PageOptions } from "../paging.ts";
+import { addOrgUpdate } from "./org-update.ts";
 
-const fields = "id, name, createdAt, storageMode (null: not overridden)";
+/** In JSON output, for the help. */
+export const organizationFields =
+  'id, name, createdAt, storageMode (null: not overridden), attestationRetention and materialRetention: {atLeast, atMost} (seconds as "60s"; null: no bound)';
 
 export function addOrgCommand(program: Command): void {
   const org = program
     .command("org")
     .description("organizations: each has its own workflows, runs, backends and tokens");
   addCreate(org);
+  addGet(org);
   addList(org);
-  addUpdate(org);
+  addOrgUpdate(org);
 }
 
 function addCreate(org: Command): void {
@@ -38,7 +44,7 @@ function addCreate(org: Command): void {
         await printOrganization(context, answer.organization);
       }),
     );
-  addExamples(addOutputOption(command, `{${fields}}`), "attestry org create acme --storage-mode spool");
+  addExamples(addOutputOption(command, `{${organizationFields}}`), "attestry org create acme --storage-mode spool");
 }
 
 function addList(org: Command): void {
@@ -64,54 +70,60 @@ function addList(org: Command): void {
       }),
     );
   addPageOptions(command);
-  addExamples(addOutputOption(command, `{organizations: [{${fields}}], nextPageToken}`), "attestry org list -o json");
+  addExamples(
+    addOutputOption(command, `{organizations: [{${organizationFields}}], nextPageToken}`),
+    "attestry org list -o json",
+  );
 }
 
-function addUpdate(org: Command): void {
+function addGet(org: Command): void {
   const command = org
-    .command("update")
-    .description("Change the settings of an organization.")
+    .command("get")
+    .description("Show an organization and its settings.")
     .argument("[name]", "the organization; the token's own if left out")
-    .addOption(storageModeOption().makeOptionMandatory())
-    .action((name: string | undefined, options: { storageMode: string }, self: Command) =>
+    .action((name: string | undefined, _options: unknown, self: Command) =>
       withContext(self, async (context) => {
-        const request = { name: name ?? "", storageMode: storageModeOf(options.storageMode) };
-        const answer = await context.caller.repeatable((call) => context.services.organizations.update(request, call));
+        const request = { name: name ?? "" };
+        const answer = await context.caller.repeatable((call) => context.services.organizations.get(request, call));
         await printOrganization(context, answer.organization);
       }),
     );
-  addExamples(
-    addOutputOption(command, `{${fields}}`),
-    "attestry org update --storage-mode cas",
-    "attestry org update acme --storage-mode default",
-  );
+  addExamples(addOutputOption(command, `{${organizationFields}}`), "attestry org get");
 }
 
 const columns: Column<Organization>[] = [
   { head: "name", cell: ({ name }) => name },
   { head: "storage mode", cell: ({ storageMode }) => modeWord(storageMode) },
+  { head: "attestations kept", cell: ({ attestationRetention }) => keptCell(attestationRetention) },
+  { head: "materials kept", cell: ({ materialRetention }) => keptCell(materialRetention) },
   { head: "created", cell: ({ createdAt }) => timeCell(createdAt) },
   { head: "id", cell: ({ id }) => id },
 ];
 
-async function printOrganization(context: Context, organization: Organization | undefined): Promise<void> {
+function keptCell(retention: Retention | undefined): string {
+  return keepWords(Number(retention?.atLeast?.seconds ?? 0n), Number(retention?.atMost?.seconds ?? 0n));
+}
+
+export async function printOrganization(context: Context, organization: Organization | undefined): Promise<void> {
   const shown = organization ?? create(OrganizationSchema);
   await context.printObject(plain(OrganizationSchema, shown), {
     name: shown.name,
     id: shown.id,
     "storage mode": modeWord(shown.storageMode),
+    "attestations kept": keptCell(shown.attestationRetention),
+    "materials kept": keptCell(shown.materialRetention),
     created: timeCell(shown.createdAt),
   });
 }
 
-function storageModeOption(): Option {
+export function storageModeOption(): Option {
   return new Option(
     "--storage-mode <mode>",
     "where bundles are kept when the backend is external; default: as the server is set",
   ).choices(["default", ...enumWords(StorageModeSchema)]);
 }
 
-function storageModeOf(word: string): StorageMode {
+export function storageModeOf(word: string): StorageMode {
   return enumValue<StorageMode>(StorageModeSchema, word) ?? StorageMode.UNSPECIFIED;
 }
 

@@ -1,6 +1,6 @@
 import type { DescEnum, DescField, DescMessage, Message, MessageShape } from "@bufbuild/protobuf";
 import { toJson } from "@bufbuild/protobuf";
-import { type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { type Duration, DurationSchema, type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
 
 export type Plain = Record<string, unknown>;
 
@@ -56,6 +56,7 @@ function plainItem(field: DescField & { fieldKind: "list" }, item: unknown): unk
 
 function plainMessage(schema: DescMessage, message: Message): unknown {
   if (schema.typeName === TimestampSchema.typeName) return toJson(TimestampSchema, message as Timestamp);
+  if (schema.typeName === DurationSchema.typeName) return toJson(DurationSchema, message as Duration);
   return plain(schema, message);
 }
 

@@ -39,6 +39,12 @@ export type CasRole = "uploader" | "downloader" | "manager";
 /** The two key spaces of a backend: materials of clients, and bundles of attestation-ingest. */
 export type CasSpace = "blobs" | "bundles";
 
+/** How long the blobs of a key space are kept, in seconds; 0: no bound. Set by the organization. */
+export interface RetentionBounds {
+  atLeastSeconds: number;
+  atMostSeconds: number;
+}
+
 /** Someone with a CAS token: may do one kind of thing in one organization's backends for 5 min. */
 export interface CasPrincipal {
   kind: "cas";
@@ -54,6 +60,8 @@ export interface CasPrincipal {
   digest?: string;
   /** What a browser saves the blob as. */
   fileName?: string;
+  /** Of the key space; absent: no bounds. */
+  retention?: RetentionBounds;
 }
 
 export type Principal = ApiPrincipal | ServicePrincipal | CasPrincipal;

@@ -38,6 +38,7 @@ export const reasons = {
   TOKEN_NOT_FOUND: Code.NotFound,
   ROLE_INVALID: Code.InvalidArgument,
   LIFETIME_INVALID: Code.InvalidArgument,
+  RETENTION_INVALID: Code.InvalidArgument,
   BACKEND_EXISTS: Code.AlreadyExists,
   BACKEND_NOT_FOUND: Code.NotFound,
   BACKEND_IN_USE: Code.FailedPrecondition,
@@ -77,6 +78,7 @@ export const reasons = {
 
   // Attestations
   ATTESTATION_NOT_FOUND: Code.NotFound,
+  ATTESTATION_EXPIRED: Code.FailedPrecondition,
   BUNDLE_NEEDS_DOWNLOAD: Code.ResourceExhausted,
   BUNDLE_MISSING: Code.DataLoss,
   BUNDLE_CORRUPT: Code.DataLoss,

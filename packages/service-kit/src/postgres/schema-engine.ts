@@ -17,8 +17,19 @@ interface EngineModule {
 export async function createSchemaEngine(pool: pg.Pool, datamodels: [string, string][]): Promise<Engine> {
   instantiated ??= instantiate();
   const engine = await instantiated;
-  const factory = bindMigrationAwareSqlAdapterFactory(new PrismaPg(pool));
+  const factory = bindMigrationAwareSqlAdapterFactory(new WholeScripts(pool));
   return engine.SchemaEngine.new({ datamodels }, () => undefined, factory);
+}
+
+/** Hands a migration to PostgreSQL as it is, so that all of it applies or nothing; Prisma's own would cut it at every semicolon. */
+class WholeScripts extends PrismaPg {
+  override async connect() {
+    const adapter = await super.connect();
+    adapter.executeScript = async (script) => {
+      await adapter.executeRaw({ sql: script, args: [], argTypes: [] });
+    };
+    return adapter;
+  }
 }
 
 // Once for the process: the module has one place for its instance, and work of an engine that is still under way

@@ -44,3 +44,11 @@ export interface ServiceModule {
   start(): Promise<void>;
   destroy(): Promise<void>;
 }
+
+/** Throws if there is a service twice, as modules on one port may have it: calls would reach one of the two. */
+export function checkDistinct(services: readonly DescService[]): void {
+  const twice = services.find(({ typeName }, index) =>
+    services.slice(0, index).some((one) => one.typeName === typeName),
+  );
+  if (twice !== undefined) throw new Error(`two modules serve ${twice.typeName}`);
+}

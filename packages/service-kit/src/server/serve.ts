@@ -13,7 +13,7 @@ import { createBodyBudget } from "./body-budget.ts";
 import { registerHealth } from "./health.ts";
 import { createHttpRoutes } from "./http-routes.ts";
 import { createCallInterceptor } from "./interceptor.ts";
-import type { ServiceModule } from "./module.ts";
+import { checkDistinct, type ServiceModule } from "./module.ts";
 import { createModuleRoutes } from "./module-routes.ts";
 import { createPortSniffer } from "./port-sniffer.ts";
 import { createReceiveWindows, largestWindowBytes, type ReceiveWindows } from "./receive-windows.ts";
@@ -38,7 +38,9 @@ export interface ServeOptions {
   listen: ListenAddress;
   logger: Logger;
   metrics: Registry;
-  /** How long `close` lets calls under way go on, in milliseconds. */
+  /** How long `close` goes on taking calls while it says that it is not ready, in milliseconds. */
+  drainMs?: number;
+  /** How long `close` then lets calls under way go on, in milliseconds. */
   graceMs?: number;
   /** How long a caller over HTTP/1.1 may take for its headers, in milliseconds; it may become half as much again. */
   headersTimeoutMs?: number;
@@ -55,19 +57,21 @@ export interface RunningServer {
   /** http://HOST:PORT. */
   url: string;
   port: number;
-  /** Stops taking calls, lets those under way finish within 10 s, and ends the rest. Safe to call twice. */
+  /** Turns not ready; when it has drained, stops taking calls, lets those under way finish within 10 s, and ends the rest. Safe to call twice. */
   close(): Promise<void>;
 }
 
 /**
  * Serves modules on one port: h2c and HTTP/1.1; gRPC, gRPC-Web and Connect; health, reflection, /healthz, /readyz,
- * /metrics, and the HTTP routes of the modules. Rejects if the port is taken, or if a method has no access rule.
+ * /metrics, and the HTTP routes of the modules. Rejects if the port is taken, a method has no access rule, or two
+ * modules serve the same service.
  */
 export async function serve({
   modules,
   listen,
   logger,
   metrics,
+  drainMs = 0,
   graceMs = defaultGraceMs,
   headersTimeoutMs = slowHeadersMs,
   inFlightBytes = defaultInFlightBytes,
@@ -77,6 +81,7 @@ export async function serve({
   const draining = new AbortController();
   const shutdown = new AbortController();
   const services = modules.flatMap((module) => module.services);
+  checkDistinct(services);
 
   const report = createCallReport(logger, metrics);
   const sessions = new Set<http2.ServerHttp2Session>();
@@ -146,6 +151,8 @@ export async function serve({
   let closing: Promise<void> | undefined;
   async function close(): Promise<void> {
     draining.abort();
+    // A balancer that has not seen it yet sends new connections, which a closed port would refuse.
+    if (drainMs > 0) await sleep(drainMs);
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     for (const session of sessions) session.close();
     destroyUndecided();

@@ -8,8 +8,9 @@ const kept = `
   kept as (
     insert into attestation (id, organization_id, run_id, workflow_id, project, workflow, backend_id, digest, size_bytes,
                              media_type, predicate_type, subjects, mode, bundle, received_at, plan_given_at,
-                             external)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $18)
+                             external, retain_until)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $18,
+            now() + nullif($19::float8, 0) * interval '1 second')
     on conflict (organization_id, run_id) do nothing
     returning id
   ), subjects as (
@@ -75,30 +76,33 @@ const columns = `a.id, a.organization_id as "organizationId", a.run_id as "runId
 // These statements are planned once for each connection, perhaps while the table is empty and every index looks as good
 // as any. So only one can serve: "is not distinct from" keeps those of the organization out, and what is left is the
 // unique one of the run, or the one of the digest. Lateral with a limit: one descent of it for each key.
-function byRuns(name: string, select: string): Statement {
+function byRuns(name: string, select: string, which = "true"): Statement {
   return {
     name,
     text: `select k.n, found.*
            from unnest($1::uuid[], $2::uuid[]) with ordinality as k(organization_id, run_id, n)
            cross join lateral (
-             ${select} where a.run_id = k.run_id and a.organization_id is not distinct from k.organization_id limit 1
+             ${select}
+             where a.run_id = k.run_id and a.organization_id is not distinct from k.organization_id and ${which}
+             limit 1
            ) found`,
   };
 }
 
-export const findByRun = byRuns("attestations-of-runs", `select ${columns} from attestation a`);
+export const findByRun = byRuns("attestations-of-runs", `select ${columns} from attestation a`, "a.expired_at is null");
 
 /** What Store needs to know. */
 export const findStored = byRuns(
   "stored-attestations",
   `select a.id, a.organization_id as "organizationId", a.run_id as "runId", a.digest, a.mode, a.visible,
-          a.plan_given_at as "planGivenAt", u.state as upload
+          a.plan_given_at as "planGivenAt", a.expired_at as "expiredAt", u.state as upload
    from attestation a left join upload u on u.attestation_id = a.id and u.backend_id = a.backend_id`,
 );
 
 const latestOfDigest = (which: string): string => `
   (select ${columns} from attestation a
-   where a.digest = k.digest and a.organization_id is not distinct from k.organization_id and ${which}
+   where a.digest = k.digest and a.organization_id is not distinct from k.organization_id
+     and a.expired_at is null and ${which}
    order by a.id desc limit 1)`;
 
 export const findByDigest: Statement = {

@@ -40,11 +40,11 @@ interface DigestKey {
 export class Attestations {
   readonly #hot: Pool;
   readonly #pool: Pool;
-  /** What Store needs to know of the run's row, visible or not; undefined if there is none. */
+  /** What Store needs to know of the run's row, visible, hidden or neither; undefined if there is none. */
   readonly stored: (key: RunKey) => Promise<StoredAttestation | undefined>;
-  /** The run's row, visible or not; undefined if there is none. */
+  /** The run's row, visible or not; undefined if there is none, or retention hides it. */
   readonly ofRun: (key: RunKey) => Promise<Attestation | undefined>;
-  /** The latest that is visible; if none is, the latest. */
+  /** The latest that is visible; if none is, the latest. None that retention hides. */
   readonly ofDigest: (key: DigestKey) => Promise<Attestation | undefined>;
 
   /** `hot` for what each Store and Get does, `pool` for background work. */
@@ -97,6 +97,7 @@ export class Attestations {
         attestation.planGivenAt,
         attestation.subjectKeys,
         target !== "inline",
+        attestation.keepAtLeastSeconds,
       ],
     });
     return rowCount === 1;

@@ -33,7 +33,7 @@ const columns = {
 
 type Selected = Prisma.AttestationGetPayload<{ select: typeof columns }>;
 
-/** Visible attestations, the newest first, without their bundles; at most `limit`. */
+/** Visible attestations that retention does not hide, the newest first, without their bundles; at most `limit`. */
 export async function listAttestations(
   prisma: PrismaClient,
   filter: AttestationFilter,
@@ -47,6 +47,7 @@ export async function listAttestations(
   const where = {
     organizationId,
     visible: true,
+    expiredAt: null,
     ...(predicateType !== undefined && { predicateType }),
     ...(project !== undefined && { project }),
     ...(workflow !== undefined && { workflow }),

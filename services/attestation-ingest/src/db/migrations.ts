@@ -40,7 +40,8 @@ export class Migrations {
 
   /**
    * Queues what the first backend has of the organization's next `rows` attestations after the id given. Only visible
-   * ones: they are never removed, so the pending row is all that is needed to say that the second may hold the bytes.
+   * ones: no refusal of their run removes them, so the pending row is all that is needed to say that the second may hold
+   * the bytes. Those that retention hides are among them, since they may be shown again.
    */
   async queue({ organizationId, from, to }: Migration, afterId: string, rows: number): Promise<QueuedPage> {
     const page = await this.#pool.query<{ id: string; sizeBytes: number; here: boolean; there: boolean }>({
@@ -60,6 +61,7 @@ export class Migrations {
     };
   }
 
+  /** With their rows locked: one that retention is deleting at this moment is waited for, and then passed over. */
   async #insert(to: string, attestationIds: readonly string[]): Promise<number> {
     const { rowCount } = await this.#pool.query({
       name: "queue-migration",
@@ -67,6 +69,7 @@ export class Migrations {
              select wanted.id, a.organization_id, a.id, a.run_id, $1, a.digest, a.size_bytes, 'pending'
              from unnest($2::uuid[], $3::uuid[]) as wanted(id, attestation_id)
              join attestation a on a.id = wanted.attestation_id and a.visible
+             for key share of a
              on conflict (attestation_id, backend_id) do nothing`,
       values: [to, attestationIds.map(() => uuidv7()), attestationIds],
     });

@@ -16,7 +16,8 @@ export interface ReferencePage {
 
 /**
  * The digests of bundles that a backend must have, each once and in ascending order. Those of mode cas count whether
- * they are visible or not: their row exists only after the backend had the bytes.
+ * they are visible or not: their row exists only after the backend had the bytes. What retention hides counts until it is
+ * deleted.
  */
 export async function listReferences(
   pool: Pool,

@@ -19,7 +19,11 @@ export interface UnusedBlob extends BlobPlace {
 export interface GcLease extends BlobPlace {
   owner: string;
   until: Date;
+  /** The same, or sooner, by performance.now(): what the clocks of hosts say does not matter here. */
+  endsAt: number;
 }
+
+const leaseMs = 5 * 60_000;
 
 // An upload ends, or is cut, within hours: so no upload is under way under an intent that was not touched for so long.
 const old = "touched < now() - interval '24 hours'";
@@ -31,6 +35,40 @@ const referred = `exists (
   select from attestation a where a.digest = i.digest and a.organization_id = i.organization_id
     and (a.backend_id = i.backend_id
          or exists (select from upload u where u.attestation_id = a.id and u.backend_id = i.backend_id)))`;
+
+/** One page of a list; `which` stands in the text, beside what may be deleted at all. */
+function listing(name: string, which: string): { name: string; text: string } {
+  return {
+    name,
+    text: `select i.organization_id as "organizationId", i.backend_id as "backendId", i.digest, i.touched,
+                  ${referred} as referred
+           from intent i
+           where i.organization_id = $1 and (i.backend_id, i.digest) > ($2, $3) and ${free} and ${which}
+           order by i.backend_id, i.digest limit $4`,
+  };
+}
+
+/** Changes an intent that gc holds, and says so in an audit event: `$5` did `$6` to the blob. */
+function noted(name: string, change: string): { name: string; text: string } {
+  return {
+    name,
+    text: `with changed as (${change} returning organization_id, backend_id, digest, retired), noted as (
+             insert into audit_event (organization_id, actor, action, resource, detail)
+             select organization_id, $5, $6, 'blob sha256:' || encode(digest, 'hex'),
+                    jsonb_build_object('backend_id', backend_id::text, 'retired', retired::text) from changed
+           ) select from changed`,
+  };
+}
+
+const allUnused = listing("list-unused-blobs", "true");
+const retiredUnused = listing("list-retired-blobs", "i.retired");
+
+const held = `${ofPlace} and gc_owner = $4 and state = 'deleting'`;
+const toIdle = `update intent set state = 'idle', gc_owner = null, gc_until = null where ${held}`;
+const dropped = noted("drop-unused-blob", `delete from intent where ${held} and ${old}`);
+const touchedSince = noted("end-touched-unused-blob", toIdle);
+
+type After = Pick<BlobPlace, "backendId" | "digest"> | undefined;
 
 /**
  * The blobs that intents speak of and that may be deleted. Each step is one statement with nothing open after it, since
@@ -44,18 +82,23 @@ export class UnusedBlobs {
   }
 
   /** In order of backend and digest, after the place given. */
-  async list(
+  list(organizationId: string, after: After, limit: number): Promise<UnusedBlob[]> {
+    return this.#page(allUnused, organizationId, after, limit);
+  }
+
+  /** Only those of attestations that retention deleted. */
+  listRetired(organizationId: string, after: After, limit: number): Promise<UnusedBlob[]> {
+    return this.#page(retiredUnused, organizationId, after, limit);
+  }
+
+  async #page(
+    statement: { name: string; text: string },
     organizationId: string,
-    after: Pick<BlobPlace, "backendId" | "digest"> | undefined,
+    after: After,
     limit: number,
   ): Promise<UnusedBlob[]> {
     const { rows } = await this.#pool.query<Omit<UnusedBlob, "digest"> & { digest: Buffer }>({
-      name: "list-unused-blobs",
-      text: `select i.organization_id as "organizationId", i.backend_id as "backendId", i.digest, i.touched,
-                    ${referred} as referred
-             from intent i
-             where i.organization_id = $1 and (i.backend_id, i.digest) > ($2, $3) and ${free}
-             order by i.backend_id, i.digest limit $4`,
+      ...statement,
       values: [
         organizationId,
         after?.backendId ?? firstIdAt(0),
@@ -68,14 +111,15 @@ export class UnusedBlobs {
 
   /** Takes the lease; undefined if it was touched meanwhile or another gc has it. */
   async mark(place: BlobPlace, owner: string): Promise<GcLease | undefined> {
+    const endsAt = performance.now() + leaseMs;
     const { rows } = await this.#pool.query<{ until: Date }>({
       name: "mark-unused-blob",
-      text: `update intent set state = 'deleting', gc_owner = $4, gc_until = now() + interval '5 minutes'
+      text: `update intent set state = 'deleting', gc_owner = $4, gc_until = now() + $5 * interval '1 millisecond'
              where ${ofPlace} and ${free} returning gc_until as until`,
-      values: [...valuesOf(place), owner],
+      values: [...valuesOf(place), owner, leaseMs],
     });
     const until = rows[0]?.until;
-    return until && { ...place, owner, until };
+    return until && { ...place, owner, until, endsAt };
   }
 
   /** Whether an attestation refers to the blob. To be asked after the mark, never before. */
@@ -91,24 +135,20 @@ export class UnusedBlobs {
 
   /**
    * Ends the lease if it is still its own: the intent goes, or becomes idle if it was touched since the mark. That is
-   * so if it is younger than any that may be marked, also when an earlier gc's mark was taken over.
+   * so if it is younger than any that may be marked, also when an earlier gc's mark was taken over. The audit event is
+   * written with it: whoever dies before has its lease taken over by a gc that does both.
    */
-  async finish({ owner, ...place }: GcLease): Promise<void> {
-    const values = [...valuesOf(place), owner];
-    const { rowCount } = await this.#pool.query({
-      name: "drop-unused-blob",
-      text: `delete from intent where ${ofPlace} and gc_owner = $4 and state = 'deleting' and ${old}`,
-      values,
-    });
-    if (rowCount === 0) await this.release({ ...place, owner });
+  async finish({ owner, ...place }: GcLease, outcome: "deleted" | "kept", actor: string): Promise<void> {
+    const values = [...valuesOf(place), owner, actor, outcome === "deleted" ? "blob.delete" : "blob.keep"];
+    const { rowCount } = await this.#pool.query({ ...dropped, values });
+    if (rowCount === 0) await this.#pool.query({ ...touchedSince, values });
   }
 
   /** Gives the lease back, if it is still its own: nothing was sent to the backend under it. */
-  async release({ owner, ...place }: Omit<GcLease, "until">): Promise<void> {
+  async release({ owner, ...place }: Omit<GcLease, "until" | "endsAt">): Promise<void> {
     await this.#pool.query({
       name: "release-unused-blob",
-      text: `update intent set state = 'idle', gc_owner = null, gc_until = null
-             where ${ofPlace} and gc_owner = $4 and state = 'deleting'`,
+      text: toIdle,
       values: [...valuesOf(place), owner],
     });
   }

@@ -5,7 +5,8 @@ interface Statement {
 }
 
 // The backends that have work are found by skipping through the index of the queue, one descent each; then each gives as
-// many as there is room for it, so that a dead or slow backend fills no batch.
+// many as there is room for it, so that a dead or slow backend fills no batch. Of the workers that would probe a backend
+// one may in each interval; those who may not leave one that is broken alone, and take what is due from any other.
 export const claim: Statement = {
   name: "claim-uploads",
   text: `with recursive backend as (
@@ -14,28 +15,40 @@ export const claim: Statement = {
     select (select u.backend_id from upload u
             where u.state in ('pending', 'failing') and u.backend_id > backend.backend_id order by u.backend_id limit 1)
     from backend where backend.backend_id is not null
+  ), room as (
+    select backend_id, room.room, room.backend_id is not null and room.probe as is_broken, coalesce(room.probe, $8) as probe
+    from backend left join unnest($5::uuid[], $6::int[], $7::boolean[]) as room(backend_id, room, probe) using (backend_id)
+    where backend_id is not null
+  ), probed as (
+    insert into upload_probe (backend_id, next_at)
+    select backend_id, now() + $9 * interval '1 millisecond' from room
+    where probe and not exists (select from upload_probe p where p.backend_id = room.backend_id and p.next_at > now())
+    order by backend_id
+    on conflict (backend_id) do update set next_at = excluded.next_at where upload_probe.next_at <= now()
+    returning backend_id
   ), due as materialized (
-    select u.id
-    from backend
-    left join unnest($5::uuid[], $6::int[], $7::boolean[]) as room(backend_id, room, probe) using (backend_id)
+    select u.id, u.held
+    from room left join probed using (backend_id)
     cross join lateral (
-      select id from upload
-      where upload.backend_id = backend.backend_id and state in ('pending', 'failing')
-        and (next_attempt_at <= now() or coalesce(room.probe, $8))
+      select id, lease_owner is not null as held from upload
+      where upload.backend_id = room.backend_id and state in ('pending', 'failing')
+        and (next_attempt_at <= now() or probed.backend_id is not null)
         and (lease_until is null or lease_until <= now())
         and not exists (select from intent i
                         where i.organization_id = upload.organization_id and i.backend_id = upload.backend_id
                           and i.digest = upload.digest and i.state = 'deleting')
-      order by next_attempt_at limit coalesce(room.room, $4) for no key update skip locked
+      order by next_attempt_at
+      limit case when room.is_broken and probed.backend_id is null then 0 else coalesce(room.room, $4) end
+      for no key update skip locked
     ) u
-    where backend.backend_id is not null
     limit $3
   )
   update upload set lease_owner = $1, lease_until = now() + $2 * interval '1 millisecond'
   from due where upload.id = due.id
   returning upload.id, organization_id as "organizationId", attestation_id as "attestationId", run_id as "runId",
             backend_id as "backendId", digest, size_bytes as "sizeBytes", attempts,
-            (extract(epoch from now() - trying_since) * 1000)::float8 as "triedForMs"`,
+            (extract(epoch from now() - trying_since) * 1000)::float8 as "triedForMs",
+            due.held as "wasHeld"`,
 };
 
 export const renew: Statement = {
@@ -66,7 +79,8 @@ export const fail: Statement = {
 
 export const makeDue: Statement = {
   name: "make-uploads-due",
-  text: "update upload set next_attempt_at = now() where backend_id = $1 and state = 'failing' and next_attempt_at > now()",
+  text: `with probe as (delete from upload_probe where backend_id = $1)
+         update upload set next_attempt_at = now() where backend_id = $1 and state = 'failing' and next_attempt_at > now()`,
 };
 
 export const retryDigest: Statement = {

@@ -13,6 +13,8 @@ export interface ClaimedUpload {
   digest: Digest;
   sizeBytes: number;
   attempts: number;
+  /** Another worker held it until its lease ended. */
+  wasHeld: boolean;
   /** For how long it has been tried, in milliseconds. */
   triedForMs: number;
 }
@@ -27,7 +29,9 @@ export interface ClaimOptions {
   perBackend: number;
   /** Those may be taken before they are due. */
   probe: boolean;
-  /** How many of these backends; a probe may take one that is not due. */
+  /** How long no worker probes a backend again. */
+  probeMs: number;
+  /** How many of these backends; a probe may take one that is not due, if no other worker does. */
   rooms: readonly { backendId: string; room: number; probe: boolean }[];
 }
 
@@ -68,6 +72,7 @@ export class Uploads {
         options.rooms.map((room) => room.room),
         options.rooms.map((room) => room.probe),
         options.probe,
+        options.probeMs,
       ],
     });
     return rows.map((row) => ({ ...row, digest: digestFromBytes(row.digest) }));
@@ -96,7 +101,7 @@ export class Uploads {
     await this.#pool.query({ ...fail, values: [failure.id, owner, failure.state, failure.retryInMs, failure.error] });
   }
 
-  /** Makes all uploads due that wait for a backend which works again. Returns how many. */
+  /** Makes all uploads due that wait for a backend which works again, and any worker may try it. Returns how many. */
   async makeDue(backendId: string): Promise<number> {
     const { rowCount } = await this.#pool.query({ ...makeDue, values: [backendId] });
     return rowCount ?? 0;

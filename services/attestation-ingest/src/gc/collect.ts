@@ -24,25 +24,26 @@ export interface CollectContext {
 
 /**
  * Deletes a blob from its backend if no attestation refers to it: first the mark, then the look for rows, then a delete
- * that takes effect under the lease or not at all. No transaction is open meanwhile; whatever dies, the lease ends.
+ * that takes effect under the lease or not at all. No transaction is open meanwhile; whatever dies, the lease ends. The
+ * audit log says that `actor` did it.
  */
-export async function collect(context: CollectContext, place: BlobPlace): Promise<Collected> {
-  const collected = await tryCollect(context, place);
+export async function collect(context: CollectContext, place: BlobPlace, actor: string): Promise<Collected> {
+  const collected = await tryCollect(context, place, actor);
   context.telemetry.unusedBlob(collected.outcome);
   return collected;
 }
 
-async function tryCollect(context: CollectContext, place: BlobPlace): Promise<Collected> {
+async function tryCollect(context: CollectContext, place: BlobPlace, actor: string): Promise<Collected> {
   const { unusedBlobs } = context;
   // An owner of its own for each mark: two Collects of one process must not take each other's lease for theirs.
   const lease = await unusedBlobs.mark(place, randomUUID());
   if (lease === undefined) return { outcome: "skipped" };
   if (await unusedBlobs.isReferred(place)) {
-    await unusedBlobs.finish(lease);
+    await unusedBlobs.finish(lease, "kept", actor);
     return { outcome: "kept" };
   }
   const removed = await remove(context, lease);
-  if (removed.outcome === "deleted") await unusedBlobs.finish(lease);
+  if (removed.outcome === "deleted") await unusedBlobs.finish(lease, "deleted", actor);
   return removed;
 }
 
@@ -54,12 +55,18 @@ async function remove({ unusedBlobs, run, cas }: CollectContext, lease: GcLease)
     await unusedBlobs.release(lease);
     return { outcome: "failed", error: textOf(error) };
   }
+  // The gateway judges `notAfter` by its own clock, which may be behind: this process may have been stopped for minutes.
+  const leftMs = lease.endsAt - marginMs - performance.now();
+  if (leftMs <= 0) {
+    await unusedBlobs.release(lease);
+    return { outcome: "failed", error: "the lease was nearly over before the delete could be sent" };
+  }
   try {
     await deleteBlob(cas, {
       token,
       digest: lease.digest,
       notAfter: new Date(lease.until.getTime() - marginMs),
-      timeoutMs: deleteTimeoutMs,
+      timeoutMs: Math.min(deleteTimeoutMs, leftMs),
     });
     return { outcome: "deleted" };
   } catch (error) {

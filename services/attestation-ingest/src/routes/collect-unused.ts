@@ -27,13 +27,15 @@ export async function collectUnused(
   request: GcServiceCollectRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof GcServiceCollectResponseSchema>> {
-  const { organizationId } = apiPrincipal(call);
+  const { organizationId, tokenId } = apiPrincipal(call);
   const { blobs, nextPageToken } = await pageOfUnused(context.unusedBlobs, organizationId, request);
   const collected: MessageInitShape<typeof CollectedBlobSchema>[] = [];
   for (let start = 0; start < blobs.length; start += atATime) {
     call.signal.throwIfAborted();
     const some = blobs.slice(start, start + atATime);
-    collected.push(...(await Promise.all(some.map(async (blob) => message(blob, await collect(context, blob))))));
+    collected.push(
+      ...(await Promise.all(some.map(async (blob) => message(blob, await collect(context, blob, `token ${tokenId}`))))),
+    );
   }
   return { blobs: collected, nextPageToken };
 }

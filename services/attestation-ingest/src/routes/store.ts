@@ -9,6 +9,7 @@ import type { StoredAttestation } from "../store/attestation.ts";
 import { keep } from "../store/keep.ts";
 import { newAttestation } from "../store/new-attestation.ts";
 import { findStoredOrPlan } from "../store/plan.ts";
+import { refuseExpired } from "../store/refuse-expired.ts";
 import { settle } from "../store/settle.ts";
 import { modeOf, uploadStateOf } from "./messages.ts";
 
@@ -31,6 +32,7 @@ export async function store(
   const wanted = { organizationId, runId, digest, sizeBytes: bundle.length };
   const found = await findStoredOrPlan(context, wanted, call.signal);
   if ("stored" in found) {
+    refuseExpired(found.stored, context.config.retentionGraceMs);
     if (!found.stored.visible) await settle(context, found.stored);
     context.telemetry.stored(found.stored.mode, "again");
     return answer(found.stored);
@@ -38,6 +40,7 @@ export async function store(
 
   const attestation = newAttestation(wanted, found.plan, parsed);
   const kept = await keep(context, attestation, bundle, found.plan, call);
+  refuseExpired(kept, context.config.retentionGraceMs);
   // From here on nothing is lost: whatever fails, a retry or the reconciler completes the run.
   if (!kept.visible) await settle(context, kept);
   context.telemetry.stored(kept.mode, "new");

@@ -29,12 +29,16 @@ export interface NewAttestation extends KeptAttestation {
   subjectKeys: string[];
   mode: Mode;
   receivedAt: Date;
+  /** For so many seconds from its insert on retention does not delete it; 0: no promise. */
+  keepAtLeastSeconds: number;
 }
 
 /** The row of a run as Store meets it again. */
 export interface StoredAttestation extends KeptAttestation {
   mode: Mode;
   visible: boolean;
+  /** Hidden by retention since; null: it is not. */
+  expiredAt: Date | null;
   /** Of the upload to the run's backend; null when that is inline. */
   upload: UploadState | null;
 }

@@ -80,7 +80,7 @@ async function insert(
 ): Promise<StoredAttestation> {
   for (let attempt = 0; attempt < insertTries; attempt++) {
     if (await attestations.insert(attestation, bundle, target)) {
-      return { ...attestation, visible: false, upload: uploadStates[target] };
+      return { ...attestation, visible: false, expiredAt: null, upload: uploadStates[target] };
     }
     const rival = await attestations.stored(attestation);
     if (rival !== undefined) return sameBytes(rival, attestation.digest);

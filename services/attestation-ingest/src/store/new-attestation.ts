@@ -27,6 +27,7 @@ export function newAttestation(request: PlanRequest, plan: StoragePlan, bundle: 
     subjects: firstSubjects(bundle.statement.subjects),
     subjectKeys: subjectDigests(bundle.statement),
     receivedAt: timeOfId(id),
+    keepAtLeastSeconds: plan.keepAtLeastSeconds,
   };
 }
 

@@ -2,6 +2,7 @@ import { BackendProvider, type RunServiceGetStoragePlanResponse } from "@attestr
 import type { Digest } from "@attestry/bundle";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Attestations } from "../db/attestations.ts";
+import { durationSeconds } from "../duration-seconds.ts";
 import type { RunPeer } from "../run-peer.ts";
 import type { Mode, StoredAttestation } from "./attestation.ts";
 import { decideMode, type SkipDatabase } from "./mode.ts";
@@ -17,6 +18,8 @@ export interface StoragePlan {
   workflowId: string;
   project: string;
   workflow: string;
+  /** Promised by the organization's retention; 0: no promise, or a workflow-run that knows of none yet. */
+  keepAtLeastSeconds: number;
 }
 
 export interface PlanRequest {
@@ -62,5 +65,6 @@ function planOf(response: RunServiceGetStoragePlanResponse, setting: SkipDatabas
     workflowId: response.workflowId,
     project: response.project,
     workflow: response.workflow,
+    keepAtLeastSeconds: durationSeconds(response.keepAtLeast),
   };
 }

@@ -49,6 +49,7 @@ export class BackendHealth {
   /**
    * What may be claimed now. Each `probeMs` one row of each backend may be taken before it is due, also of those that
    * this process knows nothing bad of: it may have begun while the backend was away and all rows had been put off.
+   * Other workers ask for the same; the claim lets one of them.
    */
   room(): Room {
     const probe = performance.now() - this.#probedAt > this.#options.probeMs;

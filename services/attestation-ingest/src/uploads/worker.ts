@@ -114,15 +114,17 @@ export class UploadWorker {
   }
 
   async #claim(): Promise<ClaimedUpload[]> {
-    const { uploads, config } = this.#options;
+    const { uploads, telemetry, config } = this.#options;
     const limit = config.uploadConcurrency - this.#held.size;
     if (limit <= 0) return [];
     const claimed = await uploads.claim({
       owner: this.#owner,
       leaseMs: config.uploadLeaseMs,
       limit,
+      probeMs: config.backendProbeMs,
       ...this.#health.room(),
     });
+    telemetry.leasesEnded(claimed.filter(({ wasHeld }) => wasHeld).length);
     const largest = largestByBackend(claimed);
     for (const { id, backendId, sizeBytes } of claimed) {
       const largestBytes = largest.get(backendId) ?? sizeBytes;
@@ -202,9 +204,12 @@ export class UploadWorker {
   }
 
   #makeDue(backendId: string): void {
-    const { uploads, logger } = this.#options;
+    const { uploads, telemetry, logger } = this.#options;
     uploads.makeDue(backendId).then(
-      (count) => logger.info({ backendId, count }, "a backend works again; what waited for it is due"),
+      (count) => {
+        telemetry.madeDue(count);
+        logger.info({ backendId, count }, "a backend works again; what waited for it is due");
+      },
       (error: unknown) => logger.warn({ err: error, backendId }, "could not make uploads due"),
     );
   }

@@ -1,5 +1,7 @@
 import { DomainError } from "@attestry/service-kit";
 import type { BlobRef } from "../blobs/blob-ref.ts";
+import type { Expiry } from "../retention/expiry.ts";
+import type { Keeping } from "../retention/keeping.ts";
 
 export interface StoredBlob {
   sizeBytes: number;
@@ -43,6 +45,8 @@ export interface WriteOptions {
   signal: AbortSignal;
   /** Undefined: what comes of a write that breaks off is not kept. */
   resumable?: Resumable | undefined;
+  /** Undefined: the blob counts however old it is, and nothing is promised. */
+  keeping?: Keeping | undefined;
 }
 
 /**
@@ -70,8 +74,15 @@ export interface Backend {
   write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<WriteOutcome>;
   /** How many bytes of an upload that broke off are kept for certain: where it can go on; 0 if there is nothing. */
   committed(key: string, blob: BlobRef, uploadId: string, signal: AbortSignal): Promise<number>;
+  /**
+   * Has the store refuse to delete a blob for that many milliseconds from now on, where it can. False if the blob is not
+   * there; a store that cannot need not look.
+   */
+  hold(key: string, atLeastMs: number, signal: AbortSignal): Promise<boolean>;
   /** Deleting what is not there is no error. */
   delete(key: string, signal: AbortSignal): Promise<void>;
+  /** How blobs whose time is over go; undefined if this store cannot tell what is old from what came just now. */
+  expiry(signal: AbortSignal): Promise<Expiry | undefined>;
   /** Moves what is there out of sight unless it is the blob after all; true if it did, false if this store cannot. */
   setAside(key: string, blob: BlobRef, signal: AbortSignal): Promise<boolean>;
   /** What is below a folder (`blobs/`), in the order of the keys, beginning after one; some at a time, however many there are. */

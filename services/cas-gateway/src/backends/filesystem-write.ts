@@ -5,6 +5,7 @@ import { DomainError, reasonOf } from "@attestry/service-kit";
 import { itemsUntilAborted } from "../blobs/abortable.ts";
 import type { BlobRef } from "../blobs/blob-ref.ts";
 import { verified } from "../blobs/verified.ts";
+import { isStale } from "../retention/keeping.ts";
 import { backendUnavailable, type WriteOptions, type WriteOutcome } from "./backend.ts";
 import { codeOf } from "./error-code.ts";
 import { throwFault } from "./filesystem-errors.ts";
@@ -29,7 +30,7 @@ export async function writeFile(
   key: string,
   blob: BlobRef,
   source: AsyncIterable<Uint8Array>,
-  { signal, resumable }: WriteOptions,
+  { signal, resumable, keeping }: WriteOptions,
 ): Promise<WriteOutcome> {
   signal.throwIfAborted();
   const to = join(place.root, key);
@@ -44,7 +45,7 @@ export async function writeFile(
   try {
     const bytes = joined(firstBytes(kept[0], offset, signal), itemsUntilAborted(source, signal));
     for await (const chunk of verified(bytes, blob)) await partial.append(chunk);
-    if (await holds(place, to, blob, signal)) {
+    if (await holds(place, to, blob, { signal, keeping })) {
       await removePartials([partial, ...kept]).catch(() => undefined);
       return "existed";
     }
@@ -115,11 +116,16 @@ async function makeVisible({ folders }: Place, from: string, to: string, signal:
  * Whether a small blob is there already, and durable: whoever stored it may not have come so far. False as well if that cannot
  * be told: writing it mends much, and tells the fault of the rest.
  */
-async function holds({ folders }: Place, path: string, blob: BlobRef, signal: AbortSignal): Promise<boolean> {
+async function holds(
+  { folders }: Place,
+  path: string,
+  blob: BlobRef,
+  { signal, keeping }: WriteOptions,
+): Promise<boolean> {
   if (blob.sizeBytes > lookedForBytes) return false;
   try {
     const found = await stat(path);
-    if (!found.isFile() || found.size !== blob.sizeBytes) return false;
+    if (!found.isFile() || found.size !== blob.sizeBytes || isStale(found.mtime, keeping)) return false;
     const { hex } = await hashOfFile(path, signal);
     if (hex !== blob.hex) return false;
     await folders.makeDurable(path);

@@ -4,6 +4,7 @@ import { open, rename, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { BlobRef } from "../blobs/blob-ref.ts";
 import { concurrently } from "../blobs/concurrently.ts";
+import type { Expiry } from "../retention/expiry.ts";
 import type {
   Backend,
   KeyedBlob,
@@ -15,6 +16,7 @@ import type {
   WriteOutcome,
 } from "./backend.ts";
 import { absentOrFault, throwFault } from "./filesystem-errors.ts";
+import { FilesystemExpiry } from "./filesystem-expiry.ts";
 import { listFiles } from "./filesystem-list.ts";
 import { hashOfFile, readChunks } from "./filesystem-read.ts";
 import { Uploads } from "./filesystem-uploads.ts";
@@ -39,10 +41,12 @@ export interface FilesystemOptions {
 export class FilesystemBackend implements Backend {
   readonly notes: readonly string[] = [];
   readonly #place: Place;
+  readonly #expiry: FilesystemExpiry;
 
   constructor({ root, uploadRetentionMs }: FilesystemOptions) {
     const uploads = new Uploads(join(root, "uploads"));
     this.#place = { root, folders: new Folders(root), uploads, uploadRetentionMs };
+    this.#expiry = new FilesystemExpiry(this.#place);
   }
 
   async describe(key: string, signal: AbortSignal): Promise<StoredBlob | undefined> {
@@ -103,6 +107,11 @@ export class FilesystemBackend implements Backend {
     }
   }
 
+  /** There is nothing here that could refuse. */
+  async hold(): Promise<boolean> {
+    return true;
+  }
+
   async delete(key: string, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const path = this.#pathOf(key);
@@ -112,6 +121,10 @@ export class FilesystemBackend implements Backend {
       if (await isFolder(path)) return;
       await this.#absentOrFault(error);
     }
+  }
+
+  async expiry(): Promise<Expiry> {
+    return this.#expiry;
   }
 
   async setAside(key: string, blob: BlobRef, signal: AbortSignal): Promise<boolean> {

@@ -58,11 +58,12 @@ export class KnownFeatures {
   /** Whether the store knows `If-Match` of a PUT, which `ask` finds out; asked once. */
   async knowsReplacing(ask: () => Promise<boolean>): Promise<boolean> {
     this.#replacing ??= await ask();
-    if (!this.#replacing) this.#note(replacingNote);
+    if (!this.#replacing) this.note(replacingNote);
     return this.#replacing;
   }
 
-  #note(note: string): void {
+  /** Adds a sentence for an operator, once. */
+  note(note: string): void {
     if (!this.#notes.includes(note)) this.#notes.push(note);
   }
 
@@ -70,7 +71,7 @@ export class KnownFeatures {
     for (const name of ["condition", "checksum"] as const) {
       if (!most[name] || accepted[name]) continue;
       this.#known[name] = false;
-      this.#note(notes[name]);
+      this.note(notes[name]);
     }
   }
 }

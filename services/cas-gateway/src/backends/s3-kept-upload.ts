@@ -74,7 +74,7 @@ async function partsPage(
 ): Promise<{ parts: KeptPart[]; next: number | undefined } | undefined> {
   const query = `part-number-marker=${marker}&uploadId=${encodeURIComponent(id)}`;
   try {
-    const { body } = await requests.multipart({ method: "GET", key: dataKey, query }, signal);
+    const { body } = await requests.subresource({ method: "GET", key: dataKey, query }, signal);
     const parts = partsOf(body);
     return { parts, next: body.includes("<IsTruncated>true</IsTruncated>") ? parts.at(-1)?.number : undefined };
   } catch (fault) {

@@ -1,3 +1,4 @@
+import { hiddenDataKey } from "./s3-expired-records.ts";
 import {
   dataFolderOf,
   objectsBelow,
@@ -37,8 +38,11 @@ export async function discardUpload(
   signal: AbortSignal,
 ): Promise<boolean> {
   await abortUpload(requests, dataKey, signal);
-  const here = await requests.head(blobKey, signal);
-  const isReferenced = here?.reference?.dataKey === dataKey;
+  let isReferenced = false;
+  for await (const referenced of referencedData(requests, blobKey, signal)) {
+    isReferenced = referenced === dataKey;
+    if (isReferenced) break;
+  }
   if (!isReferenced) await requests.remove(dataKey, signal);
   await requests.remove(key, signal);
   return !isReferenced;
@@ -61,14 +65,30 @@ export async function removeStrays(
   if (strays.size === 0) return;
   for await (const record of recordsBelow(requests, recordFolderOf(key), signal))
     if (record.key !== but) strays.delete(record.dataKey);
-  strays.delete((await requests.head(key, signal))?.reference?.dataKey ?? "");
-  if (strays.size === 0) return;
+  for await (const dataKey of referencedData(requests, key, signal)) {
+    strays.delete(dataKey ?? "");
+    if (strays.size === 0) return;
+  }
   const aside = `${asideFolder}${key.slice(key.lastIndexOf("/") + 1)}-`;
   for await (const object of objectsBelow(requests, aside, "", signal)) {
     if (object.sizeBytes !== referenceBytes) continue;
     strays.delete((await requests.head(object.key, signal))?.reference?.dataKey ?? "");
   }
   for (const stray of strays) await requests.remove(stray, signal);
+}
+
+/**
+ * The data that a key's references lead to: of the blob that is there, and of one that is out of sight. The first is looked at
+ * twice, since it may go out of sight, or come back, in between.
+ */
+async function* referencedData(
+  requests: S3Requests,
+  key: string,
+  signal: AbortSignal,
+): AsyncGenerator<string | undefined, void, void> {
+  yield (await requests.head(key, signal))?.reference?.dataKey;
+  yield await hiddenDataKey(requests, key, signal);
+  yield (await requests.head(key, signal))?.reference?.dataKey;
 }
 
 /** See `Backend.sweep`. Everything that is not referenced has a record, or the key of one: so listing records finds it. */

@@ -1,6 +1,9 @@
 /** Encryption by the store: with its own key, or with the named key of its key management. */
 export type S3Encryption = "AES256" | { kms: string };
 
+/** S3 API, Object Lock: COMPLIANCE is lifted by nobody before its time, GOVERNANCE by whoever has the right to. */
+export type LockMode = "COMPLIANCE" | "GOVERNANCE";
+
 export interface S3Options {
   endpoint: URL;
   region: string;
@@ -12,6 +15,8 @@ export interface S3Options {
   /** Certificates in PEM, trusted in the place of those that Node trusts. */
   ca?: string | undefined;
   sse?: S3Encryption | undefined;
+  /** How blobs are held that an organization wants kept, where the bucket has Object Lock; undefined: COMPLIANCE. */
+  objectLockMode?: LockMode | undefined;
   /** Before every key, with a slash at its end. */
   prefix: string;
   /** Upper bound of one request, answer included, but of a read only up to its response's head; in milliseconds. A part's upload is one request. */

@@ -2,25 +2,16 @@ import type { IncomingHttpHeaders } from "node:http";
 import { text } from "node:stream/consumers";
 import { Client } from "minio";
 import type { Range, StoredBlob } from "./backend.ts";
-import { isTagOfBytes, refuseError } from "./s3-answers.ts";
+import { refuseError } from "./s3-answers.ts";
 import type { StoreBody } from "./s3-body.ts";
 import { checksumHeader, checksumOf } from "./s3-checksum.ts";
 import { StoreFault } from "./s3-errors.ts";
 import { type Features, KnownFeatures } from "./s3-features.ts";
+import { headOf, type ObjectHead } from "./s3-head.ts";
 import { encryptionHeaders, type S3Options } from "./s3-options.ts";
 import { Patience, type RequestOptions } from "./s3-patience.ts";
-import { type Reference, referenceOf } from "./s3-reference.ts";
 import { Signer } from "./s3-signature.ts";
 import { StoreTransport } from "./s3-transport.ts";
-
-/** What HEAD says of an object. */
-export interface ObjectHead extends StoredBlob {
-  etag: string;
-  /** Whether the same bytes, written once more, could have this tag again; else it is that of one write. */
-  isTagOfBytes: boolean;
-  /** Undefined: the object is its blob itself. */
-  reference: Reference | undefined;
-}
 
 export interface ListedObject extends StoredBlob {
   key: string;
@@ -37,7 +28,8 @@ export interface PutOptions {
 
 interface Sent {
   method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
-  key: string;
+  /** Undefined: the bucket. */
+  key?: string | undefined;
   query?: string;
   headers?: Record<string, string>;
   body?: Buffer;
@@ -78,13 +70,7 @@ export class S3Requests {
   async head(key: string, signal: AbortSignal): Promise<ObjectHead | undefined> {
     const answer = await this.#find(signal, () => this.#send({ method: "HEAD", key }));
     if (answer === undefined) return undefined;
-    return {
-      sizeBytes: Number(answer.headers["content-length"]),
-      storedAt: new Date(String(answer.headers["last-modified"])),
-      etag: String(answer.headers.etag),
-      isTagOfBytes: isTagOfBytes(answer.headers),
-      reference: referenceOf(answer.headers),
-    };
+    return headOf(answer.headers);
   }
 
   /** The body must be read or destroyed. Undefined if the object is not there; `range unmet` if it has no such bytes. */
@@ -192,8 +178,11 @@ export class S3Requests {
     });
   }
 
-  /** Requests of the multipart API other than its beginning. Throws StoreFault, which `told` makes what a caller is told. */
-  multipart(
+  /**
+   * Requests of what belongs to an object or the bucket: parts of uploads, versions, Object Lock. Throws StoreFault, which
+   * `told` makes what a caller is told.
+   */
+  subresource(
     sent: Sent & { query: string },
     signal: AbortSignal,
     { check, ...options }: RequestOptions & { check?: (answer: string) => void } = {},
@@ -283,7 +272,7 @@ export class S3Requests {
 
   #answer({ method, key, query = "", headers = {}, body = nothing }: Sent) {
     const length = method === "PUT" || method === "POST" ? { "content-length": String(body.byteLength) } : {};
-    const objectName = this.#options.prefix + key;
+    const objectName = key === undefined ? "" : this.#options.prefix + key;
     const request = { method, bucketName: this.#options.bucket, objectName, query, headers: { ...headers, ...length } };
     return this.#client.makeRequestStreamAsync(request, body, "", [200, 204, 206], "");
   }

@@ -98,7 +98,7 @@ export class PartSender {
     const body = Buffer.from(completionOf(parts));
     const query = `uploadId=${encodeURIComponent(id)}`;
     try {
-      await this.#requests.multipart({ method: "POST", key: this.#dataKey, query, body }, signal, {
+      await this.#requests.subresource({ method: "POST", key: this.#dataKey, query, body }, signal, {
         check: (answer) => refuseError(answer, "CompleteMultipartUploadResult"),
       });
       return true;
@@ -181,7 +181,7 @@ export class PartSender {
       const request = { method: "PUT", key: this.#dataKey, query, headers, body } as const;
       // The checksum covers it; another SHA-256 would cost as much as the one of the blob.
       const options = checked === undefined ? {} : { payload: unsignedPayload };
-      const answer = await this.#requests.multipart(request, this.#controller.signal, options);
+      const answer = await this.#requests.subresource(request, this.#controller.signal, options);
       // Only now: of a request that failed, something may still be on its way.
       partBuffers.give(buffer);
       return { etag: String(answer.headers.etag), crc32: checked };
@@ -197,7 +197,7 @@ export async function abortUpload(requests: S3Requests, dataKey: string, signal:
   for (const id of await requests.unfinished(dataKey, signal)) {
     const query = `uploadId=${encodeURIComponent(id)}`;
     try {
-      await requests.multipart({ method: "DELETE", key: dataKey, query }, signal);
+      await requests.subresource({ method: "DELETE", key: dataKey, query }, signal);
       wasThere = true;
     } catch (fault) {
       if (!(fault instanceof StoreFault && fault.isUploadAbsent)) throw requests.told(fault);

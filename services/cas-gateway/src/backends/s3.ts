@@ -4,21 +4,26 @@ import type { BlobRef } from "../blobs/blob-ref.ts";
 import { hashOf } from "../blobs/hash-of.ts";
 import { probesFolder } from "../blobs/key.ts";
 import { verified } from "../blobs/verified.ts";
-import type {
-  Backend,
-  KeyedBlob,
-  ListedBlob,
-  OpenBlob,
-  Range,
-  StoredBlob,
-  WriteOptions,
-  WriteOutcome,
+import type { Expiry } from "../retention/expiry.ts";
+import { isStale, type Keeping } from "../retention/keeping.ts";
+import {
+  type Backend,
+  backendUnavailable,
+  type KeyedBlob,
+  type ListedBlob,
+  type OpenBlob,
+  type Range,
+  type StoredBlob,
+  type WriteOptions,
+  type WriteOutcome,
 } from "./backend.ts";
 import { setObjectAside } from "./s3-aside.ts";
 import type { StoreBody } from "./s3-body.ts";
+import { S3Expiry } from "./s3-expiry.ts";
 import { committedBytes, offsetInvalid, writeLarge } from "./s3-large-write.ts";
 import { removeStrays, sweepUploads } from "./s3-leftovers.ts";
 import { listBlobs, sizesOf } from "./s3-listing.ts";
+import { ObjectLock } from "./s3-lock.ts";
 import type { S3Options } from "./s3-options.ts";
 import { collect, singlePutBytes } from "./s3-parts.ts";
 import { LiveRecord, recordFolderOf } from "./s3-records.ts";
@@ -35,10 +40,14 @@ export type { S3Options } from "./s3-options.ts";
 export class S3Backend implements Backend {
   readonly #options: S3Options;
   readonly #requests: S3Requests;
+  readonly #lock: ObjectLock;
+  readonly #expiry: S3Expiry;
 
   constructor(options: S3Options) {
     this.#options = options;
     this.#requests = new S3Requests(options);
+    this.#lock = new ObjectLock(this.#requests, options.objectLockMode ?? "COMPLIANCE");
+    this.#expiry = new S3Expiry(this.#requests, options.prefix);
   }
 
   get notes(): readonly string[] {
@@ -72,16 +81,21 @@ export class S3Backend implements Backend {
     source: AsyncIterable<Uint8Array>,
     options: WriteOptions,
   ): Promise<WriteOutcome> {
-    const { signal, resumable } = options;
-    const isThere = (until: AbortSignal) => this.#isThere(key, blob, until);
+    const { signal, resumable, keeping } = options;
+    const atLeastMs = keeping?.atLeastMs ?? 0;
+    const isThere = (until: AbortSignal) => this.#staysThere(key, blob, keeping, until);
     if (blob.sizeBytes > singlePutBytes) {
       const retentionMs = this.#options.uploadRetentionMs;
-      return writeLarge(this.#requests, { key, blob, source, options, retentionMs, isThere });
+      const outcome = await writeLarge(this.#requests, { key, blob, source, options, retentionMs, isThere });
+      // Only now: what comes of an upload that breaks off must not be held for years.
+      if (await this.hold(key, atLeastMs, signal)) return outcome;
+      throw backendUnavailable("the blob went from the backend's object store before it was held there", undefined);
     }
     if (resumable !== undefined && resumable.offset > 0) throw offsetInvalid(0, resumable.offset);
     const body = await collect(verified(itemsUntilAborted(source, signal), blob), blob.sizeBytes);
     // The request is signed over the digest that the bytes were just proven to have, so the store proves them too.
-    const put = { sha256: blob.hex, probe: key.startsWith(probesFolder) };
+    const headers = await this.#lock.headers(atLeastMs, body, signal);
+    const put = { sha256: blob.hex, probe: key.startsWith(probesFolder), headers };
     if (await this.#requests.put(key, body, { ...put, onlyIf: "absent" }, signal)) return "stored";
     if (await isThere(signal)) return "existed";
     await this.#requests.put(key, body, put, signal);
@@ -96,6 +110,11 @@ export class S3Backend implements Backend {
     if (blob.sizeBytes <= singlePutBytes) return 0;
     const retentionMs = this.#options.uploadRetentionMs;
     return committedBytes(this.#requests, { key, blob, uploadId, retentionMs }, signal);
+  }
+
+  async hold(key: string, atLeastMs: number, signal: AbortSignal): Promise<boolean> {
+    if (atLeastMs === 0 || !(await this.#lock.state(signal)).locks) return true;
+    return this.#lock.hold(key, atLeastMs, signal);
   }
 
   async delete(key: string, signal: AbortSignal): Promise<void> {
@@ -132,6 +151,15 @@ export class S3Backend implements Backend {
     return setObjectAside(this.#requests, key, blob, signal);
   }
 
+  async expiry(signal: AbortSignal): Promise<Expiry | undefined> {
+    // Anew: without versions a deletion could not be taken back.
+    if ((await this.#lock.state(signal, 0)).versions) return this.#expiry;
+    this.#requests.features.note(
+      "the bucket has no versioning: materials stay there beyond at_most, since a deletion could meet one that was just written anew",
+    );
+    return undefined;
+  }
+
   list(folder: string, after: string, signal: AbortSignal): AsyncIterable<ListedBlob> {
     return listBlobs(this.#requests, folder, after, signal);
   }
@@ -166,6 +194,15 @@ export class S3Backend implements Backend {
     const data = await requests.open(reference.dataKey, range, signal, probe);
     if (data === undefined) return reference;
     return data === "range unmet" ? nothingOf(reference.sizeBytes) : openBlob(requests, data, signal);
+  }
+
+  /** Whether what is at the key is the blob, and stays there as long as it would if it were written now. */
+  async #staysThere(key: string, blob: BlobRef, keeping: Keeping | undefined, signal: AbortSignal): Promise<boolean> {
+    if (keeping?.renewAfterMs !== undefined) {
+      const found = await this.#requests.head(key, signal);
+      if (found === undefined || isStale(found.storedAt, keeping)) return false;
+    }
+    return (await this.#isThere(key, blob, signal)) && this.hold(key, keeping?.atLeastMs ?? 0, signal);
   }
 
   /** Whether what is at the key is the blob; read whole. */

@@ -1,6 +1,7 @@
 import type { CasBackend } from "@attestry/service-kit";
 import { LRUCache } from "lru-cache";
 import type { Backend, StoredBlob } from "../backends/backend.ts";
+import { isStale, type Keeping } from "../retention/keeping.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { untilAborted } from "./abortable.ts";
 import type { BlobRef } from "./blob-ref.ts";
@@ -65,10 +66,16 @@ export class Proofs {
     if (known !== undefined && known.at < at) this.#suspect(place);
   }
 
-  /** Whether the blob is there, by `isBlob`. Throws what the backend's `describe` and `read` throw. */
-  async isThere(place: Place, blob: BlobRef, signal: AbortSignal): Promise<boolean> {
-    const described = await place.backend.describe(place.key, signal);
-    return described !== undefined && this.isBlob(place, blob, described, signal);
+  /**
+   * Whether the blob is there, by `isBlob`, and stays there as long as it would if it were written now, for which the store
+   * holds it from now on. Throws what the backend's `describe`, `read` and `hold` throw.
+   */
+  async isThere(place: Place, blob: BlobRef, signal: AbortSignal, keeping?: Keeping): Promise<boolean> {
+    const { backend, key } = place;
+    const described = await backend.describe(key, signal);
+    if (described === undefined || isStale(described.storedAt, keeping)) return false;
+    if (!(await this.isBlob(place, blob, described, signal))) return false;
+    return keeping === undefined || backend.hold(key, keeping.atLeastMs, signal);
   }
 
   /**

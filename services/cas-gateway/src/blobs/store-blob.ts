@@ -1,6 +1,7 @@
 import { type CasPrincipal, DomainError, reasonOf } from "@attestry/service-kit";
 import type { WriteOutcome } from "../backends/backend.ts";
 import { checkUpload } from "../callers/permissions.ts";
+import { type Keeping, keepingOf } from "../retention/keeping.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { childController } from "./abortable.ts";
 import type { BlobRef } from "./blob-ref.ts";
@@ -28,6 +29,12 @@ export interface Upload {
   offset: number;
 }
 
+interface Asked {
+  place: Place;
+  blob: BlobRef;
+  keeping: Keeping | undefined;
+}
+
 interface StoreContext {
   blobs: Pick<StoredBlobs, "uploadPlace">;
   proofs: Proofs;
@@ -49,8 +56,9 @@ export async function storeBlob(
   checkUpload(caller, blob);
   const place = await context.blobs.uploadPlace(caller, blob.hex);
   const { provider } = place.named;
+  const asked = { place, blob, keeping: keepingOf(caller) };
   if (upload !== undefined && upload.offset > 0) {
-    const outcome = await checkOffset(context, place, blob, upload, signal);
+    const outcome = await checkOffset(context, asked, upload, signal);
     if (outcome === "existed") {
       context.telemetry.existed(provider);
       return outcome;
@@ -69,7 +77,7 @@ export async function storeBlob(
       }
     : undefined;
   const writing = place.backend
-    .write(place.key, blob, body, { signal: controller.signal, resumable })
+    .write(place.key, blob, body, { signal: controller.signal, resumable, keeping: asked.keeping })
     .then(async (outcome) => {
       // Proven in either case.
       await context.proofs.addWritten(place, blob, signal);
@@ -77,7 +85,7 @@ export async function storeBlob(
     });
   try {
     const isAsked = !whole && blob.sizeBytes > askedForBytes;
-    const existing = isAsked ? whenThere(context, place, blob, controller.signal) : never();
+    const existing = isAsked ? whenThere(context, asked, controller.signal) : never();
     const outcome = await Promise.race([writing, existing]);
     if (outcome === "existed") context.telemetry.existed(provider);
     else context.telemetry.stored(provider, blob.sizeBytes);
@@ -93,15 +101,14 @@ export async function storeBlob(
 /** Resolves if the body may be written, or need not be. Throws WRITE_OFFSET_INVALID. */
 async function checkOffset(
   { proofs }: StoreContext,
-  place: Place,
-  blob: BlobRef,
+  { place, blob, keeping }: Asked,
   upload: Upload,
   signal: AbortSignal,
 ): Promise<WriteOutcome | undefined> {
   const committed = await place.backend.committed(place.key, blob, upload.id, signal);
   if (committed === upload.offset) return undefined;
   // The answer of an upload that was finished may have been lost, and with the blob there is nothing to go on with.
-  if (await proofs.isThere(place, blob, signal)) return "existed";
+  if (await proofs.isThere(place, blob, signal, keeping)) return "existed";
   throw new DomainError(
     "WRITE_OFFSET_INVALID",
     `expected write_offset ${committed}, up to which the upload is kept, or 0 to begin anew; got ${upload.offset}`,
@@ -127,11 +134,10 @@ const ruleBreaks = new Set<string>([
 /** Settles only if the blob is there. A fault is not told: the write meets it too. */
 async function whenThere(
   { proofs }: StoreContext,
-  place: Place,
-  blob: BlobRef,
+  { place, blob, keeping }: Asked,
   signal: AbortSignal,
 ): Promise<WriteOutcome> {
-  const isThere = await proofs.isThere(place, blob, signal).catch(() => false);
+  const isThere = await proofs.isThere(place, blob, signal, keeping).catch(() => false);
   return isThere ? "existed" : never();
 }
 

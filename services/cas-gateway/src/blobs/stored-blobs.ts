@@ -2,10 +2,14 @@ import type { CasBackend, CasPrincipal, CasSpace } from "@attestry/service-kit";
 import { DomainError, reasonOf } from "@attestry/service-kit";
 import type { Backend, OpenBlob, Range, StoredBlob } from "../backends/backend.ts";
 import type { BackendPool } from "../backends/backend-pool.ts";
+import { isStale, type Keeping, keepingOf } from "../retention/keeping.ts";
 import { type BlobQuery, type BlobRef, digestOf, isEmptyBlob } from "./blob-ref.ts";
+import { concurrently } from "./concurrently.ts";
 import { blobKey } from "./key.ts";
 import type { Place, Proofs } from "./proofs.ts";
 import type { Suspects } from "./suspects.ts";
+
+const keptAtATime = 32;
 
 /** A blob in one of the caller's backends. */
 export interface Found<T> extends Place {
@@ -88,22 +92,27 @@ export class StoredBlobs {
    */
   async isStored(caller: CasPrincipal, blob: BlobRef, signal: AbortSignal): Promise<boolean> {
     if (isEmptyBlob(blob)) return true;
-    return this.#proofs.isThere(await this.uploadPlace(caller, blob.hex), blob, signal);
+    return this.#proofs.isThere(await this.uploadPlace(caller, blob.hex), blob, signal, keepingOf(caller));
   }
 
   /**
    * Those of the blobs that an upload of the caller would not find there, as far as sizes and what was found corrupt
-   * tell: to read them all would be too much. The write that then tells more is the one that is needed.
+   * tell: to read them all would be too much. The write that then tells more is the one that is needed. What is not missing
+   * stays as long as a write now would have it stay.
    */
   async missing<T extends BlobRef>(caller: CasPrincipal, blobs: readonly T[], signal: AbortSignal): Promise<T[]> {
     const { named, backend } = await this.uploadBackend(caller);
     const asked = blobs.filter((blob) => !isEmptyBlob(blob));
     const keyed = asked.map(({ hex, sizeBytes }) => ({ key: blobKey(caller.space, hex), sizeBytes }));
     const sizes = await backend.sizes(keyed, signal);
-    return asked.filter((blob, i) => {
-      const key = keyed[i]?.key ?? "";
-      return sizes.get(key) !== blob.sizeBytes || this.#suspects.has(caller.organization, named, key);
+    const isThere = (blob: BlobRef, key: string) =>
+      sizes.get(key) === blob.sizeBytes && !this.#suspects.has(caller.organization, named, key);
+    const keeping = keepingOf(caller);
+    const isMissing = await concurrently(asked, keptAtATime, async (blob) => {
+      const key = blobKey(caller.space, blob.hex);
+      return !isThere(blob, key) || (keeping !== undefined && !(await staysThere(backend, key, keeping, signal)));
     });
+    return asked.filter((_blob, i) => isMissing[i]);
   }
 
   /** The backend that the caller's uploads go to. */
@@ -152,6 +161,14 @@ export class StoredBlobs {
       metadata: { digest: digestOf(hex), backends: caller.backends.map(({ name }) => name).join(",") },
     });
   }
+}
+
+async function staysThere(backend: Backend, key: string, keeping: Keeping, signal: AbortSignal): Promise<boolean> {
+  if (keeping.renewAfterMs !== undefined) {
+    const described = await backend.describe(key, signal);
+    if (described === undefined || isStale(described.storedAt, keeping)) return false;
+  }
+  return backend.hold(key, keeping.atLeastMs, signal);
 }
 
 /** BLOB_CORRUPT: what a backend holds under a blob's key is not the blob. */

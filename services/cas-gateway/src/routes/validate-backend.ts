@@ -3,6 +3,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { Backend } from "../backends/backend.ts";
 import { validateBackend as validate } from "../blobs/validate-backend.ts";
 import type { Context } from "../context.ts";
+import { keepingOf } from "../retention/keeping.ts";
 
 /** BlobService.ValidateBackend: of the token's first backend. A backend that does not work is an answer, not an error. */
 export async function validateBackend(
@@ -16,7 +17,7 @@ export async function validateBackend(
     opened.push(backend);
     return backend;
   }
-  const error = await validate(open, handler.signal);
+  const error = await validate(open, handler.signal, keepingOf(caller));
   // Only now: what a store does not know is found out by trying.
   return { valid: error === undefined, error: error ?? "", notes: opened.flatMap(({ notes }) => [...notes]) };
 }

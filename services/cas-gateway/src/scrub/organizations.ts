@@ -29,8 +29,12 @@ export class Organizations {
   }
 
   /** The organization's external backends in the order of reads; undefined: it has none. Throws PEER_UNAVAILABLE. */
-  async backendsOf(organizationId: string, signal: AbortSignal): Promise<CasPrincipal | undefined> {
-    const value = { organizationId, role: CasRole.MANAGER, space: CasSpace.BUNDLES };
+  async backendsOf(
+    organizationId: string,
+    signal: AbortSignal,
+    space: CasSpace = CasSpace.BUNDLES,
+  ): Promise<CasPrincipal | undefined> {
+    const value = { organizationId, role: CasRole.MANAGER, space };
     try {
       return await issuedPrincipal(this.#issuer, value, { signal, timeoutMs });
     } catch (error) {

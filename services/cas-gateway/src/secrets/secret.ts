@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { isAbsolute } from "node:path";
 import { DomainError } from "@attestry/service-kit";
-import type { S3Encryption } from "../backends/s3-options.ts";
+import type { LockMode, S3Encryption } from "../backends/s3-options.ts";
 
 /** What is behind a secret reference: where a backend is, and how to get in. */
 export type Secret = FilesystemSecret | S3Secret;
@@ -28,6 +28,8 @@ export interface S3Secret {
   ca: string | undefined;
   /** Encryption by the store; undefined: as its bucket says. */
   sse: S3Encryption | undefined;
+  /** How blobs are held where the bucket has Object Lock and the organization wants them kept. */
+  objectLockMode: LockMode;
 }
 
 const bucketPattern = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
@@ -45,7 +47,9 @@ const prefixPattern = /^[A-Za-z0-9._-]{1,100}(?:\/[A-Za-z0-9._-]{1,100}){0,9}$/;
  * - `pathStyle`: default true, the bucket in the path (MinIO); false, in the host's name (`BUCKET.HOST`; Amazon always);
  * - `ca`: text in PEM of the certificates of the authorities that are trusted for this store, and no others; only with
  *   https;
- * - `sse`: encryption by the store of what is written: `"AES256"`, or `{"kms": "KEY-ID"}` for a key of its key management.
+ * - `sse`: encryption by the store of what is written: `"AES256"`, or `{"kms": "KEY-ID"}` for a key of its key management;
+ * - `objectLockMode`: how blobs are held that an organization wants kept, where the bucket has Object Lock: `COMPLIANCE`
+ *   (default), which nobody can lift before its time, or `GOVERNANCE`, which whoever has a right of its own can.
  */
 export function parseSecret(ref: string, text: string): Secret {
   const fields = parseObject(ref, text);
@@ -85,6 +89,7 @@ export function parseSecret(ref: string, text: string): Secret {
         pathStyle,
         ca: parseCa(ref, fields.ca, endpoint),
         sse: parseEncryption(ref, fields.sse),
+        objectLockMode: parseLockMode(ref, fields.objectLockMode),
       };
     }
     default:
@@ -116,6 +121,11 @@ function parseEncryption(ref: string, sse: unknown): S3Encryption | undefined {
   const { kms } = fields;
   if (typeof kms === "string" && keyIdPattern.test(kms) && Object.keys(fields).length === 1) return { kms };
   throw secretInvalid(ref, 'sse must be "AES256" or {"kms": "KEY-ID"}');
+}
+
+function parseLockMode(ref: string, mode: unknown): LockMode {
+  if (mode === undefined || mode === "COMPLIANCE" || mode === "GOVERNANCE") return mode ?? "COMPLIANCE";
+  throw secretInvalid(ref, "objectLockMode must be COMPLIANCE or GOVERNANCE");
 }
 
 /** The prefix with one slash at its end, or empty; undefined if it could name something outside. */

@@ -70,7 +70,7 @@ export function parseSecretRef(text: string, provider: BackendProvider): string 
  * The gateway's own folders below a backend's prefix: a backend in one of them would lie inside what it sweeps, lists and
  * scrubs of a backend without a prefix (docs/backends.md).
  */
-const reservedFolders = ["blobs", "bundles", "corrupt", "data", "probes", "scrub", "uploads"];
+const reservedFolders = ["blobs", "bundles", "corrupt", "data", "expired", "probes", "scrub", "uploads"];
 
 /** What is put before every key, without a slash at either end; nothing for inline. Throws PREFIX_INVALID. */
 export function parsePrefix(text: string, provider: BackendProvider): string {

@@ -1,16 +1,19 @@
 import { type CasPrincipal, type CasRole, type CasSpace, DomainError } from "@attestry/service-kit";
+import { type Retentions, retentionOf } from "../organizations/retention.ts";
 import { type Backend, backendInline, casBackendOf } from "./backend.ts";
 
 export interface Owner {
   organizationId: string;
   organization: string;
+  retention: Retentions;
 }
 
 type Claims = Omit<CasPrincipal, "kind">;
 
 /** To put materials into one backend. Throws BACKEND_INLINE. */
 export function uploadClaims(owner: Owner, backend: Backend): Claims {
-  return { ...owner, role: "uploader", space: "blobs", backends: [casBackendOf(backend)], maxBytes: backend.maxBytes };
+  const { maxBytes } = backend;
+  return { ...ownerClaims(owner, "blobs"), role: "uploader", backends: [casBackendOf(backend)], maxBytes };
 }
 
 /** To put one bundle, and nothing else, where a run's plan says. Throws BACKEND_INLINE. */
@@ -20,9 +23,8 @@ export function bundleUploadClaims(
   bundle: { digest: string; sizeBytes: number },
 ): Claims {
   return {
-    ...owner,
+    ...ownerClaims(owner, "bundles"),
     role: "uploader",
-    space: "bundles",
     backends: [casBackendOf(backend)],
     maxBytes: bundle.sizeBytes,
     digest: bundle.digest,
@@ -46,7 +48,7 @@ export function serviceClaims(owner: Owner, backend: Backend, ask: ServiceAsk): 
   const { role, space } = ask;
   const asked = ask.maxBytes === 0 ? backend.maxBytes : ask.maxBytes;
   const maxBytes = space === "blobs" ? Math.min(asked, backend.maxBytes) : asked;
-  return { ...owner, role, space, backends: [casBackendOf(backend)], maxBytes };
+  return { ...ownerClaims(owner, space), role, backends: [casBackendOf(backend)], maxBytes };
 }
 
 /** All external backends, the default first. Throws BACKEND_INLINE if there is none. */
@@ -54,13 +56,19 @@ export function anyBackendClaims(owner: Owner, backends: readonly Backend[], rol
   const external = externalFirst(backends);
   if (external.length === 0) throw backendInline("the organization's backends are all inline");
   const maxBytes = Math.max(...external.map((backend) => backend.maxBytes));
-  return { ...owner, role, space, backends: external.map(casBackendOf), maxBytes };
+  return { ...ownerClaims(owner, space), role, backends: external.map(casBackendOf), maxBytes };
 }
 
 /** Passes if exactly one way of naming a backend was used, or none. Throws REQUEST_INVALID. */
 export function checkOneName(id: string, name: string): void {
   if (id === "" || name === "") return;
   throw new DomainError("REQUEST_INVALID", "give backend_id or backend_name, not both");
+}
+
+/** Whose blobs they are, and how long the organization keeps them. */
+function ownerClaims({ organizationId, organization, retention: retentions }: Owner, space: CasSpace) {
+  const retention = retentionOf(retentions, space);
+  return { organizationId, organization, space, ...(retention && { retention }) };
 }
 
 function externalFirst(backends: readonly Backend[]): Backend[] {

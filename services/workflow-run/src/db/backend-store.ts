@@ -4,6 +4,7 @@ import type { Validation, ValidationStore } from "../backends/validator.ts";
 import type { Prisma, PrismaClient, Backend as Row } from "./client/client.ts";
 import { transactionLimits } from "./database.ts";
 import { isForeignKeyViolation } from "./faults.ts";
+import { lockOrganization } from "./organization-store.ts";
 
 /** The registry of backends, in the database. */
 export class BackendStore implements ValidationStore {
@@ -137,11 +138,6 @@ const mostNotes = 20;
 /** PostgreSQL keeps no zero bytes. */
 function storable(text: string): string {
   return text.slice(0, 2_048).replaceAll("\0", "");
-}
-
-/** Changes to the backends of one organization go one after the other. Runs may start meanwhile. */
-async function lockOrganization(tx: Prisma.TransactionClient, id: string): Promise<void> {
-  await tx.$queryRaw`select 1 from organization where id = ${id}::uuid for no key update`;
 }
 
 async function clearDefault(tx: Prisma.TransactionClient, organizationId: string): Promise<void> {

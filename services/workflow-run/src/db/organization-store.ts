@@ -1,8 +1,12 @@
 import { uuidv7 } from "@attestry/service-kit";
 import { type NewBackend, parseMaxBytes } from "../backends/backend.ts";
 import type { Organization, StorageMode } from "../organizations/organization.ts";
-import type { PrismaClient } from "./client/client.ts";
+import { changed, changeEntry, type OrganizationChange } from "../organizations/organization-change.ts";
+import { retentionInvalid } from "../organizations/retention.ts";
+import type { Prisma, PrismaClient, Organization as Row } from "./client/client.ts";
 import { transactionLimits } from "./database.ts";
+import { isCheckViolation } from "./faults.ts";
+import { readRetentions, retentionColumns } from "./retention-columns.ts";
 
 /** Organizations, in the database. */
 export class OrganizationStore {
@@ -19,34 +23,59 @@ export class OrganizationStore {
       const [organization] = await tx.organization.createManyAndReturn({ data, skipDuplicates: true });
       if (organization === undefined) return null;
       await tx.backend.create({ data: { ...inlineBackend(organization.id), status: "valid" } });
-      return organization;
+      return read(organization);
     }, transactionLimits);
   }
 
-  find(id: string): Promise<Organization | null> {
-    return this.#prisma.organization.findUnique({ where: { id } });
+  async find(id: string): Promise<Organization | null> {
+    const row = await this.#prisma.organization.findUnique({ where: { id } });
+    return row && read(row);
   }
 
-  findByName(name: string): Promise<Organization | null> {
-    return this.#prisma.organization.findUnique({ where: { name } });
+  async findByName(name: string): Promise<Organization | null> {
+    const row = await this.#prisma.organization.findUnique({ where: { name } });
+    return row && read(row);
   }
 
   /** Newest first, with ids below `afterId`. */
-  list(afterId: string | undefined, limit: number): Promise<Organization[]> {
-    return this.#prisma.organization.findMany({
+  async list(afterId: string | undefined, limit: number): Promise<Organization[]> {
+    const rows = await this.#prisma.organization.findMany({
       ...(afterId === undefined ? {} : { where: { id: { lt: afterId } } }),
       orderBy: { id: "desc" },
       take: limit,
     });
+    return rows.map(read);
   }
 
-  async setStorageMode(id: string, storageMode: StorageMode | null): Promise<Organization | null> {
-    const [organization] = await this.#prisma.organization.updateManyAndReturn({
-      where: { id },
-      data: { storageMode },
-    });
-    return organization ?? null;
+  /** Makes the change and tells the audit log of it, if anything changes. Null: there is no such organization. */
+  update(id: string, change: OrganizationChange, actor: string): Promise<Organization | null> {
+    return this.#prisma.$transaction(async (tx) => {
+      // Locked first, so that what the log calls old is what this change replaced.
+      await lockOrganization(tx, id);
+      const row = await tx.organization.findUnique({ where: { id } });
+      if (row === null) return null;
+      const before = read(row);
+      const after = changed(before, change);
+      const entry = changeEntry(before, after, actor);
+      if (entry === undefined) return before;
+      const data = { storageMode: after.storageMode, ...retentionColumns(after.retention) };
+      await tx.organization.update({ where: { id }, data }).catch(refuseRetention);
+      await tx.auditEvent.create({ data: { organizationId: id, ...entry } });
+      return after;
+    }, transactionLimits);
   }
+}
+
+/** The database has the last word on what is told apart from what it was checked against. */
+function refuseRetention(error: unknown): never {
+  if (isCheckViolation(error))
+    throw retentionInvalid("retention", "at_most 0 or at least at_least", "other bounds", error);
+  throw error;
+}
+
+/** Changes to one organization and to its backends go one after the other. Runs may start meanwhile. */
+export async function lockOrganization(tx: Prisma.TransactionClient, id: string): Promise<void> {
+  await tx.$queryRaw`select 1 from organization where id = ${id}::uuid for no key update`;
 }
 
 function inlineBackend(organizationId: string): NewBackend {
@@ -60,4 +89,9 @@ function inlineBackend(organizationId: string): NewBackend {
     isDefault: true,
     maxBytes: parseMaxBytes(0n, "inline"),
   };
+}
+
+function read(row: Row): Organization {
+  const { id, name, createdAt, storageMode } = row;
+  return { id, name, createdAt, storageMode, retention: readRetentions(row) };
 }

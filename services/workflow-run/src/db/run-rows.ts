@@ -2,6 +2,7 @@ import type { BackendProvider, BackendStatus } from "../backends/backend.ts";
 import type { StorageMode } from "../organizations/organization.ts";
 import type { Run, RunEnd, RunPlan, RunState } from "../runs/run.ts";
 import { digestText } from "./digests.ts";
+import { type RetentionColumns, readRetentions } from "./retention-columns.ts";
 
 export interface RunRow {
   id: string;
@@ -55,7 +56,7 @@ export interface EndRow {
 }
 
 /** What planText of run-batches.ts selects. */
-export interface PlanRow extends EndRow {
+export interface PlanRow extends EndRow, RetentionColumns<string> {
   run_id: string;
   organization_id: string;
   workflow_id: string;
@@ -104,6 +105,7 @@ export function readPlan(row: PlanRow): RunPlan {
     },
     organization: row.organization,
     storageMode: row.storage_mode,
+    retention: readRetentions(row),
     planGivenAt: row.plan_given_at,
   };
 }

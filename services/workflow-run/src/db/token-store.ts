@@ -8,6 +8,9 @@ const revocationLock = 7_700_002;
 /** Taken while it is looked whether there is a first token. */
 const bootstrapLock = 7_700_003;
 
+/** No clocks that tokens are judged by are further apart. */
+const clocksApartMs = 24 * 3_600_000;
+
 export interface RevokedPage {
   tokenIds: string[];
   nextCursor: bigint;
@@ -26,6 +29,10 @@ export class TokenStore {
   async create(token: NewToken): Promise<Token | null> {
     const [made] = await this.#prisma.token.createManyAndReturn({ data: [token], skipDuplicates: true });
     return made ?? null;
+  }
+
+  find(organizationId: string, id: string): Promise<Token | null> {
+    return this.#prisma.token.findUnique({ where: { organizationId_id: { organizationId, id } } });
   }
 
   /** The oldest instance admin's token of that name. */
@@ -65,14 +72,16 @@ export class TokenStore {
     }, transactionLimits);
   }
 
-  /** What was revoked after the cursor and has not run out, oldest first. */
+  /** What was revoked after the cursor and may still count as valid somewhere, oldest first. */
   async listRevoked(cursor: bigint, limit: number): Promise<RevokedPage> {
     const { _max } = await this.#prisma.token.aggregate({ _max: { revocation: true } });
     const newest = _max.revocation ?? 0n;
     // A cursor from the future is of a database that was since restored from a backup: everything is told again.
     const after = cursor > newest ? 0n : cursor;
+    // By the clock here; that of a service which judges the token may be behind.
+    const longGone = new Date(Date.now() - clocksApartMs);
     const rows = await this.#prisma.token.findMany({
-      where: { revocation: { gt: after }, OR: [{ expiresAt: null }, { expiresAt: { gt: new Date() } }] },
+      where: { revocation: { gt: after }, OR: [{ expiresAt: null }, { expiresAt: { gt: longGone } }] },
       orderBy: { revocation: "asc" },
       take: limit + 1,
       select: { id: true, revocation: true },

@@ -1,4 +1,5 @@
 import { DomainError } from "@attestry/service-kit";
+import type { Retentions } from "./retention.ts";
 
 export type StorageMode = "database" | "cas" | "spool";
 
@@ -9,6 +10,7 @@ export interface Organization {
   createdAt: Date;
   /** Null: what attestation-ingest is set to. */
   storageMode: StorageMode | null;
+  retention: Retentions;
 }
 
 /** The error for an organization that is not there, or that the caller may not know of: the two look the same. */

@@ -5,7 +5,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { bundleUploadClaims } from "../backends/cas-tokens.ts";
 import type { AppContext } from "../context.ts";
-import { providers, storageModeOf } from "../messages.ts";
+import { durationOf, providers, storageModeOf } from "../messages.ts";
 import { checkMayStore, runNotFound } from "../runs/lifecycle.ts";
 import type { RunPlan } from "../runs/run.ts";
 import { parseRunId } from "../runs/run-id.ts";
@@ -38,6 +38,7 @@ export async function getStoragePlan(
     workflowId: run.workflowId,
     project: run.project,
     workflow: run.workflow,
+    ...durationOf("keepAtLeast", plan.retention.attestations.atLeastSeconds),
   };
 }
 
@@ -46,9 +47,13 @@ async function uploadToken(
   plan: RunPlan,
   bundle: { digest: string; sizeBytes: number },
 ): Promise<string> {
-  const { backend, organization } = plan;
+  const { backend, organization, retention } = plan;
   if (backend.provider === "inline") return "";
-  const claims = bundleUploadClaims({ organizationId: backend.organizationId, organization }, backend, bundle);
+  const claims = bundleUploadClaims(
+    { organizationId: backend.organizationId, organization, retention },
+    backend,
+    bundle,
+  );
   context.telemetry.casTokenIssued(claims.role);
   return (await context.keyring.issueCasToken(claims)).token;
 }

@@ -73,12 +73,15 @@ async function forRun(context: AppContext, caller: ApiPrincipal, runId: string):
   if (plan === null) throw runNotFound(id);
   checkMayUpload(plan.run);
   // The run keeps the backend from being deleted.
-  return materialClaims(context, caller, plan.backend);
+  return materialClaims(context, { ...caller, retention: plan.retention }, plan.backend);
 }
 
 async function forUpload(context: AppContext, caller: ApiPrincipal, name: string): Promise<Claims> {
-  const backend = await findBackend(context, caller.organizationId, { name, id: "" });
-  const claims = await materialClaims(context, caller, backend);
+  const [owner, backend] = await Promise.all([
+    ownerOf(context, caller.organizationId),
+    findBackend(context, caller.organizationId, { name, id: "" }),
+  ]);
+  const claims = await materialClaims(context, owner, backend);
   await markUploads(context, backend);
   return claims;
 }
@@ -86,7 +89,11 @@ async function forUpload(context: AppContext, caller: ApiPrincipal, name: string
 async function forDownload(context: AppContext, caller: ApiPrincipal, asked: Download): Promise<Claims> {
   const digest = parseDigest(asked.digest);
   const fileName = parseFileName(asked.fileName);
-  const claims = downloadClaims(ownerOf(caller), await context.backends.list(caller.organizationId), digest);
+  const [owner, backends] = await Promise.all([
+    ownerOf(context, caller.organizationId),
+    context.backends.list(caller.organizationId),
+  ]);
+  const claims = downloadClaims(owner, backends, digest);
   return fileName === undefined ? claims : { ...claims, fileName };
 }
 
@@ -98,9 +105,7 @@ async function forService(context: AppContext, purpose: ServicePurpose): Promise
     throw new DomainError("REQUEST_INVALID", `max_bytes must be at least 0; came ${purpose.maxBytes}`);
   checkOneName(purpose.backendId, purpose.backendName);
 
-  const organization = await context.organizations.find(organizationId);
-  if (organization === null) throw organizationNotFound(organizationId);
-  const owner = { organizationId, organization: organization.name };
+  const owner = await ownerOf(context, organizationId);
   const isNamed = purpose.backendId !== "" || purpose.backendName !== "";
   // An upload goes to one backend, so without a name it is the default, whatever else there is.
   if (!isNamed && role !== "uploader") {
@@ -109,7 +114,7 @@ async function forService(context: AppContext, purpose: ServicePurpose): Promise
   const backend = await findBackend(context, organizationId, { id: purpose.backendId, name: purpose.backendName });
   const claims = serviceClaims(owner, backend, { role, space, maxBytes: Number(purpose.maxBytes) });
   // Bundles are uploaded by workers, which probe a backend that fails them by themselves.
-  if (role === "uploader" && space === "blobs") await context.validator.checkUsable(backend, organization.name);
+  if (role === "uploader" && space === "blobs") await context.validator.checkUsable(backend, owner.organization);
   if (role === "uploader") await markUploads(context, backend);
   return claims;
 }
@@ -120,9 +125,9 @@ async function markUploads(context: AppContext, backend: Backend): Promise<void>
   throw backendNotFound(backend.name);
 }
 
-async function materialClaims(context: AppContext, caller: ApiPrincipal, backend: Backend): Promise<Claims> {
-  const claims = uploadClaims(ownerOf(caller), backend);
-  await context.validator.checkUsable(backend, caller.organization);
+async function materialClaims(context: AppContext, owner: Owner, backend: Backend): Promise<Claims> {
+  const claims = uploadClaims(owner, backend);
+  await context.validator.checkUsable(backend, owner.organization);
   return claims;
 }
 
@@ -147,8 +152,10 @@ async function findBackend(
   return found;
 }
 
-function ownerOf({ organizationId, organization }: ApiPrincipal): Owner {
-  return { organizationId, organization };
+async function ownerOf(context: AppContext, organizationId: string): Promise<Owner> {
+  const organization = await context.organizations.find(organizationId);
+  if (organization === null) throw organizationNotFound(organizationId);
+  return { organizationId, organization: organization.name, retention: organization.retention };
 }
 
 function uploader(call: HandlerContext): ApiPrincipal {

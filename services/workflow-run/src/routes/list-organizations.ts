@@ -5,7 +5,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { AppContext } from "../context.ts";
 import { organizationMessage } from "../messages.ts";
 
-/** OrganizationService.List: all for an instance admin and for cas-gateway, whose scrubber walks them; else the caller's own. */
+/** OrganizationService.List: all for an instance admin and for the other services, which sweep by organization; else the caller's own. */
 export async function listOrganizations(
   context: AppContext,
   request: OrganizationServiceListRequest,

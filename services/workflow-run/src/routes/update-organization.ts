@@ -5,15 +5,31 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { AppContext } from "../context.ts";
 import { organizationMessage, parseOptionalEnum, storageModes } from "../messages.ts";
 import { findOrganization } from "../organizations/find-organization.ts";
+import { organizationNotFound } from "../organizations/organization.ts";
+import type { OrganizationChange } from "../organizations/organization-change.ts";
+import { parseRetention } from "../organizations/retention.ts";
+import { tokenActor } from "../tokens/token.ts";
 
 export async function updateOrganization(
   context: AppContext,
   request: OrganizationServiceUpdateRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof OrganizationServiceUpdateResponseSchema>> {
-  const present = await findOrganization(context.organizations, apiPrincipal(call), request.name);
-  if (request.storageMode === undefined) return { organization: organizationMessage(present) };
-  const storageMode = parseOptionalEnum(storageModes, request.storageMode, "storage_mode") ?? null;
-  const organization = await context.organizations.setStorageMode(present.id, storageMode);
-  return { organization: organizationMessage(organization ?? present) };
+  const caller = apiPrincipal(call);
+  const present = await findOrganization(context.organizations, caller, request.name);
+  const change = parseChange(request);
+  const actor = tokenActor(caller.tokenId, await context.tokens.find(caller.organizationId, caller.tokenId));
+  const organization = await context.organizations.update(present.id, change, actor);
+  if (organization === null) throw organizationNotFound(present.name);
+  return { organization: organizationMessage(organization) };
+}
+
+function parseChange(request: OrganizationServiceUpdateRequest): OrganizationChange {
+  const { storageMode, attestationRetention, materialRetention } = request;
+  return {
+    storageMode:
+      storageMode === undefined ? undefined : (parseOptionalEnum(storageModes, storageMode, "storage_mode") ?? null),
+    attestations: attestationRetention && parseRetention(attestationRetention, "attestation_retention"),
+    materials: materialRetention && parseRetention(materialRetention, "material_retention"),
+  };
 }

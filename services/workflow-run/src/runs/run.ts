@@ -1,5 +1,6 @@
 import type { Backend } from "../backends/backend.ts";
 import type { StorageMode } from "../organizations/organization.ts";
+import type { Retentions } from "../organizations/retention.ts";
 
 export type RunState = "initialized" | "success" | "error" | "cancelled" | "expired";
 
@@ -52,5 +53,6 @@ export interface RunPlan {
   backend: Backend;
   organization: string;
   storageMode: StorageMode | null;
+  retention: Retentions;
   planGivenAt: Date;
 }

@@ -26,6 +26,11 @@ export function parseLifetime(seconds: bigint): Date | null {
   });
 }
 
+/** The caller with a token, as the audit log names it; null: what is not kept of it has no name. */
+export function tokenActor(id: string, token: Pick<Token, "name"> | null): string {
+  return token === null ? `token ${id}` : `token ${token.name} (${id})`;
+}
+
 export function tokenNotFound(token: string): DomainError {
   return new DomainError("TOKEN_NOT_FOUND", `there is no token ${token.slice(0, 150)} in this organization`);
 }
