@@ -12,6 +12,9 @@ export default {
   testTimeout: 30_000,
   // Suites wait for servers more than they compute. With one worker they would run in the process that has to end.
   maxWorkers: Math.max(2, availableParallelism() - 1),
+  // Between suites a worker with more is replaced. To free a heap of a gigabyte takes longer than the half second that
+  // jest gives a worker to end before it speaks of leaks.
+  workerIdleMemoryLimit: "400MB",
   // One PostgreSQL, Redis and MinIO for the whole run; a database, bucket or key prefix for each suite.
   globalSetup: "<rootDir>/packages/dev-env/src/jest/global-setup.ts",
   globalTeardown: "<rootDir>/packages/dev-env/src/jest/global-teardown.ts",

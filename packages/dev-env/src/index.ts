@@ -4,8 +4,9 @@ export { ensureBucket, type MinioAccess, type MinioServer, minioClient, type S3S
 export { nodeFlags } from "./node-flags.ts";
 export { type PostgresServer, startTestPostgres } from "./postgres.ts";
 export { findProgram, howToGet, type OptionalServer } from "./programs.ts";
-export { type RedisServer, startRedis } from "./redis.ts";
+export { type RedisServer, startRedis, wipeRedis } from "./redis.ts";
 export { answersOk, type Spawned, spawnServer } from "./spawned.ts";
+export { startTcpBalancer, type TcpBalancer } from "./tcp-balancer.ts";
 export { startTcpProxy, type TcpProxy, type Treatment } from "./tcp-proxy.ts";
 export {
   createTestBucket,

@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { freePort } from "@attestry/standalone/postgres";
+import { Redis } from "ioredis";
 import { findProgram, howToGet } from "./programs.ts";
 import { type Spawned, spawnServer } from "./spawned.ts";
 
@@ -23,6 +24,16 @@ export async function startRedis(options: { port?: number; detached?: boolean } 
     isReady: () => answersPing(port),
   });
   return { ...spawned, port, url: `redis://127.0.0.1:${port}` };
+}
+
+/** FLUSHALL: forgets all that it has. */
+export async function wipeRedis(url: string): Promise<void> {
+  const redis = new Redis(url);
+  try {
+    await redis.flushall();
+  } finally {
+    redis.disconnect();
+  }
 }
 
 function answersPing(port: number): Promise<boolean> {

@@ -37,6 +37,12 @@ export interface Spawned {
 
 const keptLog = 64 * 1024;
 
+/** One listener for all: Node warns of many. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 /** Starts a program and waits until it is ready. Throws, with the end of its output, if it ends or is late. */
 export async function spawnServer(options: SpawnOptions): Promise<Spawned> {
   const { name, command, args, isReady, readyMs = 30_000, stopMs = 15_000 } = options;
@@ -74,10 +80,10 @@ function watch(child: ChildProcess, stopMs: number, onOutput?: (text: string) =>
   child.stderr?.setEncoding("utf8").on("data", keep);
 
   const killNow = () => child.kill("SIGKILL");
-  process.on("exit", killNow);
+  running.add(child);
   const exited = new Promise<void>((resolve) => {
     const end = () => {
-      process.off("exit", killNow);
+      running.delete(child);
       resolve();
     };
     child.once("close", end).once("error", (error) => {

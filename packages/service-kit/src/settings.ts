@@ -145,6 +145,11 @@ export const commonSettings = {
     doc: "File with this service's private Ed25519 key as a JWK",
   }),
   jwksFile: setting.text({ env: "ATTESTRY_JWKS_FILE", doc: "File with the public keys of all services as a JWK set" }),
+  drainMs: setting.milliseconds({
+    env: "SHUTDOWN_DRAIN",
+    default: 2_000,
+    doc: "How long a process that was told to end still takes calls while it says that it is not ready, so that whatever spreads calls over replicas sees it; after that, calls under way have 10 s",
+  }),
 };
 
 /** HOST:PORT or [IPV6]:PORT; the port 0 takes a free one. Throws RangeError. */

@@ -34,6 +34,23 @@ test.each(["1.1", "2"] as const)(
   },
 );
 
+test("a server that drains says that it is not ready, and takes new callers all the same until the time is over", async () => {
+  const listen = { host: "127.0.0.1", port: 0 };
+  const modules = [fakeModule({ get: () => ({}) })];
+  const server = await serve({ modules, listen, logger, metrics: createMetrics(), drainMs: 500 });
+  const got = (httpVersion: "1.1" | "2") =>
+    createClient(WorkflowService, createConnectTransport({ baseUrl: server.url, httpVersion })).get({}, { headers });
+  const began = performance.now();
+  const closed = server.close();
+  expect((await fetch(`${server.url}/readyz`)).status).toBe(503);
+  await got("1.1");
+  await got("2");
+  await closed;
+  expect(performance.now() - began).toBeGreaterThan(490);
+  expect(performance.now() - began).toBeLessThan(2_000);
+  await expect(got("2")).rejects.toThrow();
+});
+
 test("closing ends a health watch, after it has told of the end", async () => {
   const server = await serveModule(fakeModule());
   const seen: Status[] = [];

@@ -241,6 +241,13 @@ describe.each([
   });
 });
 
+test("a service that two modules on one port would serve is a fault at start", async () => {
+  const one = fakeModule();
+  await expect(
+    serve({ modules: [one, one], listen: { host: "127.0.0.1", port: 0 }, logger, metrics: createMetrics() }),
+  ).rejects.toThrow("two modules serve attestry.run.v1.WorkflowService");
+});
+
 test("two routes with one prefix are a fault at start", async () => {
   const twice = { ...module, http: [module.http[1], module.http[1]] as typeof module.http };
   await expect(

@@ -2,18 +2,21 @@ import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import type { TcpProxy } from "../tcp-proxy.ts";
 import { hasSharedServers } from "../test-servers.ts";
+import type { Link } from "./between.ts";
 import type { Backend } from "./bootstrap.ts";
 import { prepareFiles } from "./files.ts";
 import type { Replaceable } from "./replaceable.ts";
 import { type ServerName, type Servers, shareServers, startServers } from "./servers.ts";
-import type { ProcessName } from "./service-processes.ts";
+import type { ProcessName, ReplicaName } from "./service-processes.ts";
 import { type Plan, startApart, startTogether } from "./shapes.ts";
 import { untilUsable } from "./usable.ts";
 
+export type { Link } from "./between.ts";
 export type { Backend } from "./bootstrap.ts";
 export type { ServerName } from "./servers.ts";
-export type { ProcessName } from "./service-processes.ts";
+export type { ProcessName, ReplicaName } from "./service-processes.ts";
 
 export interface ConstellationOptions {
   /** All services in this process on one port, or each in its own, as in production. */
@@ -25,20 +28,31 @@ export interface ConstellationOptions {
   skipDbStorage?: "false" | "true" | "spool";
   /** The uploads in a process apart from the API; only with `processes`. */
   separateWorker?: boolean;
+  /**
+   * Two of each process, the second named `NAME-2`, behind one address that leaves out who is not ready; only with
+   * `processes`.
+   */
+  twoOfEach?: boolean;
+  /** Which services reach each other through a proxy (see `link`); only with `processes`. */
+  links?: readonly Link[];
   /** PostgreSQL, Redis and MinIO that no other suite uses, so that they may be killed. Always so outside jest. */
   ownServers?: boolean;
+  /** Of servers of its own: a PostgreSQL for each service, `postgres-run` and `postgres-ingest`, instead of `postgres`. */
+  postgresOfEach?: boolean;
   /** Any other setting of the services, by its variable. */
   env?: Record<string, string>;
-  /** Settings of one process alone, such as a proxy's address as its peer's; only with `processes`. */
+  /** Settings of one process alone, such as the shift of its clock; only with `processes`. */
   envOf?: Partial<Record<ProcessName, Record<string, string>>>;
+  /** What a process is started under, program and arguments, such as a file system of its own; only with `processes`. */
+  under?: Partial<Record<ProcessName, readonly string[]>>;
   /** Folder of all data, kept; a temporary one, removed at the end, if not given. */
   dir?: string;
   /** Where services listen, HOST:PORT; free ports of 127.0.0.1 if not given. */
-  listen?: Partial<Record<ProcessName, string>>;
+  listen?: Partial<Record<ReplicaName, string>>;
   /** Everything in process groups of its own, so that Ctrl-C in a terminal reaches only this process. */
   detached?: boolean;
   /** Gets the output of the processes as it comes. */
-  onOutput?: (name: ProcessName, text: string) => void;
+  onOutput?: (name: ReplicaName, text: string) => void;
 }
 
 export interface Constellation {
@@ -56,18 +70,22 @@ export interface Constellation {
   /** Folder of the filesystem backend. */
   readonly casDir: string;
   /** SIGKILL to a service's process, or to a server if it has its own. */
-  kill(name: ProcessName | ServerName): Promise<void>;
+  kill(name: ReplicaName | ServerName): Promise<void>;
+  /** SIGQUIT to a server of its own: PostgreSQL's immediate shutdown. */
+  quit(name: ServerName): Promise<void>;
   /** SIGTERM, and waits for its end. */
-  end(name: ProcessName | ServerName): Promise<void>;
+  end(name: ReplicaName | ServerName): Promise<void>;
   /** At the same address; resolves when it is ready. */
-  restart(name: ProcessName | ServerName): Promise<void>;
+  restart(name: ReplicaName | ServerName): Promise<void>;
   /** SIGSTOP: connections stay, nothing answers. */
-  pause(name: ProcessName | ServerName): void;
-  resume(name: ProcessName | ServerName): void;
+  pause(name: ReplicaName | ServerName): void;
+  resume(name: ReplicaName | ServerName): void;
   /** Resolves when a process or a server of its own has ended, whoever ended it, with its name. */
   readonly partEnded: Promise<string>;
   /** The end of what a process wrote. */
-  logs(name: ProcessName): string;
+  logs(name: ReplicaName): string;
+  /** The proxy between two services, if it was asked for. */
+  link(name: Link): TcpProxy;
   /** Ends everything, and removes the data unless `dir` was given. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -86,6 +104,7 @@ export async function startConstellation(options: ConstellationOptions): Promise
   const needs = {
     dir,
     detached: options.detached ?? false,
+    postgresOfEach: options.postgresOfEach ?? false,
     redis: options.redis ?? false,
     minio: options.backend === "s3",
   };
@@ -100,7 +119,10 @@ export async function startConstellation(options: ConstellationOptions): Promise
     files,
     env: { ...(options.skipDbStorage && { ATTESTATIONS_SKIP_DB_STORAGE: options.skipDbStorage }), ...options.env },
     envOf: options.envOf ?? {},
+    under: options.under ?? {},
     separateWorker: options.separateWorker ?? false,
+    twoOfEach: options.twoOfEach ?? false,
+    links: options.links ?? [],
     listen: options.listen ?? {},
     detached: options.detached ?? false,
     onOutput: options.onOutput,
@@ -110,7 +132,7 @@ export async function startConstellation(options: ConstellationOptions): Promise
   if (adminToken === undefined) throw new Error(`the first token of the data in ${dir} was revoked`);
   const organizationId = await untilUsable(services, adminToken);
 
-  const { runUrl, ingestUrl, casUrl, processes } = services;
+  const { runUrl, ingestUrl, casUrl, processes, links } = services;
   const own = new Map<string, Replaceable>([...Object.entries(servers.own), ...(processes ?? [])]);
   const part = (name: string): Replaceable => {
     const found = own.get(name);
@@ -124,12 +146,18 @@ export async function startConstellation(options: ConstellationOptions): Promise
     secretsDir: files.secretsDir,
     casDir: files.casDir,
     kill: (name) => part(name).kill(),
+    quit: (name) => part(name).quit(),
     end: (name) => part(name).stop(),
     restart: (name) => part(name).restart(),
     pause: (name) => part(name).pause(),
     resume: (name) => part(name).resume(),
     partEnded: Promise.race([...own].map(([name, { current }]) => current.exited.then(() => name))),
     logs: (name) => processes?.get(name)?.current.logs() ?? "",
+    link: (name) => {
+      const proxy = links?.get(name);
+      if (proxy === undefined) throw new Error(`this constellation has no proxy in ${name}`);
+      return proxy;
+    },
     stop: () => owned.disposeAsync(),
   };
 }

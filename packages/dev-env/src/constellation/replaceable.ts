@@ -3,6 +3,8 @@ export interface Replaceable<T extends Process = Process> {
   readonly current: T;
   /** SIGKILL, as a crash would. */
   kill(): Promise<void>;
+  /** SIGQUIT, by which PostgreSQL shuts down at once: no checkpoint, its log is replayed at the next start. */
+  quit(): Promise<void>;
   /** In order, if it still runs. */
   stop(): Promise<void>;
   /** Again at the same address with the same data; ends the one that runs first. */
@@ -27,10 +29,13 @@ export async function replaceable<T extends Process>(start: (before?: T) => Prom
   const signal = (name: NodeJS.Signals) => {
     if (!ended) process.kill(current.pid, name);
   };
-  const end = async (how: "stop" | "kill") => {
+  const end = async (how: "stop" | "kill" | "quit") => {
     if (ended) return;
     signal("SIGCONT");
-    await current[how]();
+    if (how === "quit") {
+      signal("SIGQUIT");
+      await current.exited;
+    } else await current[how]();
     ended = true;
   };
   return {
@@ -38,6 +43,7 @@ export async function replaceable<T extends Process>(start: (before?: T) => Prom
       return current;
     },
     kill: () => end("kill"),
+    quit: () => end("quit"),
     stop: () => end("stop"),
     async restart() {
       await end("stop");

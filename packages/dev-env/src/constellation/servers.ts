@@ -5,7 +5,8 @@ import { startRedis } from "../redis.ts";
 import { createTestDatabase, testMinio, testRedis } from "../test-servers.ts";
 import { type Replaceable, replaceable } from "./replaceable.ts";
 
-export type ServerName = "postgres" | "redis" | "minio";
+/** PostgreSQL is one for both services, or one for each. */
+export type ServerName = "postgres" | "postgres-run" | "postgres-ingest" | "redis" | "minio";
 
 /** What a constellation stands on. */
 export interface Servers {
@@ -22,6 +23,8 @@ export interface ServerNeeds {
   /** Folder of the data of servers of its own. */
   dir: string;
   detached: boolean;
+  /** A PostgreSQL for each service. */
+  postgresOfEach: boolean;
   redis: boolean;
   minio: boolean;
 }
@@ -50,15 +53,20 @@ export async function startServers(needs: ServerNeeds): Promise<Servers> {
     started.defer(() => server.stop());
   };
 
-  const postgres = await replaceable((before?: { port: number }) =>
-    startTestPostgres({
-      dir: path.join(needs.dir, "postgres"),
-      durable: true,
-      detached: needs.detached,
-      ...samePort(before),
-    }),
-  );
-  add("postgres", postgres);
+  const startPostgres = async (name: ServerName) => {
+    const postgres = await replaceable((before?: { port: number }) =>
+      startTestPostgres({
+        dir: path.join(needs.dir, name),
+        durable: true,
+        detached: needs.detached,
+        ...samePort(before),
+      }),
+    );
+    add(name, postgres);
+    return postgres.current;
+  };
+  const ofRun = await startPostgres(needs.postgresOfEach ? "postgres-run" : "postgres");
+  const ofIngest = needs.postgresOfEach ? await startPostgres("postgres-ingest") : ofRun;
   const redis = needs.redis
     ? await replaceable((before?: { port: number }) => startRedis({ detached: needs.detached, ...samePort(before) }))
     : undefined;
@@ -66,8 +74,8 @@ export async function startServers(needs: ServerNeeds): Promise<Servers> {
   const minio = needs.minio ? await startOwnMinio(needs) : undefined;
   if (minio !== undefined) add("minio", minio);
 
-  const runDatabase = await postgres.current.ensureDatabase("workflow_run");
-  const ingestDatabase = await postgres.current.ensureDatabase("attestation_ingest");
+  const runDatabase = await ofRun.ensureDatabase("workflow_run");
+  const ingestDatabase = await ofIngest.ensureDatabase("attestation_ingest");
   const owned = started.move();
   return {
     runDatabase,

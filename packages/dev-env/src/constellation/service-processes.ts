@@ -10,6 +10,9 @@ const services = path.resolve(import.meta.dirname, "../../../../services");
 /** The processes of a constellation; ingest is one, or one for the API and one for the uploads. */
 export type ProcessName = "workflow-run" | "attestation-ingest" | "attestation-ingest-worker" | "cas-gateway";
 
+/** A process, or the second one of its kind behind the same address. */
+export type ReplicaName = ProcessName | `${ProcessName}-2`;
+
 /** The variable by which each is told where to listen. */
 const listenVariable: Record<ProcessName, string> = {
   "workflow-run": "WORKFLOW_RUN_LISTEN",
@@ -19,15 +22,17 @@ const listenVariable: Record<ProcessName, string> = {
 };
 
 /** Service processes by name; how to start them again is known. */
-export type ServiceProcesses = ReadonlyMap<ProcessName, Replaceable<Spawned>>;
+export type ServiceProcesses = ReadonlyMap<ReplicaName, Replaceable<Spawned>>;
 
 export interface ServiceProcessesOptions {
   /** HOST:PORT. */
-  listen: ReadonlyMap<ProcessName, string>;
+  listen: ReadonlyMap<ReplicaName, string>;
   /** In process groups of their own, so that Ctrl-C reaches only this process. */
   detached: boolean;
   env: (name: ProcessName) => NodeJS.ProcessEnv;
-  onOutput?: ((name: ProcessName, text: string) => void) | undefined;
+  /** What a process is started under, program and arguments. */
+  under: Partial<Record<ProcessName, readonly string[]>>;
+  onOutput?: ((name: ReplicaName, text: string) => void) | undefined;
 }
 
 /**
@@ -36,16 +41,19 @@ export interface ServiceProcessesOptions {
  */
 export async function startProcesses(
   started: AsyncDisposableStack,
-  { listen, env, detached, onOutput }: ServiceProcessesOptions,
+  { listen, env, under, detached, onOutput }: ServiceProcessesOptions,
 ): Promise<ServiceProcesses> {
-  const startOne = async ([name, address]: [ProcessName, string]) => {
+  const startOne = async ([name, address]: [ReplicaName, string]) => {
+    const kind = processOf(name);
     // As production does: node FLAGS services/NAME/src/main.ts.
+    const main = [process.execPath, ...nodeFlags, path.join(services, serviceOf(kind), "src/main.ts")];
+    const [command = "", ...args] = [...(under[kind] ?? []), ...main];
     const start = () =>
       spawnServer({
         name,
-        command: process.execPath,
-        args: [...nodeFlags, path.join(services, serviceOf(name), "src/main.ts")],
-        env: { ...env(name), [listenVariable[name]]: address },
+        command,
+        args,
+        env: { ...env(kind), [listenVariable[kind]]: address },
         detached,
         isReady: () => answersOk(`${urlOf(address)}/readyz`),
         readyMs: 60_000,
@@ -55,8 +63,9 @@ export async function startProcesses(
     started.defer(() => service.stop());
     return [name, service] as const;
   };
-  const first = await Promise.all([...listen].filter(([name]) => name === "workflow-run").map(startOne));
-  const others = [...listen].filter(([name]) => name !== "workflow-run").map(startOne);
+  const isFirst = ([name]: [ReplicaName, string]) => processOf(name) === "workflow-run";
+  const first = await Promise.all([...listen].filter(isFirst).map(startOne));
+  const others = [...listen].filter((one) => !isFirst(one)).map(startOne);
   const results = await Promise.allSettled(others);
   const failed = results.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;
@@ -65,10 +74,10 @@ export async function startProcesses(
 
 /** Where each listens: as given, or on a free port. */
 export async function addressesOf(
-  names: readonly ProcessName[],
-  given: Partial<Record<ProcessName, string>>,
-): Promise<Map<ProcessName, string>> {
-  const addresses = new Map<ProcessName, string>();
+  names: readonly ReplicaName[],
+  given: Partial<Record<ReplicaName, string>>,
+): Promise<Map<ReplicaName, string>> {
+  const addresses = new Map<ReplicaName, string>();
   for (const name of names) addresses.set(name, given[name] ?? `127.0.0.1:${await freePort()}`);
   return addresses;
 }
@@ -76,6 +85,11 @@ export async function addressesOf(
 /** The URL at which this machine reaches who listens there. */
 export function urlOf(listen: string): string {
   return `http://${listen.replace(/^0\.0\.0\.0:/, "127.0.0.1:").replace(/^\[::\]:/, "[::1]:")}`;
+}
+
+/** What a replica is one of. */
+export function processOf(name: ReplicaName): ProcessName {
+  return name.replace(/-2$/, "") as ProcessName;
 }
 
 /** The service that a process runs. */

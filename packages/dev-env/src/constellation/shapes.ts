@@ -1,11 +1,13 @@
 import { createLogger, createMetrics, serve } from "@attestry/service-kit";
 import { composeServices } from "@attestry/standalone";
+import { type Link, type Links, linkedAddresses, startBalancers, startLinks } from "./between.ts";
 import { type Backend, bootstrapDatabase, firstBackend, migrateDatabases } from "./bootstrap.ts";
 import type { ConstellationFiles } from "./files.ts";
 import type { Servers } from "./servers.ts";
 import {
   addressesOf,
   type ProcessName,
+  type ReplicaName,
   type ServiceProcesses,
   serviceOf,
   startProcesses,
@@ -20,10 +22,16 @@ export interface Plan {
   env: Record<string, string>;
   /** Of one process alone. */
   envOf: Partial<Record<ProcessName, Record<string, string>>>;
+  /** What a process is started under. */
+  under: Partial<Record<ProcessName, readonly string[]>>;
   separateWorker: boolean;
-  listen: Partial<Record<ProcessName, string>>;
+  /** Two of each process, behind one address. */
+  twoOfEach: boolean;
+  /** Which services reach each other through a proxy. */
+  links: readonly Link[];
+  listen: Partial<Record<ReplicaName, string>>;
   detached: boolean;
-  onOutput?: ((name: ProcessName, text: string) => void) | undefined;
+  onOutput?: ((name: ReplicaName, text: string) => void) | undefined;
 }
 
 export interface RunningServices {
@@ -32,14 +40,18 @@ export interface RunningServices {
   casUrl: string;
   adminToken?: string | undefined;
   processes?: ServiceProcesses;
+  links?: Links;
 }
 
 /** Each service in a process of its own, calling the others over the network. */
 export async function startApart(started: AsyncDisposableStack, plan: Plan): Promise<RunningServices> {
   const names: ProcessName[] = ["workflow-run", "attestation-ingest", "cas-gateway"];
   if (plan.separateWorker) names.push("attestation-ingest-worker");
-  const listen = await addressesOf(names, plan.listen);
-  const url = (name: ProcessName) => urlOf(listen.get(name) ?? "");
+  const replicas = plan.twoOfEach ? names.flatMap((name): ReplicaName[] => [name, `${name}-2`]) : names;
+  const listen = await addressesOf(replicas, plan.listen);
+  const reached = plan.twoOfEach ? await startBalancers(started, listen) : listen;
+  const url = (name: ProcessName) => urlOf(reached.get(name) ?? "");
+  const links = await startLinks(started, plan.links, url);
 
   const common = {
     ...environment(plan),
@@ -52,10 +64,15 @@ export async function startApart(started: AsyncDisposableStack, plan: Plan): Pro
     ...common,
     ...keysOf(plan, name),
     ...(plan.separateWorker && { ATTESTATION_INGEST_ROLE: name === "attestation-ingest-worker" ? "worker" : "api" }),
+    ...linkedAddresses(links, name),
     ...plan.envOf[name],
   });
   await migrateDatabases(env("workflow-run"), env("attestation-ingest"));
-  const processes = await startProcesses(started, { listen, env, detached: plan.detached, onOutput: plan.onOutput });
+  const processes = await startProcesses(started, {
+    ...{ listen, env, under: plan.under },
+    detached: plan.detached,
+    onOutput: plan.onOutput,
+  });
   const { adminToken } = await bootstrapDatabase(env("workflow-run"), plan.backend);
   return {
     runUrl: url("workflow-run"),
@@ -63,6 +80,7 @@ export async function startApart(started: AsyncDisposableStack, plan: Plan): Pro
     casUrl: url("cas-gateway"),
     adminToken,
     processes,
+    links,
   };
 }
 
@@ -82,10 +100,12 @@ export async function startTogether(started: AsyncDisposableStack, plan: Plan): 
   return { runUrl: server.url, ingestUrl: server.url, casUrl: server.url, adminToken };
 }
 
-function environment({ servers, files, env }: Plan): NodeJS.ProcessEnv {
+function environment({ servers, files, twoOfEach, env }: Plan): NodeJS.ProcessEnv {
   return {
     PATH: process.env.PATH,
     LOG_LEVEL: "info",
+    // Only a balancer needs the time.
+    ...(!twoOfEach && { SHUTDOWN_DRAIN: "0" }),
     WORKFLOW_RUN_DATABASE_URL: servers.runDatabase,
     ATTESTATION_INGEST_DATABASE_URL: servers.ingestDatabase,
     REDIS_URL: servers.redis,

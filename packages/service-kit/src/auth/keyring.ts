@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { type CryptoKey, errors, importJWK, type JWK, jwtVerify, SignJWT } from "jose";
 import { DomainError } from "../errors/domain-error.ts";
 import { newKey } from "./key-files.ts";
+import { type ClockReport, PeerClocks } from "./peer-clocks.ts";
 import type { ApiPrincipal, CasPrincipal, Principal, ServiceName } from "./principal.ts";
 
 // Audiences. One token is good for one purpose, so that none can be passed on as another kind.
@@ -10,6 +11,7 @@ const apiAudience = "attestry/api";
 const chainloopAudience = "api-token-auth.chainloop";
 const casAudience = "attestry/cas";
 const serviceAudience = (service: ServiceName): string => `attestry/service/${service}`;
+const timeAudience = (service: ServiceName): string => `attestry/time/${service}`;
 
 const casTokenSeconds = 5 * 60;
 const serviceTokenSeconds = 60;
@@ -39,18 +41,23 @@ export class Keyring {
   readonly #signing: SigningKey;
   readonly #verifying: ReadonlyMap<string, CryptoKey>;
   readonly #serviceTokens = new Map<ServiceName, { token: Promise<string>; renewAt: number }>();
+  readonly #clocks: PeerClocks;
 
-  private constructor(signing: SigningKey, verifying: ReadonlyMap<string, CryptoKey>) {
+  private constructor(signing: SigningKey, verifying: ReadonlyMap<string, CryptoKey>, clockReport: ClockReport) {
     this.service = signing.service;
     this.#signing = signing;
     this.#verifying = verifying;
+    this.#clocks = new PeerClocks(clockReport);
   }
 
   /** Reads the private key of this service and the public keys of all. */
-  static async load(files: { signingKeyFile: string; jwksFile: string }): Promise<Keyring> {
+  static async load(
+    files: { signingKeyFile: string; jwksFile: string },
+    clockReport: ClockReport = ignore,
+  ): Promise<Keyring> {
     const signing = await readJson<JWK>(files.signingKeyFile, "the signing key");
     const { keys } = await readJson<{ keys: JWK[] }>(files.jwksFile, "the JWK set");
-    return Keyring.of(signing, keys);
+    return Keyring.of(signing, keys, clockReport);
   }
 
   /** Keyrings that trust each other, made on the spot: for tests. */
@@ -61,7 +68,7 @@ export class Keyring {
     return { "workflow-run": run, "attestation-ingest": ingest, "cas-gateway": gateway };
   }
 
-  static async of(signing: JWK, keys: readonly JWK[]): Promise<Keyring> {
+  static async of(signing: JWK, keys: readonly JWK[], clockReport: ClockReport = ignore): Promise<Keyring> {
     const verifying = new Map<string, CryptoKey>();
     for (const { d: _private, ...jwk } of keys) {
       if (jwk.kid !== undefined) verifying.set(jwk.kid, (await importJWK(jwk, "EdDSA")) as CryptoKey);
@@ -70,6 +77,7 @@ export class Keyring {
     return new Keyring(
       { key: (await importJWK(signing, "EdDSA")) as CryptoKey, kid, service: serviceOf(kid) },
       verifying,
+      clockReport,
     );
   }
 
@@ -98,16 +106,34 @@ export class Keyring {
     return { token, expiresAt };
   }
 
-  /** A token with which this service calls another; lives 60 s, and is used again for half of them. */
+  /** A token with which this service calls another; lives 60 s by the other's clock, and is used again for half of them. */
   serviceToken(to: ServiceName): Promise<string> {
     const known = this.#serviceTokens.get(to);
-    if (known !== undefined && known.renewAt > Date.now()) return known.token;
-    const token = this.#jwt({})
+    if (known !== undefined && known.renewAt > performance.now()) return known.token;
+    const now = Math.floor(this.#clocks.now(to) / 1000);
+    const token = this.#jwt({}, now)
       .setAudience(serviceAudience(to))
-      .setExpirationTime(`${serviceTokenSeconds}s`)
+      .setExpirationTime(now + serviceTokenSeconds)
       .sign(this.#signing.key);
-    this.#serviceTokens.set(to, { token, renewAt: Date.now() + serviceTokenSeconds * 500 });
+    this.#serviceTokens.set(to, { token, renewAt: performance.now() + serviceTokenSeconds * 500 });
     return token;
+  }
+
+  /**
+   * Takes the time from a peer that refused a service token as run out: `signed_time` of TOKEN_EXPIRED. True: the next
+   * token goes by it. Signed by the peer, for this service alone: who listens between the two could otherwise have
+   * tokens made that live for long. An old one that is sent again makes only tokens that ran out long ago.
+   */
+  async learnTime(peer: ServiceName, signedTime: string): Promise<boolean> {
+    const read = await jwtVerify(signedTime, (header) => this.#keyOf(header.kid), {
+      algorithms: ["EdDSA"],
+      issuer: peer,
+      audience: timeAudience(this.service),
+    }).catch(() => undefined);
+    const isPeers = read !== undefined && serviceOf(read.protectedHeader.kid ?? "") === peer;
+    if (!isPeers || !this.#clocks.learn(peer, (read.payload.iat ?? Number.NaN) * 1000)) return false;
+    this.#serviceTokens.delete(peer);
+    return true;
   }
 
   /**
@@ -118,8 +144,8 @@ export class Keyring {
     const { payload, protectedHeader } = await jwtVerify<TokenPayload>(token, (header) => this.#keyOf(header.kid), {
       algorithms: ["EdDSA"],
       clockTolerance: leewaySeconds,
-    }).catch((error: unknown) => {
-      throw tokenFault(error);
+    }).catch(async (error: unknown) => {
+      throw isServiceTokenExpired(error, this.service) ? await this.#expiredHere(error) : tokenFault(error);
     });
     const issuer = serviceOf(protectedHeader.kid ?? "");
     if (payload.iss !== issuer)
@@ -130,11 +156,22 @@ export class Keyring {
     return { principal: principalOf(payload, issuer, this.service), expiresAt: expiryOf(payload) };
   }
 
-  #jwt(claims: Record<string, unknown>): SignJWT {
+  /** A service makes its tokens as it calls, so one of the two clocks is wrong: the refusal says what time it is here. */
+  async #expiredHere(error: errors.JWTExpired): Promise<DomainError> {
+    const now = Math.floor(Date.now() / 1000);
+    const { iss = "", exp = 0 } = error.payload;
+    const signedTime = await this.#jwt({}, now)
+      .setAudience(timeAudience(serviceOf(iss)))
+      .sign(this.#signing.key);
+    const message = `the token ran out at ${isoOf(exp)}, and by the clock here it is ${isoOf(now)}; are both clocks right?`;
+    return new DomainError("TOKEN_EXPIRED", message, { metadata: { signed_time: signedTime }, cause: error });
+  }
+
+  #jwt(claims: Record<string, unknown>, issuedAt = Math.floor(Date.now() / 1000)): SignJWT {
     return new SignJWT(claims)
       .setProtectedHeader({ alg: "EdDSA", kid: this.#signing.kid })
       .setIssuer(this.service)
-      .setIssuedAt();
+      .setIssuedAt(issuedAt);
   }
 
   #keyOf(kid: string | undefined): CryptoKey {
@@ -197,13 +234,26 @@ function serviceOf(kid: string): ServiceName {
   throw new DomainError("TOKEN_SIGNATURE_INVALID", "the key id does not name a service");
 }
 
+function isServiceTokenExpired(error: unknown, here: ServiceName): error is errors.JWTExpired {
+  return error instanceof errors.JWTExpired && [error.payload.aud ?? []].flat().includes(serviceAudience(here));
+}
+
+function isoOf(seconds: number): string {
+  return new Date(seconds * 1000).toISOString();
+}
+
+function ignore(): void {}
+
 function tokenFault(error: unknown): DomainError {
   if (error instanceof DomainError) return error;
   if (error instanceof errors.JWTExpired) {
-    const expired = new Date((error.payload.exp ?? 0) * 1000).toISOString();
-    return new DomainError("TOKEN_EXPIRED", `the token ran out at ${expired}; make a new one (attestry token create)`, {
-      cause: error,
-    });
+    return new DomainError(
+      "TOKEN_EXPIRED",
+      `the token ran out at ${isoOf(error.payload.exp ?? 0)}; make a new one (attestry token create)`,
+      {
+        cause: error,
+      },
+    );
   }
   if (error instanceof errors.JWSSignatureVerificationFailed) {
     return new DomainError("TOKEN_SIGNATURE_INVALID", "the token's signature does not match its content", {
@@ -215,7 +265,7 @@ function tokenFault(error: unknown): DomainError {
   }
   if (error instanceof errors.JWTClaimValidationFailed && (error.claim === "nbf" || error.claim === "iat")) {
     const from = Number(error.payload[error.claim]);
-    const since = Number.isSafeInteger(from) ? new Date(from * 1000).toISOString() : "a time that is no number";
+    const since = Number.isSafeInteger(from) ? isoOf(from) : "a time that is no number";
     return new DomainError(
       "TOKEN_MALFORMED",
       `the token is not valid yet, only from ${since} (${error.claim}); is the clock right?`,

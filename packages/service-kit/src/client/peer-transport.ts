@@ -1,6 +1,8 @@
-import type { Transport } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "@attestry/api/errors";
+import { ConnectError, type Transport } from "@connectrpc/connect";
 import type { Keyring } from "../auth/keyring.ts";
 import type { ServiceName } from "../auth/principal.ts";
+import { reasonOf } from "../errors/connect-error.ts";
 import { requestStorage } from "../observe/request-context.ts";
 import { peerError, peerMessages } from "./peer-errors.ts";
 
@@ -16,14 +18,25 @@ export interface PeerIdentity {
 
 /**
  * What every call to a peer has, whatever carries it: a service token unless the call brings a token of its own, the
- * trace, the deadline of the request that it is part of, and errors with the peer's reasons.
+ * trace, the deadline of the request that it is part of, and errors with the peer's reasons. A unary call that the peer
+ * refused because one of the two clocks is wrong is made once more by the peer's clock; what streams with a service
+ * token would have to bring its input again, and nothing does.
  */
 export function peerTransport(carrier: () => Transport, identity: PeerIdentity): Transport {
   return {
     async unary(method, signal, timeoutMs, header, input, contextValues) {
-      try {
+      const until = performance.now() + peerTimeoutMs(timeoutMs);
+      const call = async () => {
         const headers = await peerHeaders(header, identity);
-        return await carrier().unary(method, signal, peerTimeoutMs(timeoutMs), headers, input, contextValues);
+        const leftMs = peerTimeoutMs(until - performance.now());
+        return carrier().unary(method, signal, leftMs, headers, input, contextValues);
+      };
+      try {
+        return await call().catch(async (error: unknown) => {
+          if (!(await showsTime(error, header, identity))) throw error;
+          // The peer refused it on its headers, before anything was done.
+          return call();
+        });
       } catch (error) {
         throw peerError(error, identity.to, signal);
       }
@@ -56,6 +69,14 @@ async function peerHeaders(header: HeadersInit | undefined, { keyring, to }: Pee
     headers.set("x-request-id", context.requestId);
   }
   return headers;
+}
+
+/** Whether the peer refused our own token as run out, and showed what time it is there: the next token goes by that. */
+async function showsTime(error: unknown, header: HeadersInit | undefined, { keyring, to }: PeerIdentity) {
+  if (new Headers(header).has("authorization") || !(error instanceof ConnectError)) return false;
+  if (reasonOf(error) !== "TOKEN_EXPIRED") return false;
+  const signedTime = error.findDetails(ErrorInfoSchema)[0]?.metadata.signed_time;
+  return signedTime !== undefined && keyring.learnTime(to, signedTime);
 }
 
 /** The call's own time-out or what is left of the request, whichever is less; 30 s if there is neither. */

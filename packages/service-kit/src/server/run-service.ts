@@ -8,11 +8,14 @@ export interface RunServiceOptions {
   listen: ListenAddress;
   logger: Logger;
   metrics: Registry;
+  /** How long it takes calls after it was told to end, in milliseconds. */
+  drainMs: number;
 }
 
 /** The life of a service process: serve, work, and end in order on SIGTERM or SIGINT. Then the process ends by itself. */
-export async function runService(module: ServiceModule, { listen, logger, metrics }: RunServiceOptions): Promise<void> {
-  const server = await serve({ modules: [module], listen, logger, metrics });
+export async function runService(module: ServiceModule, options: RunServiceOptions): Promise<void> {
+  const { listen, drainMs, logger, metrics } = options;
+  const server = await serve({ modules: [module], listen, drainMs, logger, metrics });
   await module.start();
   logger.info({ url: server.url }, `${module.name} is serving`);
 
