@@ -1,11 +1,12 @@
 import { describeWith } from "@attestry/dev-env";
 import { afterAll, expect, jest, test } from "@jest/globals";
-import { everythingDies, type Outcome } from "./src/everything-dies.ts";
+import { everythingDies } from "./src/everything-dies.ts";
+import { type Outcome, violationsOf } from "./src/experiment.ts";
 import { chooseSeed, randomOf } from "./src/random.ts";
 import { closingTable } from "./src/report.ts";
 import type { SkipDatabase } from "./src/world.ts";
 
-jest.setTimeout(240_000);
+jest.setTimeout(480_000);
 
 const seed = chooseSeed();
 const outcomes: Outcome[] = [];
@@ -19,10 +20,8 @@ describeWith(["redis", "minio"], "whatever dies, under load", () => {
   test.each(modes)("in mode %s nothing that was answered OK is lost, and nothing is half-stored", async (mode) => {
     const outcome = await everythingDies(mode, randomOf(seed));
     outcomes.push(outcome);
-    const { calls, answeredOk, lost, halfStored, overdue, bugs } = outcome;
-    const nothing = { seed, lost: [], halfStored: [], overdue: [], bugs: [] };
-    expect({ seed, lost, halfStored, overdue, bugs }).toEqual(nothing);
+    expect({ seed, violations: violationsOf(outcome) }).toEqual({ seed, violations: [] });
     // A load that nothing got through would prove nothing.
-    expect(answeredOk).toBeGreaterThan(calls / 4);
+    expect(outcome.answeredOk).toBeGreaterThan(100);
   });
 });

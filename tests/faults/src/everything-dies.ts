@@ -1,30 +1,48 @@
-import { check, type Verdict } from "./checker.ts";
-import { killAndRestart, pauseAndResume, servers, services, shuffled } from "./faults.ts";
-import { startLoad } from "./load.ts";
+import { experiment, type Outcome } from "./experiment.ts";
+import {
+  cutConnections,
+  databases,
+  killAndRestart,
+  pauseAndResume,
+  quitAndRestart,
+  servers,
+  services,
+  shuffled,
+  wipeCache,
+} from "./faults.ts";
 import type { Random } from "./random.ts";
-import { type SkipDatabase, startWorld } from "./world.ts";
+import type { SkipDatabase, World } from "./world.ts";
 
-export interface Outcome extends Verdict {
-  mode: SkipDatabase;
-  faults: number;
-  /** Calls that came back later than their deadline allows. */
-  overdue: string[];
-  /** Answers that only a bug gives. */
-  bugs: string[];
+export type { Outcome } from "./experiment.ts";
+
+/** Under load, whatever Attestry consists of dies, is paused or forgets, and comes back. */
+export function everythingDies(mode: SkipDatabase, random: Random): Promise<Outcome> {
+  const faults: ((world: World) => Promise<void>)[] = [
+    ...[...services, ...servers].map((part) => (world: World) => killAndRestart(world, part, random)),
+    ...servers.map((part) => (world: World) => pauseAndResume(world, part, random)),
+    ...databases.map((database) => (world: World) => quitAndRestart(world, database, random)),
+    ...databases.map((database) => (world: World) => cutConnections(world, database, random)),
+    (world) => wipeCache(world, random),
+  ];
+  return experiment({
+    mode,
+    inject: async (world) => {
+      for (const fault of shuffled(faults, random)) await fault(world);
+    },
+  });
 }
 
-/** Under load, each service and each server is killed and comes back, the servers are paused too; then all is checked. */
-export async function everythingDies(mode: SkipDatabase, random: Random): Promise<Outcome> {
-  const world = await startWorld(mode);
-  try {
-    const load = startLoad(world);
-    const parts = shuffled([...services, ...servers], random);
-    for (const part of parts) await killAndRestart(world, part, random);
-    for (const part of servers) await pauseAndResume(world, part, random);
-    const { overdue, bugs, ...ledger } = await load.stop();
-    const verdict = await check(world, ledger.entries);
-    return { ...verdict, mode, faults: parts.length + servers.length, overdue, bugs };
-  } finally {
-    await world.stop();
-  }
+/** Under load, one service is killed so many times, each at a random moment. */
+export function serviceDies(
+  mode: SkipDatabase,
+  part: (typeof services)[number],
+  times: number,
+  random: Random,
+): Promise<Outcome> {
+  return experiment({
+    mode,
+    inject: async (world) => {
+      for (let time = 0; time < times; time++) await killAndRestart(world, part, random);
+    },
+  });
 }
