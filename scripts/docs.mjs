@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { ownReasons } from "../packages/cli/src/own-reasons.ts";
 import { Code } from "../packages/service-kit/node_modules/@connectrpc/connect/dist/esm/index.js";
 import { reasons } from "../packages/service-kit/src/index.ts";
 import { settings as ingest } from "../services/attestation-ingest/src/config.ts";
@@ -82,6 +83,15 @@ function errorsPage() {
     "| code | reasons |",
     "| --- | --- |",
     ...lines,
+    "",
+    "## Of the command line",
+    "",
+    "`attestry` has reasons of its own for what it finds without a server, printed in the same place; `attestry --help` has its",
+    "exit codes.",
+    "",
+    "| reason | meaning |",
+    "| --- | --- |",
+    ...Object.entries(ownReasons).map(([reason, meaning]) => `| \`${reason}\` | ${meaning} |`),
     "",
   ].join("\n");
 }

@@ -139,30 +139,38 @@ end:
   od
 }
 
-#define REFERRED(b) ((row[0] && up[0].at[b] != NONE) || (row[1] && up[1].at[b] != NONE))
+#define HERE(b)   ((row[0] && up[0].at[b] != NONE) || (row[1] && up[1].at[b] != NONE))
+#define ANYWHERE  (HERE(0) || HERE(1))
+#define POSTPONED(b) (ANYWHERE && !HERE(b))       /* looked at each day in vain: here gc does not begin with it at all */
 proctype Gc() {
   byte b;
-  bool held;
+  bool held, here;
 end:
   do
   :: atomic {
 #ifdef M_GC_TRUSTS_RETIREMENT
-       held = false };
+       held = false; here = false };
      atomic {
 #endif
-       if :: intent[0] == OLD -> b = 0; touched[b] = false
-          :: intent[1] == OLD -> b = 1; touched[b] = false
+       if :: intent[0] == OLD && !POSTPONED(0) -> b = 0; touched[b] = false
+          :: intent[1] == OLD && !POSTPONED(1) -> b = 1; touched[b] = false
           :: intent[0] == DELETING && !leased[0] -> b = 0
           :: intent[1] == DELETING && !leased[1] -> b = 1 fi;
        intent[b] = DELETING; leased[b] = true };
 #ifndef M_GC_TRUSTS_RETIREMENT
-     held = REFERRED(b);
+     atomic { held = ANYWHERE; here = HERE(b) };
 #endif
      if :: crashes < CRASHES -> atomic { crashes++; leased[b] = false; goto end } :: true -> skip fi;
      if :: !held -> blob[b] = false :: else -> skip fi;
      if :: crashes < CRASHES -> atomic { crashes++; leased[b] = false; goto end } :: true -> skip fi;
      atomic { leased[b] = false;
-       if :: touched[b] -> intent[b] = YOUNG; touched[b] = false :: else -> intent[b] = 0 fi }
+       if :: touched[b] -> intent[b] = YOUNG; touched[b] = false
+#ifndef M_FORGET_POSTPONED
+          :: !touched[b] && held && !here -> intent[b] = YOUNG
+          :: !touched[b] && !(held && !here) -> intent[b] = 0 fi }
+#else
+          :: else -> intent[b] = 0 fi }
+#endif
   od
 }
 
@@ -174,13 +182,14 @@ end:
   od
 }
 
-/* when nothing can move any more, all that was due is gone, with its blobs */
+/* when nothing can move any more, all that was due is gone, with its blobs; a copy that is kept for a row of another
+ * backend has its intent still */
 proctype Judge() {
   timeout;
   assert(!(row[0] && visible[0] && DUE));
-  assert(!(blob[0] && !REFERRED(0)));
-  assert(!(blob[1] && !REFERRED(1)));
-  assert(intent[0] == 0 && intent[1] == 0)
+  assert(!(blob[0] && !ANYWHERE) && !(blob[1] && !ANYWHERE));
+  assert(!(blob[0] && POSTPONED(0) && intent[0] == 0) && !(blob[1] && POSTPONED(1) && intent[1] == 0));
+  assert((intent[0] == 0 || POSTPONED(0)) && (intent[1] == 0 || POSTPONED(1)))
 }
 
 init {

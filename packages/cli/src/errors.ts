@@ -4,6 +4,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { exitCodes } from "./exit-codes.ts";
 import { hintOf } from "./hints.ts";
 import { printable } from "./output/printable.ts";
+import type { CommandReason } from "./own-reasons.ts";
 
 /** The command line was wrong: exit code 2. */
 export class UsageError extends Error {
@@ -13,13 +14,13 @@ export class UsageError extends Error {
 /** What the command itself found, without a server: a stable reason and the exit code to end with. */
 export class CommandError extends Error {
   override readonly name = "CommandError";
-  readonly reason: string;
+  readonly reason: CommandReason;
   readonly exitCode: number;
   /** False where the message says it all, though the reason has a hint. */
   readonly hinted: boolean;
 
   constructor(
-    reason: string,
+    reason: CommandReason,
     message: string,
     options: { exitCode?: number; cause?: unknown; hint?: "by reason" | "none" } = {},
   ) {

@@ -23,12 +23,13 @@ export function keepTime(text: string): number {
 
 /** The bounds in words, in the largest unit that fits; weeks are told as days. */
 export function keepWords(atLeastSeconds: number, atMostSeconds: number): string {
-  const least = atLeastSeconds === 0 ? [] : [`at least ${shortest(atLeastSeconds)}`];
-  const most = atMostSeconds === 0 ? "forever" : `at most ${shortest(atMostSeconds)}`;
+  const least = atLeastSeconds === 0 ? [] : [`at least ${timeWords(atLeastSeconds)}`];
+  const most = atMostSeconds === 0 ? "forever" : `at most ${timeWords(atMostSeconds)}`;
   return [...least, most].join(", ");
 }
 
-function shortest(seconds: number): string {
+/** In the largest unit that fits. */
+export function timeWords(seconds: number): string {
   const [unit, size] = Object.entries(units).find(([name, each]) => name !== "w" && seconds % each === 0) ?? ["s", 1];
   return `${seconds / size}${unit}`;
 }

@@ -115,7 +115,10 @@ test("one action, and one service that has nothing", async () => {
   const { page, audit, sizes } = await serveAudit([{ number: 1, at: 1, action: "organization.update" }], []);
   expect((await page("--action", "organization.update", "--limit", "300")).ids).toEqual(["w1"]);
   expect(sizes).toEqual([200, 200]);
-  expect((await audit("--action", "none")).stdout).toBe("no events\n");
+  expect((await audit("--action", "blob.keep")).stdout).toBe("no events\n");
+  const unknown = await audit("--action", "org.update");
+  expect(unknown.stderr).toContain("organization.update, attestation.expire");
+  expect(unknown.code).toBe(2);
   const { stdout } = await audit();
   expect(stdout).toMatch(/^TIME +ACTOR +ACTION +RESOURCE +DETAIL$/m);
   expect(stdout).toMatch(/^1970-01-01T00:00:01Z +token ci \(1\) +organization\.update +thing 1 +a=x 1 b=2$/m);

@@ -47,6 +47,10 @@ test("a data directory is backed up and restored; -o json says what was done", a
     folders: 1,
     bytes: 6,
   });
+  const next = new RegExp(
+    `^tokens revoked since \\S+Z are valid again: .*\nnext: npm start -- --data-dir ${dataDir}; it deletes nothing until .*--adopt`,
+  );
+  expect(restored.stderr).toMatch(next);
   expect(restored.code).toBe(0);
   expect(await readFile(path.join(dataDir, "cas/blob"), "utf8")).toBe("blob");
 
@@ -64,6 +68,9 @@ test("what is refused says why, what to do about it, and its exit code", async (
   );
   expect(locked.code).toBe(1);
   await rm(path.join(dataDir, "lock"));
+
+  const nowhere = await attestry(["backup", path.join(folder, "no/such"), "--data-dir", dataDir]);
+  expect(nowhere.stderr).toContain(`there is no folder ${path.join(folder, "no")}; make it first (FILE_UNWRITABLE)`);
 
   const none = await attestry(["backup", target], { cwd: folder, env: { ATTESTRY_DATA_DIR: "none" } });
   expect(none.stderr).toContain("is no data directory of Attestry: there is no such folder (DATA_DIR_FOREIGN)\n");

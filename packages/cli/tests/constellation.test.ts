@@ -186,7 +186,10 @@ describe("the other commands", () => {
   });
 
   test("backends: add, validate, default, update, delete", async () => {
-    const added = await json("backend", "add", "second", "--provider", "filesystem", "--secret-ref", "_shared/local");
+    const place = ["--provider", "filesystem", "--secret-ref", "_shared/local"];
+    const same = await cli(["backend", "add", "second", ...place]);
+    expect(same.stderr).toContain("backend local of this organization has the same provider, secret_ref and prefix");
+    const added = await json("backend", "add", "second", ...place, "--prefix", "second");
     expect(added).toMatchObject({ name: "second", status: "valid", isDefault: false });
     expect(await json("backend", "validate", "second")).toMatchObject({ status: "valid" });
     expect(await json("backend", "update", "second", "--max-bytes", "20MB")).toMatchObject({ maxBytes: 20_000_000 });

@@ -72,7 +72,7 @@ test("what was given up is listed with its last error, and due again by its dige
   );
   expect(await uploads("--state", "failing")).toEqual([]);
   const { stdout } = await cli(["upload", "list", "--state", "given-up"]);
-  expect(stdout).toMatch(new RegExp(`^${one.digest} +given-up +40 .*${lastError}$`, "m"));
+  expect(stdout).toMatch(new RegExp(`^${one.digest} +given-up +40 .* ${one.runId} +${lastError}$`, "m"));
 
   expect(await json("upload", "retry", one.digest)).toEqual({ retried: 1 });
   expect((await uploads("--state", "failing")).map(({ digest }) => digest)).toEqual([one.digest]);
@@ -94,11 +94,15 @@ test("retrying needs an admin; a digest or --all, of what is there", async () =>
 });
 
 test("retried, it is uploaded", async () => {
-  await json("upload", "retry", "--all");
+  const retried = await cli(["upload", "retry", "--all"]);
+  expect(retried.stdout).toMatch(/^retried +\d+, due now; a backend that fails is tried within 15 s\n$/);
   const waiting = await uploads();
   expect(waiting.length).toBeGreaterThan(0);
   await constellation.restart(worker);
   for (let left = 100; (await uploads()).length > 0 && left > 0; left--) await sleep(100);
+  expect((await cli(["upload", "list"])).stdout).toBe("no unconfirmed uploads\n");
+  const { stdout } = await cli(["upload", "list", "--state", "confirmed"]);
+  expect(stdout).toMatch(/ confirmed +41 +- /);
   const confirmed = await uploads("--state", "confirmed");
   expect(confirmed.map(({ digest }) => digest)).toEqual(expect.arrayContaining(waiting.map(({ digest }) => digest)));
   expect(confirmed.every(({ attempts, lastError }) => attempts === 41 && lastError === "")).toBe(true);

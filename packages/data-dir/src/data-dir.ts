@@ -1,10 +1,13 @@
-import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { takeLock } from "./lock-file.ts";
 import { StartFailure } from "./start-failure.ts";
 
 /** Of the layout below; raised when an older server could not use what a newer one wrote. */
 const dataVersion = 1;
+
+/** Of the mark that `restore` leaves in the folder. */
+export const restoredName = "restored";
 
 /** Everything that a standalone server keeps, under one folder that only one server uses at a time. */
 export interface DataDir {
@@ -18,6 +21,10 @@ export interface DataDir {
   /** The token of a former start; undefined if there is none. */
   readAdminToken(): Promise<string | undefined>;
   writeAdminToken(token: string): Promise<void>;
+  /** Whether it was made of a backup, and nobody has adopted it since. */
+  isRestored(): Promise<boolean>;
+  /** From now on it is a server's like any other. */
+  adopt(): Promise<void>;
   /** The folder and its files stay; another server may use it. */
   release(): Promise<void>;
 }
@@ -86,6 +93,8 @@ async function open(dir: string, withoutVersion: (dir: string) => Promise<void>)
     adminTokenFile,
     readAdminToken: async () => (await readIfThere(adminTokenFile))?.trim() || undefined,
     writeAdminToken: (token) => writeDurably(adminTokenFile, `${token}\n`, 0o600),
+    isRestored: () => exists(path.join(dir, restoredName)),
+    adopt: () => rm(path.join(dir, restoredName), { force: true }),
     release: () => lock.release(),
   };
 }

@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import { type BackupOptions, restore } from "../src/index.ts";
 import { takeLock } from "../src/lock-file.ts";
-import { backUpOf, contentOf, type Place, quiet, smallDataDir } from "./small-data-dir.ts";
+import { backUpOf, contentOf, type Place, quiet, rewriteManifest, smallDataDir } from "./small-data-dir.ts";
 import { cleanUp, temporaryFolder } from "./temporary-folder.ts";
 
 afterAll(cleanUp);
@@ -47,7 +47,8 @@ describe("a backup", () => {
     await restore({ ...quiet, backup: target, dataDir: restored });
     for (const name of ["lock", "lost+found", "lost+found/0", "postgres/postgres.log"]) delete before[name];
     delete before["postgres/cluster/postmaster.pid"];
-    expect(contentOf(restored)).toEqual(before);
+    // The mark by which the server knows.
+    expect(contentOf(restored)).toEqual({ ...before, restored: expect.any(String) });
     expect(statSync(path.join(restored, "postgres/cluster/pg_twophase")).mode & 0o777).toBe(0o750);
     expect(statSync(path.join(restored, "version")).mode & 0o777).toBe(0o644);
     expect(statSync(path.join(restored, "cas/bundles/blob")).mtimeMs).toBe(1_700_000_000_000);
@@ -65,6 +66,49 @@ describe("a backup", () => {
     secret("acme/here", { provider: "filesystem", path: path.join(place.dataDir, "cas/acme") });
     secret("acme/broken", "{");
     expect((await backUpOf(place)).elsewhere).toEqual(["acme/broken", "acme/bucket", "acme/folder"]);
+  });
+
+  test("leads secrets of stores in the data directory to the restored one, by whatever path they name it", async () => {
+    const place = smallDataDir();
+    const { dataDir, folder, target } = place;
+    symlinkSync(dataDir, path.join(folder, "link"));
+    const secretsDir = (dir: string) => path.join(dir, "secrets/acme");
+    mkdirSync(secretsDir(dataDir));
+    const secret = (name: string, content: object) =>
+      writeFileSync(path.join(secretsDir(dataDir), `${name}.json`), JSON.stringify(content), { mode: 0o600 });
+    const local = { provider: "filesystem", path: "/in/the/container/cas" };
+    writeFileSync(path.join(dataDir, "secrets/_shared/local.json"), JSON.stringify(local));
+    secret("apart", { provider: "filesystem", path: `${dataDir}-apart` });
+    secret("by-link", { provider: "filesystem", path: path.join(folder, "link/cas/acme") });
+    secret("here", { provider: "filesystem", path: path.join(dataDir, "cas/acme"), note: "stays" });
+    secret("in-container", { provider: "filesystem", path: "/in/the/container/more" });
+    const made = await backUpOf({ ...place, dataDir: path.join(folder, "link") });
+    expect(made.elsewhere).toEqual(["acme/apart"]);
+
+    const again = path.join(folder, "again");
+    const restored = await restore({ ...quiet, backup: target, dataDir: again });
+    expect(restored).toMatchObject({
+      moved: ["acme/by-link", "acme/here", "acme/in-container"],
+      elsewhere: ["acme/apart"],
+    });
+    const now = (name: string) => JSON.parse(readFileSync(path.join(secretsDir(again), `${name}.json`), "utf8"));
+    expect(now("by-link").path).toBe(path.join(again, "cas/acme"));
+    expect(now("here")).toEqual({ provider: "filesystem", path: path.join(again, "cas/acme"), note: "stays" });
+    expect(now("in-container").path).toBe(path.join(again, "more"));
+    expect(now("apart").path).toBe(`${dataDir}-apart`);
+    expect(statSync(path.join(secretsDir(again), "here.json")).mode & 0o777).toBe(0o600);
+  });
+
+  test("of a copy that nobody adopted, and one of the first format, are restored too", async () => {
+    const place = smallDataDir();
+    await backUpOf(place);
+    rewriteManifest(place.target, { format: 1, dataDirs: undefined });
+    const copy = path.join(place.folder, "copy");
+    await restore({ ...quiet, backup: place.target, dataDir: copy });
+    const target = `${place.target}2`;
+    await backUpOf({ ...place, dataDir: copy, target });
+    await restore({ ...quiet, backup: target, dataDir: `${copy}2` });
+    expect(readdirSync(`${copy}2`)).toContain("restored");
   });
 
   test("tells of what a killed one left", async () => {

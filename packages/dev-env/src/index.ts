@@ -5,6 +5,7 @@ export { nodeFlags } from "./node-flags.ts";
 export { type PostgresServer, startTestPostgres } from "./postgres.ts";
 export { findProgram, howToGet, type OptionalServer } from "./programs.ts";
 export { type RedisServer, startRedis, wipeRedis } from "./redis.ts";
+export { shiftedClock } from "./shifted-clock.ts";
 export { answersOk, type Spawned, spawnServer } from "./spawned.ts";
 export { startTcpBalancer, type TcpBalancer } from "./tcp-balancer.ts";
 export { startTcpProxy, type TcpProxy, type Treatment } from "./tcp-proxy.ts";

@@ -1,20 +1,19 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { pathToFileURL } from "node:url";
 import { AttestationService, type Upload, UploadService, UploadState } from "@attestry/api/ingest";
 import { RunService } from "@attestry/api/run";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterEach, expect, jest, test } from "@jest/globals";
 import { type Constellation, startConstellation } from "../src/constellation/index.ts";
+import { shiftedClock } from "../src/shifted-clock.ts";
 
 jest.setTimeout(60_000);
 
 const hourMs = 3_600_000;
 const worker = "attestation-ingest-worker";
 const bundle = readFileSync(path.resolve(import.meta.dirname, "../../../bench/fixtures/bundle-63k.json"));
-const preload = pathToFileURL(path.join(import.meta.dirname, "shifted-clock.ts")).href;
 
 let constellation: Constellation | undefined;
 
@@ -25,12 +24,11 @@ afterEach(async () => {
 
 /** One bundle stored, whose upload is left to a worker with such a clock. */
 async function storeWith(shiftMs: number) {
-  const clock = { NODE_OPTIONS: `--import=${preload}`, CLOCK_SHIFT_MS: String(shiftMs) };
   const started = await startConstellation({
     shape: "processes",
     backend: "filesystem",
     separateWorker: true,
-    envOf: { [worker]: clock },
+    envOf: { [worker]: shiftedClock(shiftMs) },
   });
   constellation = started;
   const { runUrl, ingestUrl, adminToken } = started;

@@ -97,6 +97,11 @@ function withCode(code: string, more: object = {}): Error {
   return Object.assign(new Error(code), { code, ...more });
 }
 
+/** As Prisma's driver adapters throw it: the cause is no error. */
+function driverFault(originalCode: string): Error {
+  return new Error("DriverAdapterError", { cause: { kind: "postgres", originalCode } });
+}
+
 test.each([
   ["statement timeout", withCode("57014"), true],
   ["shutdown", withCode("57P01"), true],
@@ -108,6 +113,16 @@ test.each([
   ["refused at each address", Object.assign(new AggregateError([]), { code: "ECONNREFUSED" }), true],
   ["as a cause", new Error("outer", { cause: withCode("57P03") }), true],
   ["lost", new Error("Connection terminated unexpectedly"), true],
+  ["written to after the server's end", withCode("EPIPE"), true],
+  ["ended in the TLS handshake", withCode("ECONNRESET", { host: "db" }), true],
+  ["written to after its own end", withCode("ERR_STREAM_DESTROYED"), true],
+  ["not connected in time", new Error("timeout expired"), true],
+  ["closed", new Error("Client was closed and is not queryable"), true],
+  ["idle in a transaction", withCode("25P03"), true],
+  ["Prisma: too many connections", withCode("P2037"), true],
+  ["Prisma: a driver's fault", withCode("P2010", { meta: { driverAdapterError: driverFault("57P01") } }), true],
+  ["a driver's fault", driverFault("53300"), true],
+  ["a driver's fault that stays", driverFault("23505"), false],
   ["unique", withCode("23505"), false],
   ["syntax", withCode("42601"), false],
   ["no error", "text", false],

@@ -30,6 +30,8 @@ export interface StandaloneOptions {
   listen: ListenAddress;
   /** Made if absent. */
   dataDir: string;
+  /** The administrator has looked at what `attestry restore` made: it may delete from now on. */
+  adopt?: boolean;
   /** Warnings and errors to standard output unless given. */
   logger?: Logger;
   /** Where the services' other settings are read from; the process's environment unless given. */
@@ -45,6 +47,8 @@ export interface Standalone {
   readonly adminTokenFile: string;
   /** Nobody was told of the token yet. */
   readonly firstStart: boolean;
+  /** It runs on a restored copy that nobody has adopted, and deletes nothing. */
+  readonly restored: boolean;
   /** Resolves, with the reason, when it can no longer serve; `stop` is then still to be called. */
   readonly failed: Promise<StartFailure>;
   /** Ends calls under way, the services and PostgreSQL, in this order. Safe to call twice. */
@@ -68,6 +72,8 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   const dataDir = await openDataDir(options.dataDir);
   started.defer(() => dataDir.release());
 
+  if (options.adopt === true) await dataDir.adopt();
+  const restored = await dataDir.isRestored();
   const keys = await createKeyFiles(dataDir.keysDir);
   await prepareStorage(dataDir);
   const postgres = await startPostgres({ dir: dataDir.postgresDir, detached: true });
@@ -76,6 +82,8 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   const services = await composeServices({
     env: {
       ...env,
+      // The server that was backed up may still use the same stores.
+      ...(restored && { RETENTION_DELETES: "false" }),
       WORKFLOW_RUN_DATABASE_URL: await postgres.ensureDatabase("workflow_run"),
       ATTESTATION_INGEST_DATABASE_URL: await postgres.ensureDatabase("attestation_ingest"),
       CAS_SECRETS_DIR: dataDir.secretsDir,
@@ -109,6 +117,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     adminToken: known ?? bootstrapped.adminToken,
     adminTokenFile: dataDir.adminTokenFile,
     firstStart: known === undefined,
+    restored,
     failed,
     stop: () => owned.disposeAsync(),
   };

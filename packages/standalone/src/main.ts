@@ -4,7 +4,7 @@ import { SettingError } from "@attestry/service-kit";
 import { Command, Option } from "commander";
 import { type Standalone, startStandalone } from "./index.ts";
 import { readListenAddress } from "./listen.ts";
-import { welcome, welcomeBack } from "./tour.ts";
+import { notAdopted, welcome, welcomeBack } from "./tour.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
 
@@ -15,6 +15,7 @@ const program = new Command("npm start --")
   .addOption(
     new Option("--data-dir <FOLDER>", "where to keep all data").env("ATTESTRY_DATA_DIR").default("./.attestry"),
   )
+  .option("--adopt", "let a restored copy delete, as retention asks: after you have looked at it (docs/backup.md)")
   .addHelpText("after", "\nAll other settings are environment variables: docs/settings.md")
   .allowExcessArguments(false)
   // As the command line `attestry` does: 2 for a call that is wrong.
@@ -25,7 +26,7 @@ const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 await program.parseAsync();
 
-async function main(options: { listen: string; dataDir: string }): Promise<void> {
+async function main(options: { listen: string; dataDir: string; adopt?: boolean }): Promise<void> {
   // From here on a signal is handled in order, also one that comes while the server is still starting.
   const asked = Promise.withResolvers<void>();
   let stopping = false;
@@ -36,10 +37,12 @@ async function main(options: { listen: string; dataDir: string }): Promise<void>
   for (const signal of signals) process.on(signal, stop);
 
   try {
-    const standalone = await startStandalone({ listen: readListenAddress(options.listen), dataDir: options.dataDir });
+    const { dataDir, adopt = false } = options;
+    const standalone = await startStandalone({ listen: readListenAddress(options.listen), dataDir, adopt });
     process.stdout.write(
       `${standalone.firstStart ? welcome(tourStop(standalone)) : welcomeBack(tourStop(standalone))}\n`,
     );
+    if (standalone.restored) process.stdout.write(`${notAdopted}\n`);
     const failure = await Promise.race([asked.promise, standalone.failed]);
     await standalone.stop();
     if (failure !== undefined) throw failure;

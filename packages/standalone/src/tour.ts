@@ -32,6 +32,11 @@ export function welcomeBack({ address, adminTokenFile }: Omit<TourStop, "adminTo
   return `\n  Attestry is ready: ${address} (admin token: ${display(adminTokenFile)})\n`;
 }
 
+/** What a start on a restored copy prints beside that, until somebody adopts it. */
+export const notAdopted =
+  "  Restored from a backup: nothing is deleted until you start it with --adopt. First revoke again the tokens that were " +
+  "revoked since the backup, and see with `attestry org get` that retention is what you want (docs/backup.md).\n";
+
 /** What to try, ready to be printed. */
 export function tour(addresses: Record<string, string>, adminTokenFile: string): string[] {
   const commands = tryCommands(addresses, adminTokenFile).map((command) => `    ${command}`);

@@ -97,9 +97,19 @@ describe("a real server", () => {
     expect(readdirSync(folder).sort()).toEqual(["backup", "moved"]);
     expect(statSync(elsewhere).mode & 0o777).toBe(0o700);
     const again = startProcess(elsewhere, ...anyPort);
-    await expectKept(await untilReady(again, startMs), kept);
+    const restored = await untilReady(again, startMs);
+    await expectKept(restored, kept);
+    await expect(call(restored, kept.token, "attestry.ingest.v1.GcService/Collect", {})).rejects.toThrow("DELETES_OFF");
     await stop(again);
     expect(again.stderr()).toBe("");
+    expect(again.stdout()).toContain("nothing is deleted until you start it with --adopt");
+
+    for (const args of [["--adopt"], []]) {
+      const adopted = startProcess(elsewhere, ...anyPort, ...args);
+      await call(await untilReady(adopted, startMs), kept.token, "attestry.ingest.v1.GcService/Collect", {});
+      await stop(adopted);
+      expect(adopted.stdout()).not.toContain("--adopt");
+    }
   }, 180_000);
 
   test("that was killed: refused while its PostgreSQL runs on, and whole from the log after that", async () => {

@@ -21,7 +21,7 @@ export const serviceSettings = {
   role: setting.oneOf(["all", "api", "worker"], {
     env: "ATTESTATION_INGEST_ROLE",
     default: "all",
-    doc: "api answers calls, worker uploads, all does both",
+    doc: "api answers calls; worker uploads, and hides and deletes what is past its organization's retention, with its blobs; all does both",
   }),
   skipDatabase: setting.oneOf(["false", "true", "spool"], {
     env: "ATTESTATIONS_SKIP_DB_STORAGE",
@@ -79,7 +79,7 @@ export const serviceSettings = {
   backendProbeMs: setting.milliseconds({
     env: "ATTESTATION_INGEST_BACKEND_PROBE",
     default: 15_000,
-    doc: "How often a worker tries a backend that fails",
+    doc: "How often a backend that failed three times in a row is tried: one upload in this time, from all workers together",
   }),
   spoolGraceMs: setting.milliseconds({
     env: "ATTESTATION_INGEST_SPOOL_GRACE",
@@ -101,6 +101,11 @@ export const serviceSettings = {
     default: 10_000,
     doc: "How long an unfinished attestation is left to its Store",
   }),
+  deletes: setting.oneOf(["true", "false"], {
+    env: "RETENTION_DELETES",
+    default: "true",
+    doc: "false: attestation-ingest hides and deletes no attestation and no blob, cas-gateway no material; for a restored copy whose stores another server may still use (docs/backup.md)",
+  }),
   retentionEveryMs: setting.milliseconds({
     env: "ATTESTATION_INGEST_RETENTION_EVERY",
     default: 3_600_000,
@@ -109,7 +114,7 @@ export const serviceSettings = {
   retentionGraceMs: setting.milliseconds({
     env: "ATTESTATION_INGEST_RETENTION_GRACE",
     default: 7 * 24 * 3_600_000,
-    doc: "How long such an attestation is only hidden, so that a higher at_most brings it back, before it is deleted",
+    doc: "How long such an attestation is only hidden, so that a higher at_most brings it back, before it is deleted; a worker deletes from one ATTESTATION_INGEST_RETENTION_EVERY after its start on",
   }),
 };
 

@@ -146,6 +146,8 @@ export function createContext(
     telemetry,
     logger,
     graceMs: config.retentionGraceMs,
+    deletes: config.deletes === "true",
+    waitMs: config.retentionEveryMs,
   });
   const expirer = new Periodic({
     name: "the retention of attestations",

@@ -14,10 +14,11 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { durationSeconds } from "./duration-seconds.ts";
-import type { RetentionPolicy } from "./retention/policy.ts";
+import { answerLastsMs, type FreshPolicy } from "./retention/policy.ts";
 import type { KeptAttestation } from "./store/attestation.ts";
 
 const callTimeoutMs = 10_000;
+const pageSize = 200;
 
 /**
  * What ingest asks of workflow-run. A call ends after 10 s, or with the request that it is part of; errors are
@@ -75,20 +76,32 @@ export class RunPeer {
     return this.#tokens.listRevoked({ cursor }, { signal, timeoutMs: callTimeoutMs });
   }
 
-  /** How long each organization keeps its attestations; each is asked for only when its turn comes, so that it is fresh. */
-  async *retentionPolicies(signal: AbortSignal): AsyncGenerator<RetentionPolicy> {
+  /** The ids of all organizations. */
+  async *organizationIds(signal: AbortSignal): AsyncGenerator<string> {
     let pageToken = "";
     do {
-      const page = await this.#organizations.list({ pageSize: 1, pageToken }, { signal, timeoutMs: callTimeoutMs });
-      for (const { id, attestationRetention: bounds } of page.organizations) {
-        yield {
-          organizationId: id,
-          atLeastSeconds: durationSeconds(bounds?.atLeast),
-          atMostSeconds: durationSeconds(bounds?.atMost),
-        };
-      }
+      const page = await this.#organizations.list({ pageSize, pageToken }, { signal, timeoutMs: callTimeoutMs });
+      for (const { id } of page.organizations) yield id;
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
+  }
+
+  /** How long the organization keeps its attestations now. */
+  async retentionPolicy(organizationId: string, signal: AbortSignal): Promise<FreshPolicy> {
+    // Before the question: the answer is of some moment after it.
+    const useBefore = performance.now() + answerLastsMs;
+    const { organization } = await this.#organizations.get(
+      { id: organizationId },
+      { signal, timeoutMs: callTimeoutMs },
+    );
+    if (organization === undefined) throw new Error(`workflow-run answered without the organization ${organizationId}`);
+    const bounds = organization.attestationRetention;
+    return {
+      organizationId,
+      atLeastSeconds: durationSeconds(bounds?.atLeast),
+      atMostSeconds: durationSeconds(bounds?.atMost),
+      useBefore,
+    };
   }
 
   async #casToken(

@@ -28,6 +28,8 @@ export interface Telemetry {
   unusedBlob(outcome: "deleted" | "kept" | "skipped" | "failed"): void;
   /** Retention hid so many attestations, showed them again, or deleted them. */
   retained(outcome: "expired" | "kept" | "deleted", attestations: number): void;
+  /** A round of retention failed in one organization. */
+  retentionFailed(): void;
   /** Bytes left that many spooled rows. */
   pruned(rows: number): void;
 }
@@ -50,6 +52,7 @@ export function createTelemetry(registry: Registry): Telemetry {
   const leases = counter("upload_leases_ended", "Uploads claimed again because their worker was not heard of", []);
   const due = counter("uploads_made_due", "Uploads tried at once because their backend works again", []);
   const retention = counter("retention", "Attestations that retention hid, showed again, or deleted", ["outcome"]);
+  const retentionFailures = counter("retention_failures", "Organizations in which a round of retention failed", []);
   const unused = counter("unused_blobs", "Blobs that gc looked at", ["outcome"]);
   const uploads = new Histogram({
     name: "attestry_ingest_upload_seconds",
@@ -71,6 +74,7 @@ export function createTelemetry(registry: Registry): Telemetry {
     madeDue: (uploads) => due.inc(uploads),
     unusedBlob: (outcome) => unused.inc({ outcome }),
     retained: (outcome, attestations) => retention.inc({ outcome }, attestations),
+    retentionFailed: () => retentionFailures.inc(),
     pruned: (rows) => pruned.inc(rows),
   };
 }

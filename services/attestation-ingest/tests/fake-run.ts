@@ -5,6 +5,7 @@ import {
   CredentialService,
   type CredentialServiceIssueCasTokenRequest,
   OrganizationService,
+  type OrganizationServiceGetRequest,
   type OrganizationServiceListRequest,
   RunService,
   type RunServiceCompleteRequest,
@@ -58,10 +59,11 @@ export class FakeRun {
   storageMode: StorageMode = StorageMode.UNSPECIFIED;
   /** By organization, in seconds; 0: no bound. Those that are not here are not listed. */
   readonly retention = new Map<string, { atLeast: number; atMost: number }>();
-  readonly calls = { plan: 0, complete: 0, token: 0, organizations: 0 };
+  readonly calls = { plan: 0, complete: 0, token: 0, organizations: 0, policy: 0 };
   /** Called before each call is answered; what they throw is the answer. */
   beforePlan: (request: RunServiceGetStoragePlanRequest) => void | Promise<void> = () => undefined;
   beforeOrganizations: () => void | Promise<void> = () => undefined;
+  beforePolicy: (organizationId: string) => void | Promise<void> = () => undefined;
   beforeComplete: (request: RunServiceCompleteRequest) => void | Promise<void> = () => undefined;
   beforeToken: (request: CredentialServiceIssueCasTokenRequest) => void | Promise<void> = () => undefined;
   readonly #keyring: Keyring;
@@ -101,6 +103,7 @@ export class FakeRun {
         router.rpc(RunService.method.complete, (request) => this.#complete(request));
         router.rpc(CredentialService.method.issueCasToken, (request) => this.#issue(request));
         router.rpc(OrganizationService.method.list, (request) => this.#organizations(request));
+        router.rpc(OrganizationService.method.get, (request) => this.#organization(request));
         router.rpc(TokenService.method.listRevoked, () => ({ tokenIds: [], nextCursor: 1n, more: false }));
       },
       ready: async () => undefined,
@@ -140,15 +143,21 @@ export class FakeRun {
   async #organizations({ pageToken }: OrganizationServiceListRequest) {
     this.calls.organizations++;
     await this.beforeOrganizations();
-    const all = [...this.retention].map(([id, { atLeast, atMost }]) => ({
-      id,
-      attestationRetention: { atLeast: durationFromMs(atLeast * 1_000), atMost: durationFromMs(atMost * 1_000) },
-    }));
+    const all = [...this.retention.keys()].map((id) => ({ id }));
     const place = Number(pageToken);
     return {
       organizations: all.slice(place, place + 1),
       nextPageToken: place + 1 < all.length ? String(place + 1) : "",
     };
+  }
+
+  async #organization({ id }: OrganizationServiceGetRequest) {
+    this.calls.policy++;
+    await this.beforePolicy(id);
+    const bounds = this.retention.get(id);
+    if (bounds === undefined) throw new DomainError("ORGANIZATION_NOT_FOUND", `no organization ${id}`);
+    const [atLeast, atMost] = [bounds.atLeast, bounds.atMost].map((seconds) => durationFromMs(seconds * 1_000));
+    return { organization: { id, attestationRetention: { atLeast, atMost } } };
   }
 
   async #complete(request: RunServiceCompleteRequest) {
@@ -168,9 +177,12 @@ export class FakeRun {
     if (request.purpose.case !== "service") throw new Error("ingest asks as a service");
     if (this.backend.provider === BackendProvider.INLINE)
       throw new DomainError("BACKEND_INLINE", "no external backend");
-    const { organizationId, role, maxBytes } = request.purpose.value;
+    const { organizationId, backendId, role, maxBytes } = request.purpose.value;
     const name = roleNames[role] ?? "downloader";
-    return { token: await this.#casToken(organizationId, name, Number(maxBytes)), backendNames: [this.backend.name] };
+    return {
+      token: await this.#casToken(organizationId, name, Number(maxBytes), backendId),
+      backendNames: [this.backend.name],
+    };
   }
 
   #find({ organizationId, runId }: { organizationId: string; runId: string }): FakeRunRow {
@@ -186,8 +198,14 @@ export class FakeRun {
       throw new DomainError("RUN_HAS_OTHER_ATTESTATION", `it has ${digest}`);
   }
 
-  async #casToken(organizationId: string, role: CasPrincipal["role"], maxBytes: number): Promise<string> {
-    const { id, name } = this.backend;
+  async #casToken(
+    organizationId: string,
+    role: CasPrincipal["role"],
+    maxBytes: number,
+    backendId = "",
+  ): Promise<string> {
+    const { name } = this.backend;
+    const id = backendId || this.backend.id;
     const { token } = await this.#keyring.issueCasToken({
       organizationId,
       organization: "acme",

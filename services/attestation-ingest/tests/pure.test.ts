@@ -82,22 +82,51 @@ describe("batches", () => {
 });
 
 test("a probe whose bytes cannot be read had its turn: the backend is not asked for again at once", async () => {
-  const health = new BackendHealth({ perBackend: 4, perSecond: 100, probeMs: 40, onRecovered: () => undefined });
+  const health = new BackendHealth({
+    perBackend: 4,
+    perSecond: 100,
+    probeMs: 40,
+    probesAtOnce: 1,
+    onRecovered: () => undefined,
+  });
   const upload = { backendId: "b", attempts: 0 };
   const read = async () => "bytes";
   const fail = async () => {
     throw new DomainError("BACKEND_UNAVAILABLE", "away");
   };
   for (let n = 0; n < 3; n++) await health.run(upload, read, fail).catch(() => undefined);
-  expect(health.room().rooms).toEqual([{ backendId: "b", room: 0, probe: false }]);
+  expect(health.room().rooms).toEqual([{ backendId: "b", room: 0, probe: false, underWay: 0 }]);
   await new Promise((resolve) => setTimeout(resolve, 80));
-  expect(health.room().rooms).toEqual([{ backendId: "b", room: 1, probe: true }]);
+  expect(health.room().rooms).toEqual([{ backendId: "b", room: 1, probe: true, underWay: 0 }]);
   const unreadable = () => Promise.reject(new DomainError("BUNDLE_MISSING", "gone"));
   await health.run(upload, unreadable, async () => undefined).catch(() => undefined);
-  expect(health.room().rooms).toEqual([{ backendId: "b", room: 0, probe: false }]);
+  expect(health.room().rooms).toEqual([{ backendId: "b", room: 0, probe: false, underWay: 0 }]);
   await new Promise((resolve) => setTimeout(resolve, 80));
   await health.run(upload, read, async () => undefined);
   expect(health.room().rooms).toEqual([]);
+});
+
+test("probes that hang take some of the places and no more", async () => {
+  const health = new BackendHealth({
+    ...{ perBackend: 4, perSecond: 100, probeMs: 1, probesAtOnce: 2, onRecovered: () => undefined },
+  });
+  const backends = ["a", "b", "c"].map((backendId) => ({ backendId, attempts: 0 }));
+  const read = async () => "bytes";
+  const fail = async () => {
+    throw new DomainError("BACKEND_UNAVAILABLE", "away");
+  };
+  for (const upload of backends) {
+    for (let n = 0; n < 3; n++) await health.run(upload, read, fail).catch(() => undefined);
+  }
+  await new Promise((resolve) => setTimeout(resolve, 40));
+  const mayProbe = () => health.room().rooms.filter(({ probe }) => probe).length;
+  expect(mayProbe()).toBe(3);
+  const hang = Promise.withResolvers<void>();
+  const hanging = backends.slice(0, 2).map((upload) => health.run(upload, read, () => hang.promise));
+  expect(mayProbe()).toBe(0);
+  hang.resolve();
+  await Promise.all(hanging);
+  expect(mayProbe()).toBe(1);
 });
 
 test("bytes in memory are bounded, and given out in order", async () => {

@@ -37,6 +37,49 @@ describe("a blob of a deleted attestation", () => {
     expect(rows).toEqual([{ action: "blob.keep" }]);
   });
 
+  test("stays while another backend has a run with the same bytes, and goes after it", async () => {
+    const bundle = bundleOf();
+    const gone = await retention.storedBefore(31, bundle);
+    const other = randomUUID();
+    const { backend } = ingest.run;
+    ingest.run.backend = { ...backend, id: other };
+    const stays = await storeOne(ingest, bundle);
+    ingest.run.backend = backend;
+    retention.keepFor({ atMost: 30 });
+    await retention.sweep(deletedAtOnce);
+    expect(await retention.row(gone)).toBeUndefined();
+    await retention.ageIntents();
+    await retention.sweep(deletedAtOnce);
+    expect(ingest.gateway.blobs.has(retention.key(bundle))).toBe(true);
+    expect(await retention.get(stays)).toBeUndefined();
+    expect(await retention.intents()).toEqual([{ state: "idle", retired: true }]);
+
+    await retention.age(stays, 31);
+    await retention.sweep(deletedAtOnce);
+    expect(await retention.row(stays)).toBeUndefined();
+    await retention.ageIntents();
+    await retention.sweep(deletedAtOnce);
+    expect(ingest.gateway.blobs.size).toBe(0);
+    expect(await retention.intents()).toEqual([]);
+  });
+
+  test("goes though a row of the same bytes is in the database alone", async () => {
+    const bundle = bundleOf();
+    await retention.storedBefore(31, bundle);
+    const stays = await storeOne(ingest, bundle);
+    await ingest.database.query("delete from upload where run_id = $1", [stays]);
+    await ingest.database.query(
+      "update attestation set backend_id = $2, external = false, mode = 'database', bundle = $3 where run_id = $1",
+      [stays, randomUUID(), bundle],
+    );
+    retention.keepFor({ atMost: 30 });
+    await retention.sweep(deletedAtOnce);
+    await retention.ageIntents();
+    await retention.sweep(deletedAtOnce);
+    expect(ingest.gateway.blobs.size).toBe(0);
+    expect(await retention.get(stays)).toBeUndefined();
+  });
+
   test("is collected though its upload was still to come, or under way", async () => {
     ingest.run.storageMode = StorageMode.DATABASE;
     ingest.gateway.breakDown();
@@ -174,6 +217,7 @@ test("a migration passes over what is deleted while it queues", async () => {
 
 /** What is hidden and older than a second; how many. */
 function deleteHidden(): Promise<number> {
-  const policy = { organizationId: ingest.organizationId, atLeastSeconds: 0, atMostSeconds: 1 };
+  const { organizationId } = ingest;
+  const policy = { organizationId, atLeastSeconds: 0, atMostSeconds: 1, useBefore: performance.now() + 10_000 };
   return new RetentionRows(ingest.database).delete(policy, 0, firstIdAt(0), firstIdAt(Number.MAX_SAFE_INTEGER));
 }

@@ -105,6 +105,7 @@ export async function createRetentionTest(): Promise<RetentionTest> {
       gateway.blobs.clear();
       run.retention.clear();
       run.beforeOrganizations = () => undefined;
+      run.beforePolicy = () => undefined;
       run.storageMode = StorageMode.CAS;
       await database.query("delete from attestation");
       await database.query("delete from intent");

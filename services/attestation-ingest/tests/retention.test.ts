@@ -89,7 +89,7 @@ describe("what is past at_most", () => {
         size_bytes: String(bundle.length),
         stored_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
         at_most: "2592000s",
-        at_least: "0s",
+        at_least: "none",
       },
     });
     expect(about[0]?.detail).toMatchObject({ backend_id: retention.backendId, retired: "true" });

@@ -25,11 +25,19 @@ async function waiting(count: number, state: "put off" | "due"): Promise<void> {
 
 /** How many rows one more worker gets, each of which would take four of a backend that it knows nothing of. */
 async function claimed(options: Partial<ClaimOptions>): Promise<number> {
-  const worker = { owner: randomUUID(), leaseMs: 60_000, limit: 10, perBackend: 4, probeMs: 60_000, rooms: [] };
+  const worker = {
+    owner: randomUUID(),
+    leaseMs: 60_000,
+    limit: 10,
+    perBackend: 4,
+    reserved: 0,
+    probeMs: 60_000,
+    rooms: [],
+  };
   return (await uploads.claim({ ...worker, probe: false, ...options })).length;
 }
 
-const broken = (): Partial<ClaimOptions> => ({ rooms: [{ backendId, room: 1, probe: true }] });
+const broken = (): Partial<ClaimOptions> => ({ rooms: [{ backendId, room: 1, probe: true, underWay: 0 }] });
 const unknown = { probe: true, perBackend: 1 };
 
 async function probeIsOver(): Promise<void> {

@@ -156,16 +156,17 @@ describe("the upload queue", () => {
     ingest.run.useExternal();
     const bundle = bundleOf();
     const runId = await storeOne(ingest, bundle);
-    await ingest.database.query("update upload set trying_since = now() - interval '8 days' where run_id = $1", [
-      runId,
-    ]);
+    await ingest.database.query(
+      "update upload set state = 'failing', attempts = 1, trying_since = now() - interval '8 days' where run_id = $1",
+      [runId],
+    );
     ingest.gateway.breakDown();
     await withWorker(ingest, async () => {
       await eventually(async () => (await uploadOf(ingest, runId)).state === "given_up", "given up");
     });
     const listed = await ingest.uploads.list({});
     expect(listed.uploads).toEqual([
-      expect.objectContaining({ runId, state: UploadState.GIVEN_UP, attempts: 1, digest: digestOf(bundle) }),
+      expect.objectContaining({ runId, state: UploadState.GIVEN_UP, attempts: 2, digest: digestOf(bundle) }),
     ]);
     expect(listed.uploads[0]?.lastError).toContain("the store does not answer");
     expect((await ingest.uploads.list({ state: UploadState.PENDING })).uploads).toEqual([]);

@@ -47,6 +47,11 @@ export const settings = {
     default: 7 * 24 * 3_600_000,
     doc: "How long after the beginning of one pass over a backend the scrubber begins the next",
   }),
+  deletes: setting.oneOf(["true", "false"], {
+    env: "RETENTION_DELETES",
+    default: "true",
+    doc: "false: attestation-ingest hides and deletes no attestation and no blob, cas-gateway no material; for a restored copy whose stores another server may still use (docs/backup.md)",
+  }),
   retentionEveryMs: setting.milliseconds({
     env: "CAS_GATEWAY_RETENTION_EVERY",
     default: 3_600_000,
@@ -55,7 +60,7 @@ export const settings = {
   retentionGraceMs: setting.milliseconds({
     env: "CAS_GATEWAY_RETENTION_GRACE",
     default: 7 * 24 * 3_600_000,
-    doc: "How long materials past at_most are out of sight before they are removed for good; until then raising at_most brings them back",
+    doc: "How long materials past at_most are out of sight before they are removed for good; until then raising at_most brings them back; a process removes from one CAS_GATEWAY_RETENTION_EVERY after its start on",
   }),
 };
 

@@ -44,12 +44,13 @@ export interface Context {
   /** Undefined: another process does its work. */
   scrubber: Scrubber | undefined;
   sweeper: UploadSweeper;
-  /** Undefined: another process does its work. */
+  /** Undefined: another process does its work, or none may. */
   materials: MaterialSweeper | undefined;
 }
 
 export type ContextConfig = Pick<
   Config,
+  | "deletes"
   | "idleTimeoutMs"
   | "retentionEveryMs"
   | "retentionGraceMs"
@@ -99,7 +100,7 @@ export function createContext(config: ContextConfig, { keyring, logger, run, ing
     proofs,
     telemetry,
     scrubber: config.role === "api" ? undefined : scrubber,
-    materials: config.role === "api" ? undefined : materials,
+    materials: config.role === "api" || config.deletes === "false" ? undefined : materials,
     sweeper: new UploadSweeper({ backends, telemetry, logger, uploadRetentionMs: config.uploadRetentionMs }),
   };
 }

@@ -1,5 +1,5 @@
 import { describeWith, minioClient, testMinio } from "@attestry/dev-env";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import type { Backend } from "../src/backends/backend.ts";
 import { validateBackend } from "../src/blobs/validate-backend.ts";
 import { chunksOf, randomBlob, type TestBlob } from "./blobs.ts";
@@ -87,6 +87,26 @@ describeWith(["minio"], "retention in a bucket with Object Lock", () => {
       expect(await write(blob, asked)).toBe("existed");
       for (const version of await objectsOf(blob)) expect((await heldUntil(version)).ms).toBeGreaterThan(held - 60_000);
     }
+  });
+
+  test("holds by the store's clock, whatever the gateway's says", async () => {
+    const [blob, other] = [randomBlob(small), randomBlob(small)];
+    const now = Date.now;
+    const clock = jest.spyOn(Date, "now").mockImplementation(() => now() - 10 * dayMs);
+    try {
+      await write(blob, dayMs);
+      await write(other);
+      await backend.hold(keyOf(other), dayMs, signal);
+    } finally {
+      clock.mockRestore();
+    }
+    const expiry = await backend.expiry(signal);
+    const ahead = jest.spyOn(Date, "now").mockImplementation(() => now() + 10 * dayMs);
+    const mayHide = await expiry?.mayHide(keyOf(blob), new Date(now() + dayMs), signal);
+    ahead.mockRestore();
+    expect(mayHide).toBe(false);
+    for (const one of [blob, other])
+      expect((await heldUntil((await objectsOf(one))[0] as Version)).ms).toBeGreaterThan(dayMs - 60_000);
   });
 
   test("holds what is found to be there, and tells what is not", async () => {

@@ -9,33 +9,23 @@ import { FilesystemBackend } from "../src/backends/filesystem.ts";
 import { FilesystemExpiry } from "../src/backends/filesystem-expiry.ts";
 import { Folders } from "../src/backends/folders.ts";
 import { expiredKeyOf } from "../src/backends/s3-expired-records.ts";
-import { S3Expiry } from "../src/backends/s3-expiry.ts";
-import { S3Requests } from "../src/backends/s3-requests.ts";
-import { versionsOf } from "../src/backends/s3-versions.ts";
-import type { Expiry, HiddenBlob } from "../src/retention/expiry.ts";
-import { chunksOf, randomBlob, type TestBlob } from "./blobs.ts";
+import type { HiddenBlob } from "../src/retention/expiry.ts";
+import { randomBlob } from "./blobs.ts";
 import { failingAfter, keyOf, readWith, resumable } from "./contract/subject.ts";
-import { type Bucket, startBucket } from "./s3-bucket.ts";
+import {
+  dies,
+  type ExpiryWorld,
+  expectThere,
+  hiddenBy,
+  type Meeting,
+  prefix,
+  soon,
+  startExpiryWorld,
+  write,
+} from "./expiry-world.ts";
 
 const { signal } = new AbortController();
 const [small, large] = [1_000, 9_000_000];
-const prefix = "acme/";
-const soon = () => new Date(Date.now() + 60_000);
-/** As a material that has to be written anew. */
-const keeping = { atLeastMs: 0, renewAfterMs: -60_000 };
-
-const write = (backend: Backend, blob: TestBlob) =>
-  backend.write(keyOf(blob), blob, chunksOf(blob.bytes, 1_000_000), { signal, keeping });
-
-async function hiddenBy(expiry: Expiry, blob: TestBlob): Promise<HiddenBlob[]> {
-  const found: HiddenBlob[] = [];
-  for await (const one of expiry.hidden(signal)) if (one.key === keyOf(blob)) found.push(one);
-  return found;
-}
-
-async function expectThere(backend: Backend, blob: TestBlob): Promise<void> {
-  expect((await readWith(backend, blob))?.equals(blob.bytes)).toBe(true);
-}
 
 test("a file that is written anew before it is moved out of sight is back at once", async () => {
   const root = await mkdtemp(join(tmpdir(), "attestry-retention-"));
@@ -60,63 +50,38 @@ test("a file that is written anew before it is moved out of sight is back at onc
 });
 
 describeWith(["minio"], "materials in a bucket that go out of sight while others work there", () => {
-  const client = minioClient(testMinio());
-  let bucket: Bucket;
+  let world: ExpiryWorld;
   let backend: Backend;
   beforeAll(async () => {
-    bucket = await startBucket("locked");
-    backend = bucket.open(prefix);
+    world = await startExpiryWorld();
+    backend = world.backend;
   });
-  const opened: S3Requests[] = [];
-  afterAll(async () => {
-    for (const requests of opened) requests.close();
-    await bucket.stop();
-  });
-  function open(): S3Requests {
-    const requests = new S3Requests({ ...bucket.options, prefix });
-    opened.push(requests);
-    return requests;
-  }
-
-  /** One whose requests the test may meet: what these functions throw is what comes of the request. */
-  function expiryMeeting(meet: { deletion?: () => Promise<void>; deleted?: () => void; removal?: () => void }): Expiry {
-    const requests = open();
-    const remove = requests.remove.bind(requests);
-    requests.remove = async (key, ...rest) => {
-      await meet.deletion?.();
-      await remove(key, ...rest);
-      meet.deleted?.();
-    };
-    const subresource = requests.subresource.bind(requests);
-    requests.subresource = async (sent, ...rest) => {
-      if (sent.method === "DELETE") meet.removal?.();
-      return subresource(sent, ...rest);
-    };
-    return new S3Expiry(requests, prefix);
-  }
-  const expiry = () => expiryMeeting({});
-  function dies(): never {
-    throw new Error("it died");
-  }
-  const versions = (key: string) => versionsOf(open(), { prefix, key }, signal);
+  afterAll(() => world.stop());
+  const meeting = (meet: Meeting) => world.expiry(meet);
+  const expiry = () => meeting({});
+  /** When no deletion can be on its way any more. */
+  const later = () => meeting({ laterMs: 2 * 3_600_000 });
+  const client = minioClient(testMinio());
 
   describe.each([small, large])("of %d bytes", (size) => {
     test("what is written anew right before the deletion is seen again at once", async () => {
       const blob = randomBlob(size);
       await write(backend, blob);
-      const racing = expiryMeeting({ deletion: async () => void (await write(backend, blob)) });
-      await racing.hide(keyOf(blob), soon(), signal);
+      const racing = meeting({ deletion: async () => void (await write(backend, blob)) });
+      expect(await racing.hide(keyOf(blob), soon(), signal)).toBe(false);
       await expectThere(backend, blob);
-      // And stays when what it replaced goes.
-      for (const hidden of await hiddenBy(expiry(), blob)) expect(await expiry().remove(hidden, signal)).toBe(true);
+      // As any that was written over another: the old one is no business of the sweep any more.
+      expect((await world.versions(keyOf(blob))).map(({ isMarker }) => isMarker)).toEqual([false, false]);
+      for (const at of [expiry(), later()]) expect(await hiddenBy(at, blob)).toEqual([]);
       await expectThere(backend, blob);
-      expect(await versions(keyOf(blob))).toHaveLength(1);
+      expect(await world.versions(expiredKeyOf(keyOf(blob)))).toEqual([]);
+      expect(await world.names(`data/${keyOf(blob)}/`)).toHaveLength(size === large ? 1 : 0);
     });
 
     test("also if the sweep died there: the next one sees to it", async () => {
       const blob = randomBlob(size);
       await write(backend, blob);
-      const dying = expiryMeeting({ deletion: async () => void (await write(backend, blob)), deleted: dies });
+      const dying = meeting({ deletion: async () => void (await write(backend, blob)), deleted: dies });
       await expect(dying.hide(keyOf(blob), soon(), signal)).rejects.toThrow("it died");
       expect(await readWith(backend, blob)).toBeUndefined();
       const found = await hiddenBy(expiry(), blob);
@@ -128,12 +93,16 @@ describeWith(["minio"], "materials in a bucket that go out of sight while others
     test("a sweep that died before it deleted hid nothing", async () => {
       const blob = randomBlob(size);
       await write(backend, blob);
-      const dying = expiryMeeting({ deletion: async () => dies() });
+      const dying = meeting({ deletion: async () => dies() });
       await expect(dying.hide(keyOf(blob), soon(), signal)).rejects.toThrow("it died");
       await expectThere(backend, blob);
       expect(await hiddenBy(expiry(), blob)).toEqual([]);
-      expect(await versions(expiredKeyOf(keyOf(blob)))).toEqual([]);
+      // Its deletion could still be on its way.
+      expect(await expiry().mayHide(keyOf(blob), soon(), signal)).toBe(false);
+      expect(await hiddenBy(later(), blob)).toEqual([]);
+      expect(await world.versions(expiredKeyOf(keyOf(blob)))).toEqual([]);
       await expectThere(backend, blob);
+      expect(await expiry().mayHide(keyOf(blob), soon(), signal)).toBe(true);
     });
 
     test("a removal that dies at any of its steps shows nothing, and is finished by the next", async () => {
@@ -144,17 +113,12 @@ describeWith(["minio"], "materials in a bucket that go out of sight while others
         expect(await expiry().hide(keyOf(blob), soon(), signal)).toBe(true);
         const [hidden] = await hiddenBy(expiry(), blob);
         steps = 0;
-        const dying = expiryMeeting({ removal: () => (++steps > survives ? dies() : undefined) });
+        const dying = meeting({ removal: () => (++steps > survives ? dies() : undefined) });
         await dying.remove(hidden as HiddenBlob, signal).catch(() => undefined);
         expect(await readWith(backend, blob)).toBeUndefined();
-        for (const left of await hiddenBy(expiry(), blob)) expect(await expiry().remove(left, signal)).toBe(true);
-        for (const key of [keyOf(blob), expiredKeyOf(keyOf(blob))]) expect(await versions(key)).toEqual([]);
-        const names: string[] = [];
-        const under = client.listObjects(bucket.options.bucket, `${prefix}data/${keyOf(blob)}/`, true, {
-          IncludeVersion: true,
-        });
-        for await (const { name } of under) names.push(name ?? "");
-        expect(names).toEqual([]);
+        for (const left of await hiddenBy(later(), blob)) expect(await expiry().remove(left, signal)).toBe(true);
+        for (const key of [keyOf(blob), expiredKeyOf(keyOf(blob))]) expect(await world.versions(key)).toEqual([]);
+        expect(await world.names(`data/${keyOf(blob)}/`, { IncludeVersion: true })).toEqual([]);
       }
       expect(steps).toBeGreaterThan(2);
     });
@@ -163,9 +127,9 @@ describeWith(["minio"], "materials in a bucket that go out of sight while others
       const blob = randomBlob(size);
       await write(backend, blob);
       await expiry().hide(keyOf(blob), soon(), signal);
-      const version = (await versions(keyOf(blob))).find(({ isMarker }) => !isMarker);
+      const version = (await world.versions(keyOf(blob))).find(({ isMarker }) => !isMarker);
       // Its type says that there is nothing to wait for.
-      const holding: unknown = client.setObjectLegalHold(bucket.options.bucket, prefix + keyOf(blob), {
+      const holding: unknown = client.setObjectLegalHold(world.bucket.options.bucket, prefix + keyOf(blob), {
         versionId: version?.id ?? "",
         status: "ON",
       });
@@ -177,6 +141,7 @@ describeWith(["minio"], "materials in a bucket that go out of sight while others
       await expiry().restore(again as HiddenBlob, signal);
       await expectThere(backend, blob);
       // As long as it is held it is not hidden again.
+      expect(await expiry().mayHide(keyOf(blob), soon(), signal)).toBe(false);
       expect(await expiry().hide(keyOf(blob), soon(), signal)).toBe(false);
       await expectThere(backend, blob);
     });
@@ -210,10 +175,10 @@ describeWith(["minio"], "materials in a bucket that go out of sight while others
     const blob = randomBlob(large);
     await write(backend, blob);
     const folder = `${prefix}data/${keyOf(blob)}/`;
-    for await (const { name = "" } of client.listObjectsV2(bucket.options.bucket, folder, true)) {
+    for await (const { name = "" } of client.listObjectsV2(world.bucket.options.bucket, folder, true)) {
       const upload = `${prefix}uploads/${keyOf(blob)}/${blob.hex}-${blob.sizeBytes}/${crypto.randomUUID()}`;
       const record = `${upload}/${name.slice(folder.length)}/${crypto.randomUUID()}`;
-      await client.putObject(bucket.options.bucket, record, Buffer.alloc(0));
+      await client.putObject(world.bucket.options.bucket, record, Buffer.alloc(0));
     }
     await expiry().hide(keyOf(blob), soon(), signal);
     await backend.sweep(soon(), signal);

@@ -77,6 +77,17 @@ function renewalSuite(startStore: () => Promise<Store>): void {
     expect(names).toHaveLength(names.some((name) => name.includes("data/")) ? 2 : 1);
   });
 
+  test("where nothing is promised, what has less than half of a short life left counts as absent", async () => {
+    const brief = { atLeastSeconds: 0, atMostSeconds: 4 };
+    const blob = randomBlob(1_000);
+    expect(await write(blob, brief)).toEqual({ complete: false, stored: 1 });
+    expect(await isMissing(blob, { ...brief, atMostSeconds: 60 })).toBe(false);
+    await sleep(3_100);
+    expect(await isMissing(blob, { ...brief, atMostSeconds: 60 })).toBe(false);
+    expect(await isMissing(blob, brief)).toBe(true);
+    expect(await write(blob, brief)).toEqual({ complete: false, stored: 1 });
+  });
+
   test("bundles are never too old: they go with their attestations", async () => {
     const blob = randomBlob(1_000);
     await write(blob, short, { space: "bundles" });

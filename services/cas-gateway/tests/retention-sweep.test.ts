@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describeWith, minioClient, testMinio } from "@attestry/dev-env";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import type { Backend } from "../src/backends/backend.ts";
 import { FilesystemBackend } from "../src/backends/filesystem.ts";
 import { filesBelow, randomBlob } from "./blobs.ts";
@@ -70,6 +70,26 @@ describeWith(["minio"], "materials past at_most, in a bucket without versioning"
     expect(place.backend.notes).toEqual([expect.stringContaining("the bucket has no versioning")]);
     expect((await world.read(blob))?.equals(blob.bytes)).toBe(true);
     expect(world.recorded).toEqual([]);
+    await place.stop();
+  });
+});
+
+describeWith(["minio"], "the ages of materials in a bucket", () => {
+  test("are by the clock of the store, whatever the gateway's says", async () => {
+    const place = await bucketOf("versioned");
+    const world = await createRetentionWorld(place.backend, "s3");
+    world.bounds = { atLeastSeconds: 0, atMostSeconds: 30 * daySeconds };
+    const blob = randomBlob(1_000);
+    await world.write(blob);
+    const now = Date.now;
+    const clock = jest.spyOn(Date, "now").mockImplementation(() => now() + 400 * daySeconds * 1_000);
+    try {
+      await world.sweep(0);
+    } finally {
+      clock.mockRestore();
+    }
+    expect(world.recorded).toEqual([]);
+    expect((await world.read(blob))?.equals(blob.bytes)).toBe(true);
     await place.stop();
   });
 });

@@ -9,10 +9,10 @@ import {
 import { createLogger, createMetrics, Keyring, type RetentionBounds } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createRouterTransport, type Transport } from "@connectrpc/connect";
-import { jest } from "@jest/globals";
 import type { Backend } from "../src/backends/backend.ts";
 import { blobKey } from "../src/blobs/key.ts";
 import { MaterialAudit } from "../src/retention/audit.ts";
+import type { Expiry } from "../src/retention/expiry.ts";
 import { MaterialSweeper } from "../src/retention/material-sweeper.ts";
 import { createRetentionTelemetry } from "../src/retention/telemetry.ts";
 import { Organizations } from "../src/scrub/organizations.ts";
@@ -21,7 +21,6 @@ import { acme, backendOf } from "./harness.ts";
 
 export const daySeconds = 86_400;
 const { signal } = new AbortController();
-const realNow = Date.now;
 
 /** A sweeper over one backend of an organization whose bounds a test changes, and a workflow-run that keeps its events. */
 export interface RetentionWorld {
@@ -38,14 +37,12 @@ export interface RetentionWorld {
   beforeRecord: () => void | Promise<void>;
   write(blob: TestBlob, space?: "blobs" | "bundles"): Promise<string>;
   read(blob: TestBlob, space?: "blobs" | "bundles"): Promise<Buffer | undefined>;
-  /** One sweep, as if it were so many days later. */
+  /** One sweep, as if it were so many days later where the blobs are. */
   sweep(days: number): Promise<void>;
   metric(name: string, labels?: Record<string, string>): Promise<number>;
 }
 
-/**
- * Materials are out of sight for 35 days of the sweeper's clock; stores go by their own, for which everything happens now.
- */
+/** Materials are out of sight for 35 days. Whatever a store does it does now, though: a test only says what time it tells. */
 export async function createRetentionWorld(backend: Backend, provider: "filesystem" | "s3"): Promise<RetentionWorld> {
   const keyrings = await Keyring.generate();
   const named = backendOf({ provider });
@@ -74,13 +71,14 @@ export async function createRetentionWorld(backend: Backend, provider: "filesyst
     });
   });
   const metrics = createMetrics();
+  let days = 0;
   const sweeper = new MaterialSweeper({
     organizations: new Organizations({ run, keyring: keyrings["cas-gateway"] }),
-    backends: { get: async () => backend },
+    backends: { get: async () => inDays(backend, () => days) },
     audit: new MaterialAudit(run),
     telemetry: createRetentionTelemetry(metrics),
     logger: createLogger({ name: "cas-gateway", level: "silent" }),
-    config: { retentionEveryMs: 3_600_000, retentionGraceMs: 35 * daySeconds * 1_000 },
+    config: { retentionEveryMs: 0, retentionGraceMs: 35 * daySeconds * 1_000 },
   });
   const world: RetentionWorld = {
     ...{ run, keyring: keyrings["cas-gateway"] },
@@ -94,13 +92,9 @@ export async function createRetentionWorld(backend: Backend, provider: "filesyst
       await opened?.close();
       return opened && Buffer.concat(chunks);
     },
-    async sweep(days) {
-      const clock = jest.spyOn(Date, "now").mockImplementation(() => realNow() + days * daySeconds * 1_000);
-      try {
-        await sweeper.sweepAll(signal);
-      } finally {
-        clock.mockRestore();
-      }
+    async sweep(later) {
+      days = later;
+      await sweeper.sweepAll(signal);
     },
     async metric(name, labels = {}) {
       const values = (await metrics.getSingleMetric(name)?.get())?.values ?? [];
@@ -109,6 +103,24 @@ export async function createRetentionWorld(backend: Backend, provider: "filesyst
     },
   };
   return world;
+}
+
+function inDays(backend: Backend, days: () => number): Backend {
+  const expiry = async (during: AbortSignal): Promise<Expiry | undefined> => {
+    const found = await backend.expiry(during);
+    return found && withOwn(found, { now: () => new Date(found.now().getTime() + days() * daySeconds * 1_000) });
+  };
+  return withOwn(backend, { expiry });
+}
+
+/** The same object, but for some of its methods. */
+function withOwn<T extends object>(object: T, own: Partial<T>): T {
+  return new Proxy(object, {
+    get(target, name) {
+      const value: unknown = Reflect.get(name in own ? own : target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
 }
 
 /** As workflow-run answers when it is away. */

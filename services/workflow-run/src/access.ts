@@ -11,7 +11,7 @@ const credentials = "attestry.run.v1.CredentialService";
 /** Who may call what. Where two kinds of callers may, the route tells them apart. */
 export const access: AccessTable = {
   [`${organizations}/Create`]: { instanceAdmin: true },
-  [`${organizations}/Get`]: { api: "reader", instanceAdmin: true },
+  [`${organizations}/Get`]: { api: "reader", instanceAdmin: true, services: ["attestation-ingest"] },
   [`${organizations}/List`]: { api: "reader", instanceAdmin: true, services: ["attestation-ingest", "cas-gateway"] },
   [`${organizations}/Update`]: { api: "admin", instanceAdmin: true },
 

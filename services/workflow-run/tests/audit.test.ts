@@ -35,9 +35,9 @@ describe("changes of settings", () => {
           name,
           "storage_mode.old": "default",
           "storage_mode.new": "cas",
-          "material_retention.at_least.old": "0s",
+          "material_retention.at_least.old": "none",
           "material_retention.at_least.new": "60s",
-          "material_retention.at_most.old": "0s",
+          "material_retention.at_most.old": "none",
           "material_retention.at_most.new": "90s",
         },
       },
@@ -60,7 +60,7 @@ describe("changes of settings", () => {
       detail["attestation_retention.at_least.new"],
     ]);
     expect(steps).toHaveLength(20);
-    for (const [index, [old]] of steps.entries()) expect(old).toBe(steps[index + 1]?.[1] ?? "0s");
+    for (const [index, [old]] of steps.entries()) expect(old).toBe(steps[index + 1]?.[1] ?? "none");
     const { organization } = await admin.organizations.get({});
     expect(`${organization?.attestationRetention?.atLeast?.seconds}s`).toBe(steps[0]?.[1]);
   });

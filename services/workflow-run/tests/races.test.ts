@@ -77,7 +77,7 @@ describe("who comes at once", () => {
   test("default backends stay one", async () => {
     const { admin } = await harness.organization("defaults");
     await many(6, (index) =>
-      admin.backends.create({ name: `b${index}`, provider: 2, secretRef: "x", isDefault: true }),
+      admin.backends.create({ name: `b${index}`, provider: 2, secretRef: `x${index}`, isDefault: true }),
     );
     await many(12, (index) => admin.backends.update({ name: `b${index % 6}`, isDefault: true }));
     const { backends } = await admin.backends.list({});

@@ -124,6 +124,16 @@ describe("runs", () => {
   });
 });
 
+test("an organization is found by its id, by a service alone", async () => {
+  const { admin, id, name } = await harness.organization("by-id");
+  const get = (ask: { id?: string; name?: string }) => harness.ingest.organizations.get(ask);
+  expect((await get({ id })).organization).toMatchObject({ id, name });
+  await expectRefusal(get({ id: "01930000-0000-7000-8000-00000000000b" }), "NotFound", "ORGANIZATION_NOT_FOUND");
+  await expectRefusal(get({ name }), "InvalidArgument", "REQUEST_INVALID");
+  await expectRefusal(admin.organizations.get({ id }), "InvalidArgument", "REQUEST_INVALID");
+  await expectRefusal(harness.gatewayService.organizations.get({ id }), "PermissionDenied", "ROLE_INSUFFICIENT");
+});
+
 describe("backends", () => {
   test("are validated, made the default, kept by runs, and deleted only when free", async () => {
     const { admin, ci, id, reader } = await harness.organization("backends");
@@ -140,7 +150,7 @@ describe("backends", () => {
     await expectRefusal(admin.backends.delete({ name: "inline" }), "FailedPrecondition", "BACKEND_IN_USE");
     await admin.backends.create({ name: "b", provider: BackendProvider.S3, secretRef: "mine", isDefault: true });
     await expectRefusal(admin.backends.delete({ name: "a" }), "FailedPrecondition", "BACKEND_IN_USE");
-    await admin.backends.create({ name: "c", provider: BackendProvider.S3, secretRef: "mine" });
+    await admin.backends.create({ name: "c", provider: BackendProvider.S3, secretRef: "mine", prefix: "c" });
     await admin.backends.delete({ name: "c" });
     await expectRefusal(admin.backends.delete({ name: "c" }), "NotFound", "BACKEND_NOT_FOUND");
     const { backends } = await reader.backends.list({});
@@ -155,6 +165,27 @@ describe("backends", () => {
     const plan = await harness.ingest.runs.getStoragePlan(ask);
     const { principal } = await harness.keyrings["cas-gateway"].verify(plan.casToken);
     expect(principal).toMatchObject({ role: "uploader", space: "bundles", digest: digest("ab"), maxBytes: 70_000 });
+  });
+
+  test("of one organization are each at a place of their own", async () => {
+    const { admin } = await harness.organization("places");
+    const place = { provider: BackendProvider.S3, secretRef: "mine", prefix: "x" };
+    await admin.backends.create({ name: "a", ...place });
+    const again = admin.backends.create({ name: "b", ...place });
+    await expectRefusal(again, "AlreadyExists", "BACKEND_EXISTS");
+    await expect(again).rejects.toThrow("backend a of this organization has the same provider");
+    const raced = await Promise.allSettled(
+      ["c", "d", "e"].map((name) => admin.backends.create({ name, ...place, prefix: "raced" })),
+    );
+    expect(raced.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected", "rejected"]);
+    await admin.backends.create({ name: "f", ...place, secretRef: "other" });
+    await expectRefusal(admin.backends.update({ name: "f", secretRef: "mine" }), "AlreadyExists", "BACKEND_EXISTS");
+    expect((await admin.backends.get({ name: "f" })).backend?.secretRef).toBe("other");
+    await admin.backends.update({ name: "a", secretRef: "mine", maxBytes: 5n });
+    await admin.backends.update({ name: "f", secretRef: "third" });
+    const elsewhere = await harness.organization("places-elsewhere");
+    await elsewhere.admin.backends.create({ name: "a", ...place });
+    await admin.backends.create({ name: "inline-2", provider: BackendProvider.INLINE });
   });
 
   test("keep the error of a bad validation, and are validated anew before use", async () => {

@@ -1,5 +1,5 @@
 import { AuditEventSchema } from "@attestry/api/audit";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { withContext } from "../context.ts";
 import { type AuditSource, type KeptEvent, readMerged } from "../merged-audit.ts";
 import { timeCell } from "../output/cells.ts";
@@ -8,6 +8,19 @@ import type { Column } from "../output/output.ts";
 import { plain } from "../output/plain.ts";
 import { addPageOptions, noteMore, type PageOptions } from "../paging.ts";
 
+/** All that there are: docs/retention.md. */
+const actions = [
+  "organization.update",
+  "attestation.expire",
+  "attestation.keep",
+  "attestation.delete",
+  "blob.delete",
+  "blob.keep",
+  "material.expire",
+  "material.delete",
+  "material.keep",
+];
+
 export function addAuditCommand(program: Command): void {
   const command = program
     .command("audit")
@@ -15,11 +28,11 @@ export function addAuditCommand(program: Command): void {
     .description(
       "List the audit events of the organization, newest first: of settings and materials from workflow-run, of attestations from attestation-ingest. Needs an admin's token.",
     )
-    .option("--action <action>", "only this action, for example organization.update or attestation.delete", "")
-    .action((options: PageOptions & { action: string }, self: Command) =>
+    .addOption(new Option("--action <action>", "only this action").choices(actions))
+    .action((options: PageOptions & { action?: string }, self: Command) =>
       withContext(self, async (context) => {
         const { services, caller } = context;
-        const { action, limit, pageToken = "" } = options;
+        const { action = "", limit, pageToken = "" } = options;
         const sources: AuditSource[] = [
           {
             service: "workflow-run",

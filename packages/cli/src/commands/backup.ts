@@ -25,7 +25,7 @@ export function addBackupCommand(program: Command): void {
   addExamples(
     addOutputOption(
       addDataDirOption(command),
-      "{target, createdAt, attestryVersion, files, folders, bytes, list: {size, digest}, elsewhere: [secret reference], leftovers: [folder]}",
+      "{target, createdAt, attestryVersion, files, folders, bytes, list: {size, digest}, dataDirs: [folder], elsewhere: [secret reference], leftovers: [folder]}",
     ),
     "attestry backup /backups/attestry-2026-11-25",
     "attestry backup --data-dir /var/lib/attestry /backups/attestry-2026-11-25 -o json",

@@ -1,11 +1,9 @@
-import type { Retention } from "@attestry/api/run";
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { DurationSchema } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { type Context, withContext } from "../context.ts";
+import { withContext } from "../context.ts";
 import { UsageError } from "../errors.ts";
-import { keepTime } from "../keep-time.ts";
+import { keepTime, timeWords } from "../keep-time.ts";
 import { addExamples, addOutputOption } from "../output/option.ts";
+import { write } from "../output/write.ts";
 import { organizationFields, printOrganization, storageModeOf, storageModeOption } from "./org.ts";
 
 interface UpdateOptions {
@@ -31,9 +29,10 @@ export function addOrgUpdate(org: Command): void {
     .option("--keep-materials-at-most <time>", "the same of the blobs that clients upload", keepTime)
     .action((name: string | undefined, options: UpdateOptions, self: Command) =>
       withContext(self, async (context) => {
-        const request = await updateOf(context, name ?? "", options);
+        const request = updateOf(name ?? "", options);
         const answer = await context.caller.repeatable((call) => context.services.organizations.update(request, call));
         await printOrganization(context, answer.organization);
+        for (const note of notesOf(options)) await write(process.stderr, `${note}\n`);
       }),
     );
   addExamples(
@@ -44,48 +43,37 @@ export function addOrgUpdate(org: Command): void {
   );
 }
 
-async function updateOf(context: Context, name: string, options: UpdateOptions) {
+/** What begins by itself where at most is set. The times are those of servers that were not told others. */
+function notesOf({ keepAttestationsAtMost, keepMaterialsAtMost }: UpdateOptions): string[] {
+  const kinds = Object.entries({ attestations: keepAttestationsAtMost, materials: keepMaterialsAtMost });
+  return kinds.flatMap(([kind, seconds]) =>
+    seconds === undefined || seconds === 0
+      ? []
+      : [
+          `${kind} older than ${timeWords(seconds)} are hidden at the next look (within 1 h), and deleted after the grace (7 d); until then a higher bound brings them back at the next look`,
+        ],
+  );
+}
+
+function updateOf(name: string, options: UpdateOptions) {
   const { storageMode } = options;
-  const attestations = { atLeast: options.keepAttestationsAtLeast, atMost: options.keepAttestationsAtMost };
-  const materials = { atLeast: options.keepMaterialsAtLeast, atMost: options.keepMaterialsAtMost };
-  const all = [storageMode, ...Object.values(attestations), ...Object.values(materials)];
-  if (all.every((option) => option === undefined))
+  const attestationRetention = boundsOf(options.keepAttestationsAtLeast, options.keepAttestationsAtMost);
+  const materialRetention = boundsOf(options.keepMaterialsAtLeast, options.keepMaterialsAtMost);
+  if (storageMode === undefined && attestationRetention === undefined && materialRetention === undefined)
     throw new UsageError("give at least one setting to change: --storage-mode, or one of --keep-...");
-  // The request sets both bounds of a kind: one that is not given is what it is now.
-  const present = [attestations, materials].some(isHalf)
-    ? (await context.caller.repeatable((call) => context.services.organizations.get({ name }, call))).organization
-    : undefined;
   return {
     name,
     ...(storageMode !== undefined && { storageMode: storageModeOf(storageMode) }),
-    ...(isGiven(attestations) && { attestationRetention: boundsOf(attestations, present?.attestationRetention) }),
-    ...(isGiven(materials) && { materialRetention: boundsOf(materials, present?.materialRetention) }),
+    ...(attestationRetention && { attestationRetention }),
+    ...(materialRetention && { materialRetention }),
   };
 }
 
-interface Asked {
-  atLeast: number | undefined;
-  atMost: number | undefined;
-}
-
-function isGiven({ atLeast, atMost }: Asked): boolean {
-  return atLeast !== undefined || atMost !== undefined;
-}
-
-function isHalf(asked: Asked): boolean {
-  return isGiven(asked) && (asked.atLeast === undefined || asked.atMost === undefined);
-}
-
-function boundsOf({ atLeast, atMost }: Asked, present: Retention | undefined) {
+/** Those that are given, 0 for none; undefined: neither is. */
+function boundsOf(atLeast: number | undefined, atMost: number | undefined) {
+  if (atLeast === undefined && atMost === undefined) return undefined;
   return {
-    ...boundOf("atLeast", atLeast ?? Number(present?.atLeast?.seconds ?? 0n)),
-    ...boundOf("atMost", atMost ?? Number(present?.atMost?.seconds ?? 0n)),
+    ...(atLeast !== undefined && { atLeast: { seconds: BigInt(atLeast) } }),
+    ...(atMost !== undefined && { atMost: { seconds: BigInt(atMost) } }),
   };
-}
-
-function boundOf(
-  key: "atLeast" | "atMost",
-  seconds: number,
-): { [P in typeof key]?: MessageInitShape<typeof DurationSchema> } {
-  return seconds === 0 ? {} : { [key]: { seconds: BigInt(seconds) } };
 }

@@ -2,7 +2,7 @@ import {
   type Upload,
   UploadServiceListResponseSchema,
   UploadServiceRetryResponseSchema,
-  type UploadState,
+  UploadState,
   UploadStateSchema,
 } from "@attestry/api/ingest";
 import { create } from "@bufbuild/protobuf";
@@ -40,7 +40,8 @@ function addList(upload: Command): void {
           (page) => page.uploads,
         );
         const answer = create(UploadServiceListResponseSchema, { uploads: items, nextPageToken });
-        await context.printList(plain(UploadServiceListResponseSchema, answer), columns, items, "no uploads");
+        const none = state === undefined ? "no unconfirmed uploads" : "no uploads";
+        await context.printList(plain(UploadServiceListResponseSchema, answer), columns, items, none);
         await noteMore(context, nextPageToken);
       }),
     );
@@ -68,7 +69,9 @@ function addRetry(upload: Command): void {
         const which =
           ofDigest === undefined ? { case: "all" as const, value: true } : { case: "digest" as const, value: ofDigest };
         const answer = await context.caller.repeatable((call) => context.services.uploads.retry({ which }, call));
-        await context.printObject(plain(UploadServiceRetryResponseSchema, answer), { retried: answer.retried });
+        await context.printObject(plain(UploadServiceRetryResponseSchema, answer), {
+          retried: `${answer.retried}, due now; a backend that fails is tried within 15 s`,
+        });
       }),
     );
   addExamples(addOutputOption(command, "{retried: how many are due now}"), "attestry upload retry --all");
@@ -78,7 +81,14 @@ const columns: Column<Upload>[] = [
   { head: "digest", cell: ({ digest }) => digest },
   { head: "state", cell: ({ state }) => enumWord(UploadStateSchema, state) },
   { head: "attempts", cell: ({ attempts }) => attempts },
-  { head: "next attempt", cell: ({ nextAttemptAt }) => timeCell(nextAttemptAt) },
+  { head: "next attempt", cell: nextCell },
   { head: "bytes", cell: ({ sizeBytes }) => bytesCell(sizeBytes) },
+  { head: "backend", cell: ({ backendId }) => backendId },
+  { head: "run", cell: ({ runId }) => runId },
   { head: "last error", cell: ({ lastError }) => lastError },
 ];
+
+/** One that is confirmed has none, whatever its row says. */
+function nextCell({ state, nextAttemptAt }: Upload): string | null {
+  return state === UploadState.CONFIRMED ? null : timeCell(nextAttemptAt);
+}

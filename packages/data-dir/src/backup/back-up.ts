@@ -7,9 +7,9 @@ import { EntryListWriter } from "./entry-list.ts";
 import { BackupFailure, reading, writing } from "./failure.ts";
 import { dataName, isPlainPath, listName, type Manifest, manifestName, manifestText } from "./manifest.ts";
 import { expectStopped } from "./stopped.ts";
-import { storesElsewhere } from "./stores-elsewhere.ts";
+import { pathsOf, storesElsewhere } from "./stores.ts";
 import { type Entry, walk } from "./walk.ts";
-import { leftBeside, makeWholeFolder } from "./whole-folder.ts";
+import { leftBeside, makeWholeFolder, parentOf } from "./whole-folder.ts";
 
 const filesAtOnce = 4;
 
@@ -45,8 +45,10 @@ export async function backUp(options: BackupOptions): Promise<Backup> {
     await expectStopped(path.join(dataDir.postgresDir, "cluster"), signal);
     const leftovers = await leftBeside(target);
     options.onTotal(await totalBytes(dataDir.path, signal));
-    const manifest = await makeWholeFolder(target, signal, (folder) => fill(folder, dataDir, options));
-    return { ...manifest, target, elsewhere: await storesElsewhere(dataDir), leftovers };
+    const dataDirs = await pathsOf(dataDir);
+    const elsewhere = await storesElsewhere(dataDir.secretsDir, dataDirs);
+    const manifest = await makeWholeFolder(target, signal, (folder) => fill(folder, dataDir, dataDirs, options));
+    return { ...manifest, target, elsewhere, leftovers };
   } finally {
     await dataDir.release();
   }
@@ -55,7 +57,7 @@ export async function backUp(options: BackupOptions): Promise<Backup> {
 async function checkedTarget(dataDir: string, given: string): Promise<string> {
   const resolved = path.resolve(given);
   // A link may lead into the data directory.
-  const parent = await writing(resolved, realpath(path.dirname(resolved)));
+  const parent = await parentOf(resolved);
   const target = path.join(parent, path.basename(resolved));
   const below = path.relative(await reading(dataDir, realpath(dataDir)), target);
   if (below === "" || !(below.startsWith(`..${path.sep}`) || path.isAbsolute(below))) {
@@ -66,7 +68,7 @@ async function checkedTarget(dataDir: string, given: string): Promise<string> {
   return target;
 }
 
-async function fill(folder: string, dataDir: DataDir, options: BackupOptions): Promise<Manifest> {
+async function fill(folder: string, dataDir: DataDir, dataDirs: string[], options: BackupOptions): Promise<Manifest> {
   const createdAt = new Date().toISOString();
   const data = path.join(folder, dataName);
   await writing(data, mkdir(data, { mode: 0o700 }));
@@ -79,7 +81,7 @@ async function fill(folder: string, dataDir: DataDir, options: BackupOptions): P
       const content = await copyFile(path.join(dataDir.path, at), path.join(data, at), copy);
       await list.add({ kind: "file", path: at, mode: modeText(mode), modifiedMs, ...content });
     });
-    const manifest = { attestryVersion: options.attestryVersion, createdAt, ...(await list.finish()) };
+    const manifest = { attestryVersion: options.attestryVersion, createdAt, ...(await list.finish()), dataDirs };
     const file = path.join(folder, manifestName);
     await writing(file, writeFile(file, manifestText(manifest), { mode: 0o600, flush: true }));
     return manifest;
@@ -121,9 +123,9 @@ async function* entriesOf(dir: string, signal: AbortSignal): AsyncGenerator<Entr
   }
 }
 
-/** What belongs to a running server and not to the data. */
+/** What belongs to a running server and not to the data, and the mark that each restore makes anew. */
 function leaveOut(at: string): boolean {
-  return /^(lock(\..*)?|lost\+found|postgres\/(postgres\.log(\.1)?|cluster\.unfinished|cluster\/postmaster\.(pid|opts)))$/.test(
+  return /^(lock(\..*)?|restored|lost\+found|postgres\/(postgres\.log(\.1)?|cluster\.unfinished|cluster\/postmaster\.(pid|opts)))$/.test(
     at,
   );
 }

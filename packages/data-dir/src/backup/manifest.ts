@@ -1,3 +1,4 @@
+import path from "node:path";
 import type { Content } from "./copy-file.ts";
 import { BackupFailure } from "./failure.ts";
 
@@ -8,7 +9,7 @@ export const listName = "files.jsonl";
 export const dataName = "data";
 
 /** Raised when an older `restore` could not read what a newer `backup` wrote. */
-const format = 1;
+const format = 2;
 export const maxManifestBytes = 64 * 1024;
 
 /** What `manifest.json` says beside the format. */
@@ -22,6 +23,8 @@ export interface Manifest {
   /** Of all files. */
   bytes: number;
   list: Content;
+  /** The paths by which secrets may name the data directory that was copied; none in a backup of the first format. */
+  dataDirs: string[];
 }
 
 interface Listed {
@@ -46,8 +49,12 @@ export function parseManifest(text: string): Manifest {
     const message = `the backup has the format ${fields.format}, this Attestry reads ${format}: update Attestry`;
     throw new BackupFailure("BACKUP_NEWER", message);
   }
-  expectNames(where, fields, ["format", "attestryVersion", "createdAt", "files", "folders", "bytes", "list"]);
-  if (fields.format !== format) throw malformed(where, `format must be ${format}`, fields.format);
+  if (fields.format !== 1 && fields.format !== format) {
+    throw malformed(where, `format must be 1 or ${format}`, fields.format);
+  }
+  const since2 = fields.format === 1 ? [] : ["dataDirs"];
+  const names = ["format", "attestryVersion", "createdAt", "files", "folders", "bytes", "list", ...since2];
+  expectNames(where, fields, names);
   const list = objectOf(where, fields.list);
   expectNames(`${where}, list`, list, ["size", "digest"]);
   return {
@@ -57,6 +64,7 @@ export function parseManifest(text: string): Manifest {
     folders: countOf(where, "folders", fields.folders),
     bytes: countOf(where, "bytes", fields.bytes),
     list: contentOf(where, list),
+    dataDirs: fields.format === 1 ? [] : foldersOf(where, fields.dataDirs),
   };
 }
 
@@ -86,10 +94,10 @@ export function parseEntry(where: string, line: string): ListedEntry {
 }
 
 /** Whether the path stays below the folder that it is relative to, and is the one way to write it. */
-export function isPlainPath(path: string): boolean {
-  if (path === "" || Buffer.byteLength(path) > 4096 || !path.isWellFormed()) return false;
-  if (path.includes("\0") || path.includes("\\")) return false;
-  return path.split("/").every((segment) => segment !== "" && segment !== "." && segment !== "..");
+export function isPlainPath(at: string): boolean {
+  if (at === "" || Buffer.byteLength(at) > 4096 || !at.isWellFormed()) return false;
+  if (at.includes("\0") || at.includes("\\")) return false;
+  return at.split("/").every((segment) => segment !== "" && segment !== "." && segment !== "..");
 }
 
 type Fields = Record<string, unknown>;
@@ -133,6 +141,12 @@ function contentOf(where: string, { size, digest }: Fields): Content {
     size: countOf(where, "size", size),
     digest: textOf(where, "digest", digest, /^sha256:[0-9a-f]{64}$/),
   };
+}
+
+function foldersOf(where: string, value: unknown): string[] {
+  const isFolder = (folder: unknown) => typeof folder === "string" && path.isAbsolute(folder);
+  if (Array.isArray(value) && value.every(isFolder)) return value as string[];
+  throw malformed(where, "dataDirs must be a list of absolute paths", value);
 }
 
 function malformed(where: string, expected: string, came: unknown): BackupFailure {

@@ -1,13 +1,15 @@
 import { constants } from "node:fs";
-import { chmod, lstat, mkdir, open, readdir, realpath, stat } from "node:fs/promises";
+import { chmod, lstat, mkdir, open, readdir, realpath, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { restoredName } from "../data-dir.ts";
 import { eachAtOnce } from "./at-once.ts";
 import { type Content, copyFile } from "./copy-file.ts";
 import { contentOfFile, readEntries } from "./entry-list.ts";
 import { BackupFailure, reading, writing } from "./failure.ts";
 import { dataName, listName, type Manifest, manifestName, maxManifestBytes, parseManifest } from "./manifest.ts";
+import { moveStores } from "./stores.ts";
 import { walk } from "./walk.ts";
-import { leftBeside, makeWholeFolder } from "./whole-folder.ts";
+import { leftBeside, makeWholeFolder, parentOf } from "./whole-folder.ts";
 
 const filesAtOnce = 4;
 
@@ -24,28 +26,47 @@ export interface RestoreOptions {
 export interface Restored extends Manifest {
   /** Absolute. */
   dataDir: string;
+  /** References of secrets whose stores the backup has, and which lead to the new place now. */
+  moved: string[];
+  /** Of those whose stores it does not have: the server that was backed up may use them still. */
+  elsewhere: string[];
   /** What restores that were killed left beside the data directory; they may also be those of one that is at work. */
   leftovers: string[];
 }
 
 /**
  * Makes a data directory of a backup, each byte of which is checked. The folder gets its name when all is on disk and
- * was right. Throws BackupFailure and the signal's reason.
+ * was right. A server that is started on it deletes nothing until it is told that it may. Throws BackupFailure and the signal's reason.
  */
 export async function restore(options: RestoreOptions): Promise<Restored> {
+  try {
+    return await restoreWhole(options);
+  } catch (error) {
+    if (!(error instanceof BackupFailure) || error.code !== "BACKUP_MALFORMED") throw error;
+    throw new BackupFailure(error.code, `${error.message}; nothing was restored`, { cause: error });
+  }
+}
+
+async function restoreWhole(options: RestoreOptions): Promise<Restored> {
   const { signal } = options;
   const backup = await reading(options.backup, realpath(options.backup));
   const dataDir = await checkedTarget(backup, options.dataDir);
   const manifest = await readManifest(backup);
   const leftovers = await leftBeside(dataDir);
   options.onTotal(manifest.bytes);
-  await makeWholeFolder(dataDir, signal, (folder) => fill(folder, backup, manifest, options));
-  return { ...manifest, dataDir, leftovers };
+  const stores = await makeWholeFolder(dataDir, signal, async (folder) => {
+    await fill(folder, backup, manifest, options);
+    const mark = path.join(folder, restoredName);
+    const text = `of the backup of ${manifest.createdAt}\n`;
+    await writing(mark, writeFile(mark, text, { mode: 0o600, flush: true }));
+    return moveStores(path.join(folder, "secrets"), manifest.dataDirs, dataDir);
+  });
+  return { ...manifest, dataDir, ...stores, leftovers };
 }
 
 async function checkedTarget(backup: string, given: string): Promise<string> {
   const resolved = path.resolve(given);
-  const parent = await writing(resolved, realpath(path.dirname(resolved)));
+  const parent = await parentOf(resolved);
   const dataDir = path.join(parent, path.basename(resolved));
   if (`${dataDir}${path.sep}`.startsWith(`${backup}${path.sep}`)) {
     throw new BackupFailure("TARGET_MISPLACED", `a data directory cannot be made inside its backup: ${dataDir}`);

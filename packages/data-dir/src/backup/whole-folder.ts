@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, realpath, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { BackupFailure, writing } from "./failure.ts";
 
@@ -26,6 +26,18 @@ export async function makeWholeFolder<T>(
   } catch (error) {
     await remove(partial, error);
     throw error;
+  }
+}
+
+/** Of something that is to be made: the folder that has to be there, without links. */
+export async function parentOf(target: string): Promise<string> {
+  const parent = path.dirname(target);
+  try {
+    return await realpath(parent);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") return writing(target, Promise.reject(cause as Error));
+    const message = `cannot make ${target}: there is no folder ${parent}; make it first`;
+    throw new BackupFailure("FILE_UNWRITABLE", message, { cause });
   }
 }
 

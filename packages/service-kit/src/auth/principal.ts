@@ -43,6 +43,11 @@ export type CasSpace = "blobs" | "bundles";
 export interface RetentionBounds {
   atLeastSeconds: number;
   atMostSeconds: number;
+  /**
+   * When the bounds of materials were set, in seconds since 1970: until then somebody may have been told that a blob is
+   * there which is older than the new end allows. Absent for attestations.
+   */
+  since?: number;
 }
 
 /** Someone with a CAS token: may do one kind of thing in one organization's backends for 5 min. */

@@ -97,6 +97,7 @@ export const reasons = {
   READ_OFFSET_OUT_OF_RANGE: Code.OutOfRange,
   PRECONDITION_FAILED: Code.FailedPrecondition,
   DELETE_TOO_LATE: Code.FailedPrecondition,
+  DELETES_OFF: Code.FailedPrecondition,
   SECRET_INVALID: Code.FailedPrecondition,
   BACKEND_MISCONFIGURED: Code.FailedPrecondition,
   BACKEND_FULL: Code.ResourceExhausted,

@@ -21,12 +21,22 @@ export async function createSchemaEngine(pool: pg.Pool, datamodels: [string, str
   return engine.SchemaEngine.new({ datamodels }, () => undefined, factory);
 }
 
+// In the transaction of the script: so a migration is noted as done exactly if it is, also when whoever asked for it is
+// gone by then. Before the first migration there is no table to note it in.
+const noteDone = `
+do $$ begin
+  if to_regclass('_prisma_migrations') is not null then
+    update _prisma_migrations set finished_at = now(), applied_steps_count = 1
+    where finished_at is null and rolled_back_at is null;
+  end if;
+end $$;`;
+
 /** Hands a migration to PostgreSQL as it is, so that all of it applies or nothing; Prisma's own would cut it at every semicolon. */
 class WholeScripts extends PrismaPg {
   override async connect() {
     const adapter = await super.connect();
     adapter.executeScript = async (script) => {
-      await adapter.executeRaw({ sql: script, args: [], argTypes: [] });
+      await adapter.executeRaw({ sql: `${script};${noteDone}`, args: [], argTypes: [] });
     };
     return adapter;
   }

@@ -37,9 +37,9 @@ export class Bundles {
       maxSize: cacheBytes,
       maxEntrySize: Math.max(1, Math.floor(cacheBytes / largestShare)),
       sizeCalculation: (bytes) => bytes.length,
-      // Without these a load that newer ones push out, or whose caller left, would fail for all that wait for it.
+      // Without this a load that newer ones push out would fail for all that wait for it. allowStaleOnFetchAbort would
+      // undo it: such a load would give its stale value at once, which is none.
       ignoreFetchAbort: true,
-      allowStaleOnFetchAbort: true,
       fetchMethod: (key, _stale, { context: ref }) => outsideRequests(() => load(key, ref)),
     });
 

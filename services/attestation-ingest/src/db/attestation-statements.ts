@@ -45,16 +45,19 @@ export const insertWithConfirmedUpload: Statement = {
   ) select id from kept`,
 };
 
-// The uploads are those that the statement's snapshot has; their rows fall with the attestation's.
+// The uploads are those that the statement's snapshot has; their rows fall with the attestation's. A row that should
+// have one and has none (of a restored database) leaves an intent all the same.
 export const removeUnlessVisible: Statement = {
   name: "remove-refused",
   text: `with gone as (
     delete from attestation
     where run_id = $2 and organization_id is not distinct from $1 and digest = $3 and not visible
-    returning id
+    returning id, organization_id, backend_id, digest, external
   ), intents as (
     insert into intent (organization_id, backend_id, digest)
     select u.organization_id, u.backend_id, u.digest from upload u join gone on gone.id = u.attestation_id
+    union
+    select organization_id, backend_id, digest from gone where external
     on conflict (organization_id, backend_id, digest) do update set touched = now()
   ) select id from gone`,
 };

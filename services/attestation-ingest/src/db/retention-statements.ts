@@ -25,7 +25,8 @@ function noted(action: string): string {
            jsonb_build_object(
              'run_id', run_id::text, 'digest', 'sha256:' || encode(digest, 'hex'), 'size_bytes', size_bytes::text,
              'stored_at', to_char(stored_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-             'at_most', $2::bigint || 's', 'at_least', $3::bigint || 's')
+             'at_most', coalesce(nullif($2::bigint, 0) || 's', 'none'),
+             'at_least', coalesce(nullif($3::bigint, 0) || 's', 'none'))
     from changed order by id
   )`;
 }

@@ -1,9 +1,12 @@
 import { firstIdAt } from "@attestry/service-kit";
 import type { Pool } from "pg";
-import type { RetentionPolicy } from "../retention/policy.ts";
+import type { FreshPolicy, RetentionPolicy } from "../retention/policy.ts";
 import { deleteHidden, expireDue, keepUndue, lockDeletable, lockUploads } from "./retention-statements.ts";
 
 const dayMs = 24 * 3_600_000;
+
+// PostgreSQL itself ends the transaction of a process that was stopped: its COMMIT does not come late.
+const beginBounded = `begin; set local statement_timeout = '10s'; set local idle_in_transaction_session_timeout = '5s'`;
 
 /** What one window of an organization's attestations gave. */
 export interface Window {
@@ -41,12 +44,17 @@ export class RetentionRows {
   /**
    * Deletes those that are due and have been hidden for `graceMs`, after the first id and up to the last, and leaves an
    * intent at each backend that may have their bytes. Each row is locked before its uploads are read: a migration that
-   * queued one meanwhile would leave its copy unknown. Returns how many.
+   * queued one meanwhile would leave its copy unknown. The commit is sent only while the policy may be acted on, and is
+   * refused by the database if it comes more than 5 s after. Returns how many; none if the policy is too old.
    */
-  async delete(policy: RetentionPolicy, graceMs: number, afterId: string, lastId: string): Promise<number> {
+  async delete(policy: FreshPolicy, graceMs: number, afterId: string, lastId: string): Promise<number> {
     const client = await this.#pool.connect();
     try {
-      await client.query("begin");
+      if (isTooOld(policy)) {
+        client.release();
+        return 0;
+      }
+      await client.query(beginBounded);
       const locked = await client.query<{ id: string }>({
         ...lockDeletable,
         values: [...valuesOf(policy), afterId, lastId, graceMs],
@@ -56,9 +64,10 @@ export class RetentionRows {
         await client.query({ ...lockUploads, values: [ids] });
         await client.query({ ...deleteHidden, values: [...valuesOf(policy), ids] });
       }
-      await client.query("commit");
+      const tooOld = isTooOld(policy);
+      await client.query(tooOld ? "rollback" : "commit");
       client.release();
-      return ids.length;
+      return tooOld ? 0 : ids.length;
     } catch (error) {
       // Closing the connection is a rollback that cannot fail.
       client.release(true);
@@ -70,6 +79,10 @@ export class RetentionRows {
     const { rows } = await this.#pool.query<{ changed: number; lastId: string | null }>({ ...statement, values });
     return { changed: rows[0]?.changed ?? 0, lastId: rows[0]?.lastId ?? undefined };
   }
+}
+
+function isTooOld({ useBefore }: FreshPolicy): boolean {
+  return performance.now() >= useBefore;
 }
 
 function valuesOf({ organizationId, atMostSeconds, atLeastSeconds }: RetentionPolicy): unknown[] {

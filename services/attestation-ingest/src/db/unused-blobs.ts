@@ -11,7 +11,7 @@ export interface BlobPlace {
 
 export interface UnusedBlob extends BlobPlace {
   touched: Date;
-  /** An attestation refers to it after all. */
+  /** An attestation refers to it after all, or to the same bytes in another backend. */
   referred: boolean;
 }
 
@@ -30,18 +30,27 @@ const old = "touched < now() - interval '24 hours'";
 const free = `((state = 'idle' and ${old}) or (state = 'deleting' and gc_until <= now()))`;
 const ofPlace = "organization_id = $1 and backend_id = $2 and digest = $3";
 
+/** Where attestations refer to a blob: "elsewhere", only in other backends; what may be the same place by another name. */
+export type Reference = "here" | "elsewhere" | "nowhere";
+
+const sameBytes = "select from attestation a where a.digest = i.digest and a.organization_id = i.organization_id";
+
 /** Of an intent `i`. Also a row without an upload row counts: the reconciler is going to write one. */
-const referred = `exists (
-  select from attestation a where a.digest = i.digest and a.organization_id = i.organization_id
+const referredHere = `exists (${sameBytes}
     and (a.backend_id = i.backend_id
          or exists (select from upload u where u.attestation_id = a.id and u.backend_id = i.backend_id)))`;
+
+/** Rows whose bytes are in the database alone do not count, except where an older build did not say so. */
+const referredAnywhere = `exists (${sameBytes}
+    and (a.backend_id = i.backend_id or a.external is distinct from false
+         or exists (select from upload u where u.attestation_id = a.id)))`;
 
 /** One page of a list; `which` stands in the text, beside what may be deleted at all. */
 function listing(name: string, which: string): { name: string; text: string } {
   return {
     name,
     text: `select i.organization_id as "organizationId", i.backend_id as "backendId", i.digest, i.touched,
-                  ${referred} as referred
+                  ${referredAnywhere} as referred
            from intent i
            where i.organization_id = $1 and (i.backend_id, i.digest) > ($2, $3) and ${free} and ${which}
            order by i.backend_id, i.digest limit $4`,
@@ -66,6 +75,7 @@ const retiredUnused = listing("list-retired-blobs", "i.retired");
 const held = `${ofPlace} and gc_owner = $4 and state = 'deleting'`;
 const toIdle = `update intent set state = 'idle', gc_owner = null, gc_until = null where ${held}`;
 const dropped = noted("drop-unused-blob", `delete from intent where ${held} and ${old}`);
+const postponed = `update intent set state = 'idle', gc_owner = null, gc_until = null, touched = now() where ${held}`;
 const touchedSince = noted("end-touched-unused-blob", toIdle);
 
 type After = Pick<BlobPlace, "backendId" | "digest"> | undefined;
@@ -122,15 +132,16 @@ export class UnusedBlobs {
     return until && { ...place, owner, until, endsAt };
   }
 
-  /** Whether an attestation refers to the blob. To be asked after the mark, never before. */
-  async isReferred(place: BlobPlace): Promise<boolean> {
-    const { rows } = await this.#pool.query<{ referred: boolean }>({
-      name: "is-blob-referred",
-      text: `select ${referred} as referred
+  /** Where attestations refer to the blob. To be asked after the mark, never before. */
+  async referenced(place: BlobPlace): Promise<Reference> {
+    const { rows } = await this.#pool.query<{ referenced: Reference }>({
+      name: "where-blob-is-referred",
+      text: `select case when ${referredHere} then 'here' when ${referredAnywhere} then 'elsewhere' else 'nowhere' end
+                    as referenced
              from (select $1::uuid as organization_id, $2::uuid as backend_id, $3::bytea as digest) i`,
       values: valuesOf(place),
     });
-    return rows[0]?.referred ?? true;
+    return rows[0]?.referenced ?? "here";
   }
 
   /**
@@ -142,6 +153,14 @@ export class UnusedBlobs {
     const values = [...valuesOf(place), owner, actor, outcome === "deleted" ? "blob.delete" : "blob.keep"];
     const { rowCount } = await this.#pool.query({ ...dropped, values });
     if (rowCount === 0) await this.#pool.query({ ...touchedSince, values });
+  }
+
+  /**
+   * Ends the lease, if it is still its own, and leaves the blob to a gc a day later: only other backends have attestations
+   * of the same bytes, and once those have gone nobody else would know of this copy.
+   */
+  async postpone({ owner, ...place }: GcLease): Promise<void> {
+    await this.#pool.query({ name: "postpone-unused-blob", text: postponed, values: [...valuesOf(place), owner] });
   }
 
   /** Gives the lease back, if it is still its own: nothing was sent to the backend under it. */

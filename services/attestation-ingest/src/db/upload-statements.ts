@@ -4,8 +4,9 @@ interface Statement {
   text: string;
 }
 
-// The backends that have work are found by skipping through the index of the queue, one descent each; then each gives as
-// many as there is room for it, so that a dead or slow backend fills no batch. Of the workers that would probe a backend
+// The backends that have work are found by skipping through the index of the queue, one descent each. The least busy
+// come first, and each gives its share of the places at most, so that no busy, slow or dead backend keeps another
+// waiting: one with nothing under way gets a place in any case, and some places only such ones may take ($10). Of the workers that would probe a backend
 // one may in each interval; those who may not leave one that is broken alone, and take what is due from any other.
 export const claim: Statement = {
   name: "claim-uploads",
@@ -16,9 +17,14 @@ export const claim: Statement = {
             where u.state in ('pending', 'failing') and u.backend_id > backend.backend_id order by u.backend_id limit 1)
     from backend where backend.backend_id is not null
   ), room as (
-    select backend_id, room.room, room.backend_id is not null and room.probe as is_broken, coalesce(room.probe, $8) as probe
-    from backend left join unnest($5::uuid[], $6::int[], $7::boolean[]) as room(backend_id, room, probe) using (backend_id)
+    select backend_id, coalesce(room.room, $4) as room, coalesce(room.under_way, 0) as under_way,
+      room.backend_id is not null and room.probe as is_broken, coalesce(room.probe, $8) as probe
+    from backend
+    left join unnest($5::uuid[], $6::int[], $7::boolean[], $11::int[]) as room(backend_id, room, probe, under_way)
+      using (backend_id)
     where backend_id is not null
+  ), shared as (
+    select *, greatest($3::int - $10::int, 0) / greatest(count(*) filter (where room > 0) over (), 1) as share from room
   ), probed as (
     insert into upload_probe (backend_id, next_at)
     select backend_id, now() + $9 * interval '1 millisecond' from room
@@ -28,7 +34,7 @@ export const claim: Statement = {
     returning backend_id
   ), due as materialized (
     select u.id, u.held
-    from room left join probed using (backend_id)
+    from (select * from shared order by under_way, random()) room left join probed using (backend_id)
     cross join lateral (
       select id, lease_owner is not null as held from upload
       where upload.backend_id = room.backend_id and state in ('pending', 'failing')
@@ -38,16 +44,18 @@ export const claim: Statement = {
                         where i.organization_id = upload.organization_id and i.backend_id = upload.backend_id
                           and i.digest = upload.digest and i.state = 'deleting')
       order by next_attempt_at
-      limit case when room.is_broken and probed.backend_id is null then 0 else coalesce(room.room, $4) end
+      limit case
+        when room.is_broken and probed.backend_id is null then 0
+        else least(room.room, greatest(room.share, case when room.under_way = 0 then 1 else 0 end)) end
       for no key update skip locked
     ) u
-    limit $3
+    limit $3::int
   )
   update upload set lease_owner = $1, lease_until = now() + $2 * interval '1 millisecond'
   from due where upload.id = due.id
   returning upload.id, organization_id as "organizationId", attestation_id as "attestationId", run_id as "runId",
             backend_id as "backendId", digest, size_bytes as "sizeBytes", attempts,
-            (extract(epoch from now() - trying_since) * 1000)::float8 as "triedForMs",
+            case when attempts = 0 then 0 else (extract(epoch from now() - trying_since) * 1000)::float8 end as "triedForMs",
             due.held as "wasHeld"`,
 };
 
@@ -72,7 +80,9 @@ export const confirm: Statement = {
 
 export const fail: Statement = {
   name: "fail-upload",
+  // It is being tried since its first try, however long it had to wait for that.
   text: `update upload set state = $3, attempts = attempts + 1, next_attempt_at = now() + $4 * interval '1 millisecond',
+                trying_since = case when attempts = 0 then now() else trying_since end,
                 last_error = $5, lease_owner = null, lease_until = null
          where id = $1 and lease_owner = $2 and state in ('pending', 'failing')`,
 };

@@ -31,8 +31,10 @@ export interface ClaimOptions {
   probe: boolean;
   /** How long no worker probes a backend again. */
   probeMs: number;
-  /** How many of these backends; a probe may take one that is not due, if no other worker does. */
-  rooms: readonly { backendId: string; room: number; probe: boolean }[];
+  /** Of `limit`, those that only backends with nothing under way may take. */
+  reserved: number;
+  /** How many of these backends, and how many are under way; a probe may take one that is not due, if no other worker does. */
+  rooms: readonly { backendId: string; room: number; probe: boolean; underWay: number }[];
 }
 
 export interface ListedUpload {
@@ -73,6 +75,8 @@ export class Uploads {
         options.rooms.map((room) => room.probe),
         options.probe,
         options.probeMs,
+        options.reserved,
+        options.rooms.map((room) => room.underWay),
       ],
     });
     return rows.map((row) => ({ ...row, digest: digestFromBytes(row.digest) }));

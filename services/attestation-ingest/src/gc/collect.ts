@@ -23,9 +23,10 @@ export interface CollectContext {
 }
 
 /**
- * Deletes a blob from its backend if no attestation refers to it: first the mark, then the look for rows, then a delete
- * that takes effect under the lease or not at all. No transaction is open meanwhile; whatever dies, the lease ends. The
- * audit log says that `actor` did it.
+ * Deletes a blob from its backend if no attestation refers to its bytes, there or in another backend of the
+ * organization: two may turn out to be one place, so rather a copy too many than one too few. First the mark, then the
+ * look for rows, then a delete that takes effect under the lease or not at all. No transaction is open meanwhile;
+ * whatever dies, the lease ends. The audit log says that `actor` did it.
  */
 export async function collect(context: CollectContext, place: BlobPlace, actor: string): Promise<Collected> {
   const collected = await tryCollect(context, place, actor);
@@ -38,8 +39,10 @@ async function tryCollect(context: CollectContext, place: BlobPlace, actor: stri
   // An owner of its own for each mark: two Collects of one process must not take each other's lease for theirs.
   const lease = await unusedBlobs.mark(place, randomUUID());
   if (lease === undefined) return { outcome: "skipped" };
-  if (await unusedBlobs.isReferred(place)) {
-    await unusedBlobs.finish(lease, "kept", actor);
+  const referenced = await unusedBlobs.referenced(place);
+  if (referenced !== "nowhere") {
+    if (referenced === "here") await unusedBlobs.finish(lease, "kept", actor);
+    else await unusedBlobs.postpone(lease);
     return { outcome: "kept" };
   }
   const removed = await remove(context, lease);

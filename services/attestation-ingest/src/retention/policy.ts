@@ -4,3 +4,11 @@ export interface RetentionPolicy {
   atLeastSeconds: number;
   atMostSeconds: number;
 }
+
+/** What workflow-run answered, and until when, by performance.now(), it may be acted on. */
+export interface FreshPolicy extends RetentionPolicy {
+  useBefore: number;
+}
+
+/** An answer is acted on for so long after the question. */
+export const answerLastsMs = 10_000;

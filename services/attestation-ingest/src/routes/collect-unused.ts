@@ -4,7 +4,7 @@ import {
   type GcServiceCollectRequest,
   type GcServiceCollectResponseSchema,
 } from "@attestry/api/ingest";
-import { apiPrincipal } from "@attestry/service-kit";
+import { apiPrincipal, DomainError } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Context } from "../context.ts";
@@ -27,6 +27,12 @@ export async function collectUnused(
   request: GcServiceCollectRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof GcServiceCollectResponseSchema>> {
+  if (context.config.deletes === "false") {
+    throw new DomainError(
+      "DELETES_OFF",
+      "this server deletes nothing: it is a restored copy that nobody has adopted, or runs with RETENTION_DELETES=false (docs/backup.md)",
+    );
+  }
   const { organizationId, tokenId } = apiPrincipal(call);
   const { blobs, nextPageToken } = await pageOfUnused(context.unusedBlobs, organizationId, request);
   const collected: MessageInitShape<typeof CollectedBlobSchema>[] = [];

@@ -27,6 +27,8 @@ export interface BackendHealthOptions {
   /** Uploads that may start in a second. */
   perSecond: number;
   probeMs: number;
+  /** Backends that are known as broken and are probed at a time. */
+  probesAtOnce: number;
   /** The backend took what it had failed to take: whatever else waits for it is worth a try now. */
   onRecovered: (backendId: string) => void;
 }
@@ -66,12 +68,19 @@ export class BackendHealth {
   #roomOf(backendId: string, probe: boolean): ClaimOptions["rooms"] {
     const { brokenAt, underWay } = this.#backends.get(backendId) ?? idle;
     if (brokenAt !== undefined) {
-      const mayProbe = underWay === 0 && performance.now() - brokenAt > this.#options.probeMs + probeMarginMs;
-      return [{ backendId, room: mayProbe ? 1 : 0, probe: mayProbe }];
+      const isTime = performance.now() - brokenAt > this.#options.probeMs + probeMarginMs;
+      const mayProbe = isTime && underWay === 0 && this.#probing < this.#options.probesAtOnce;
+      return [{ backendId, room: mayProbe ? 1 : 0, probe: mayProbe, underWay }];
     }
     const room = Math.max(0, Math.min(this.#options.perBackend - underWay, this.#rate.room(backendId)));
     // With nothing under way it is like the unknown ones.
-    return probe && underWay === 0 && room > 0 ? [] : [{ backendId, room, probe: false }];
+    return probe && underWay === 0 && room > 0 ? [] : [{ backendId, room, probe: false, underWay }];
+  }
+
+  /** Each may hang for as long as an upload may take. */
+  get #probing(): number {
+    return [...this.#backends.values()].filter(({ brokenAt, underWay }) => brokenAt !== undefined && underWay > 0)
+      .length;
   }
 
   /**

@@ -60,6 +60,7 @@ export class UploadWorker {
       perBackend: Math.max(1, Math.ceil(config.uploadConcurrency / 2)),
       perSecond: config.uploadsPerSecond,
       probeMs: config.backendProbeMs,
+      probesAtOnce: Math.max(1, Math.floor(config.uploadConcurrency / 4)),
       onRecovered: (backendId) => this.#makeDue(backendId),
     });
     this.#confirm = inBatches(
@@ -121,6 +122,7 @@ export class UploadWorker {
       owner: this.#owner,
       leaseMs: config.uploadLeaseMs,
       limit,
+      reserved: Math.floor(config.uploadConcurrency / 8),
       probeMs: config.backendProbeMs,
       ...this.#health.room(),
     });

@@ -27,6 +27,20 @@ export class FilesystemExpiry implements Expiry {
     this.#folders = folders;
   }
 
+  now(): Date {
+    return new Date();
+  }
+
+  async mayHide(key: string, before: Date, signal: AbortSignal): Promise<boolean> {
+    signal.throwIfAborted();
+    try {
+      return isOld(await stat(join(this.#root, key)), before);
+    } catch (error) {
+      absentOrFault(error);
+      return false;
+    }
+  }
+
   async hide(key: string, before: Date, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted();
     const hiddenAt = new Date();

@@ -10,6 +10,8 @@ export interface ExpiredRecord {
   versionId: string;
   storedAt: Date;
   hiddenAt: Date;
+  /** When the store told of it. */
+  toldAt: Date;
   /** Undefined: the object is its blob itself. */
   dataKey: string | undefined;
 }
@@ -35,18 +37,22 @@ export async function* recordsOfExpired(requests: S3Requests, signal: AbortSigna
   }
 }
 
-/** Puts it, or puts it anew: then its blob counts as hidden just now. */
-export async function writeExpired(
+/**
+ * Puts it, or puts it anew: then its blob counts as hidden just now. False if there is one and `absent` is wanted, as far as
+ * the store knows this condition.
+ */
+export function writeExpired(
   requests: S3Requests,
-  { key, versionId, storedAt, dataKey }: Omit<ExpiredRecord, "hiddenAt">,
+  { key, versionId, storedAt, dataKey }: Omit<ExpiredRecord, "hiddenAt" | "toldAt">,
+  { onlyIf }: { onlyIf: "absent" | undefined },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const headers = {
     ...(dataKey !== undefined && referenceHeaders({ dataKey, sizeBytes: 0 })),
     [versionHeader]: versionId,
     [storedHeader]: storedAt.toISOString(),
   };
-  await requests.put(expiredKeyOf(key), empty, { headers }, signal);
+  return requests.put(expiredKeyOf(key), empty, { headers, onlyIf }, signal);
 }
 
 /** Undefined: there is none. */
@@ -57,13 +63,14 @@ export async function expiredRecord(
 ): Promise<ExpiredRecord | undefined> {
   try {
     const { headers } = await requests.subresource({ method: "HEAD", key: expiredKeyOf(key), query: "" }, signal);
-    const { storedAt: hiddenAt, reference } = headOf(headers);
+    const { storedAt: hiddenAt, toldAt, reference } = headOf(headers);
     const [versionId, storedAt] = [headers[versionHeader], headers[storedHeader]].map(String);
     return {
       key,
       versionId: versionId ?? "",
       storedAt: new Date(storedAt ?? ""),
       hiddenAt,
+      toldAt,
       dataKey: reference?.dataKey,
     };
   } catch (fault) {

@@ -1,4 +1,6 @@
+import { elapsed } from "../elapsed.ts";
 import type { Expiry, HiddenBlob } from "../retention/expiry.ts";
+import { backendMisconfigured } from "./backend.ts";
 import {
   type ExpiredRecord,
   expiredKeyOf,
@@ -8,10 +10,12 @@ import {
 } from "./s3-expired-records.ts";
 import { isLocked } from "./s3-head.ts";
 import type { S3Requests } from "./s3-requests.ts";
-import { headVersion, type ObjectVersion, removeVersion, versionsOf } from "./s3-versions.ts";
+import { headVersion, type ObjectVersion, putMarker, removeVersion, versionsOf } from "./s3-versions.ts";
 
-/** How long after its record a deletion of ours may reach the store, at the latest. */
-const raceMs = 300_000;
+/** A deletion of ours is sent so long after its record was begun, at the latest. */
+const sendMs = 60_000;
+/** After that none is on its way any more: a store refuses a request that was signed a quarter of an hour ago. */
+const lateMs = 3_600_000;
 
 interface Found {
   record: ExpiredRecord;
@@ -22,8 +26,8 @@ interface Found {
 
 /**
  * In a bucket with versioning a deletion puts a marker over whatever is there: so it is looked at what lies right beneath,
- * and the marker goes at once if that came in between. A record in `expired/`, put first, says which version was
- * meant, so that no other deletion is taken for one of these.
+ * and the marker goes at once if that is another version. A record in `expired/`, put first, says which version was meant.
+ * Since a record has one deletion, never repeated, a marker right above that version means that no other is of ours.
  */
 export class S3Expiry implements Expiry {
   readonly #requests: S3Requests;
@@ -34,20 +38,29 @@ export class S3Expiry implements Expiry {
     this.#prefix = prefix;
   }
 
+  now(): Date {
+    const now = this.#requests.now();
+    if (now === undefined)
+      throw backendMisconfigured("the backend's object store does not say what time it is (Date)", undefined);
+    return now;
+  }
+
+  async mayHide(key: string, before: Date, signal: AbortSignal): Promise<boolean> {
+    return (await this.#hideable(key, before, signal)) !== undefined;
+  }
+
   async hide(key: string, before: Date, signal: AbortSignal): Promise<boolean> {
     const requests = this.#requests;
-    const [latest] = await this.#versions(key, signal);
-    if (latest === undefined || latest.isMarker || latest.storedAt >= before) return false;
-    const head = await headVersion(requests, key, latest.id, signal);
-    if (head === undefined || (head.reference !== undefined && head.reference.dataKey === undefined)) return false;
-    const dataKey = head.reference?.dataKey;
-    const data = dataKey === undefined ? undefined : await requests.head(dataKey, signal);
-    if (isLocked(head) || (data !== undefined && isLocked(data))) return false;
-    // The one that was hidden before has not been removed yet: one after the other.
-    if ((await expiredRecord(requests, key, signal)) !== undefined) return false;
-    const { id: versionId, storedAt } = latest;
-    await writeExpired(requests, { key, versionId, storedAt, dataKey }, signal);
-    await requests.remove(key, signal);
+    const found = await this.#hideable(key, before, signal);
+    if (found === undefined) return false;
+    const sinceRecord = elapsed();
+    if (!(await writeExpired(requests, found, { onlyIf: "absent" }, signal))) return false;
+    if (sinceRecord() > sendMs) return false;
+    const marker = await putMarker(requests, key, signal);
+    const versions = await this.#versions(key, signal);
+    const at = versions.findIndex(({ id }) => id === marker);
+    if (marker !== undefined && at !== -1 && versions[at + 1]?.id !== found.versionId)
+      await removeVersion(requests, key, marker, signal);
     return (await this.#settle(key, signal)) !== undefined;
   }
 
@@ -82,7 +95,7 @@ export class S3Expiry implements Expiry {
       (await this.#anyLocked(key, beneath, signal)) ||
       (record.dataKey !== undefined && (await this.#anyLocked(record.dataKey, dataVersions, signal)));
     if (isHeld) {
-      await writeExpired(this.#requests, record, signal);
+      await writeExpired(this.#requests, record, { onlyIf: undefined }, signal);
       return false;
     }
     // The markers last: without them what lies beneath would be seen again. And the oldest first, so that what is left of a
@@ -92,22 +105,49 @@ export class S3Expiry implements Expiry {
     return true;
   }
 
+  /** What is to be written down of what may be hidden; undefined if nothing may. */
+  async #hideable(
+    key: string,
+    before: Date,
+    signal: AbortSignal,
+  ): Promise<Omit<ExpiredRecord, "hiddenAt" | "toldAt"> | undefined> {
+    const requests = this.#requests;
+    const [latest] = await this.#versions(key, signal);
+    if (latest === undefined || latest.isMarker || latest.storedAt >= before) return undefined;
+    const head = await headVersion(requests, key, latest.id, signal);
+    if (head === undefined || (head.reference !== undefined && head.reference.dataKey === undefined)) return undefined;
+    const dataKey = head.reference?.dataKey;
+    const data = dataKey === undefined ? undefined : await requests.head(dataKey, signal);
+    if (isLocked(head) || (data !== undefined && isLocked(data))) return undefined;
+    // The one that was hidden before has not been removed yet: one after the other.
+    if ((await expiredRecord(requests, key, signal)) !== undefined) return undefined;
+    return { key, versionId: latest.id, storedAt: latest.storedAt, dataKey };
+  }
+
   /**
    * Puts right what a crash, or a blob that came while another was hidden, left; undefined if there is nothing hidden after
-   * that, and no record.
+   * that. The record stays as long as its deletion may still come.
    */
   async #settle(key: string, signal: AbortSignal): Promise<Found | undefined> {
     const record = await expiredRecord(this.#requests, key, signal);
     if (record === undefined) return undefined;
-    let versions = await this.#versions(key, signal);
-    const wrong = markersOverNewer(versions, record);
-    for (const { id } of wrong) await removeVersion(this.#requests, key, id, signal);
-    if (wrong.length > 0) versions = await this.#versions(key, signal);
+    const versions = await this.#versions(key, signal);
     const index = versions.findIndex(({ id }) => id === record.versionId);
-    if (index > 0) return { record, versions, index };
-    // It is there to be seen: nothing was deleted, or it was brought back. Or it is gone, and its data may not be.
-    if (index === 0) await this.#purge(expiredKeyOf(key), signal);
-    else await this.#forget(record, versions, signal);
+    const above = versions[(index === -1 ? versions.length : index) - 1];
+    if (above?.isMarker === true) {
+      if (index > 0) return { record, versions, index };
+    } else {
+      // The deletion met what came later, whenever that was.
+      for (const { id } of markersOnTop(versions)) await removeVersion(this.#requests, key, id, signal);
+      if (record.toldAt.getTime() < record.hiddenAt.getTime() + lateMs) return undefined;
+    }
+    if (index === -1) {
+      await this.#forget(record, versions, signal);
+    } else {
+      // It is there to be seen, or one that was written anew is, which has data of its own.
+      if (index > 0 && record.dataKey !== undefined) await this.#requests.remove(record.dataKey, signal);
+      await this.#purge(expiredKeyOf(key), signal);
+    }
     return undefined;
   }
 
@@ -145,12 +185,12 @@ function markersAtEnd(versions: readonly ObjectVersion[]): readonly ObjectVersio
   return versions.slice(versions.findLastIndex(({ isMarker }) => !isMarker) + 1);
 }
 
-/** Markers on top of a blob that came between the record and the deletion which put them; not of later deletions. */
-function markersOverNewer(versions: readonly ObjectVersion[], { versionId, hiddenAt }: ExpiredRecord): ObjectVersion[] {
-  const top = versions.findIndex(({ isMarker }) => !isMarker);
-  const newer = versions[top];
-  if (newer === undefined || newer.id === versionId) return [];
-  const markers = versions.slice(0, top);
-  const isOurs = (version: ObjectVersion) => version.storedAt.getTime() < hiddenAt.getTime() + raceMs;
-  return isOurs(newer) && markers.every(isOurs) ? markers : [];
+function markersOnTop(versions: readonly ObjectVersion[]): readonly ObjectVersion[] {
+  return versions.slice(
+    0,
+    Math.max(
+      0,
+      versions.findIndex(({ isMarker }) => !isMarker),
+    ),
+  );
 }

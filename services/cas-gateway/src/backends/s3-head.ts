@@ -12,6 +12,8 @@ export interface ObjectHead extends StoredBlob {
   reference: Reference | undefined;
   /** What the store holds it by; undefined: nothing. */
   lock: HeldObject | undefined;
+  /** When the store said so, by its own clock. */
+  toldAt: Date;
 }
 
 /** S3 API, Object Lock: who deletes this version, or makes the time shorter, is refused. */
@@ -31,12 +33,13 @@ export function headOf(headers: IncomingHttpHeaders): ObjectHead {
     isTagOfBytes: isTagOfBytes(headers),
     reference: referenceOf(headers),
     lock: lockOf(headers),
+    toldAt: new Date(headers.date ?? Date.now()),
   };
 }
 
-/** Whether the store refuses to delete it now. */
-export function isLocked({ lock }: ObjectHead): boolean {
-  return lock !== undefined && (lock.isHeld || (lock.until !== undefined && lock.until.getTime() > Date.now()));
+/** Whether the store refused to delete it then. */
+export function isLocked({ lock, toldAt }: ObjectHead): boolean {
+  return lock !== undefined && (lock.isHeld || (lock.until !== undefined && lock.until > toldAt));
 }
 
 function lockOf(headers: IncomingHttpHeaders): HeldObject | undefined {

@@ -58,7 +58,7 @@ export class ObjectLock {
     if (atLeastMs === 0 || !(await this.state(signal)).locks) return {};
     return {
       "x-amz-object-lock-mode": this.#mode,
-      "x-amz-object-lock-retain-until-date": untilAfter(atLeastMs).toISOString(),
+      "x-amz-object-lock-retain-until-date": this.#untilAfter(atLeastMs).toISOString(),
       // S3 takes no lock without a digest of its own kinds, and not every store knows checksum headers.
       "content-md5": md5Of(body),
     };
@@ -71,7 +71,7 @@ export class ObjectLock {
     const dataKey = found.reference?.dataKey;
     // Of a large blob what the bytes are in comes first.
     if (dataKey !== undefined && !(await this.hold(dataKey, atLeastMs, signal))) return false;
-    const until = untilAfter(atLeastMs);
+    const until = this.#untilAfter(atLeastMs);
     if (isHeldUntil(found, until)) return true;
     try {
       await this.#extend(key, found, until, signal);
@@ -83,6 +83,13 @@ export class ObjectLock {
       if (now !== undefined && isHeldUntil(now, until)) return true;
       throw this.#requests.told(fault);
     }
+  }
+
+  /** By the store's clock, which the time is held against. Rounded up; a store keeps no parts of a second. */
+  #untilAfter(atLeastMs: number): Date {
+    const step = atLeastMs >= dayMs ? hourMs : secondMs;
+    const now = this.#requests.now()?.getTime() ?? Date.now();
+    return new Date(Math.ceil((now + atLeastMs) / step) * step);
   }
 
   /** S3 API, PutObjectRetention. */
@@ -129,12 +136,6 @@ export class ObjectLock {
 
 function isHeldUntil({ lock }: ObjectHead, until: Date): boolean {
   return lock?.until !== undefined && lock.until >= until;
-}
-
-/** Rounded up; a store keeps no parts of a second. */
-function untilAfter(atLeastMs: number): Date {
-  const step = atLeastMs >= dayMs ? hourMs : secondMs;
-  return new Date(Math.ceil((Date.now() + atLeastMs) / step) * step);
 }
 
 function md5Of(body: Buffer): string {

@@ -25,6 +25,8 @@ export interface RequestOptions {
   probe?: boolean | undefined;
   /** The answer's body is wanted as it comes. */
   streaming?: boolean | undefined;
+  /** Is never sent again: a request whose answer did not come may still be on its way, and two of it must not be. */
+  once?: boolean | undefined;
   /** See StoreCall. */
   payload?: string | undefined;
 }
@@ -58,7 +60,8 @@ export class Patience {
    */
   async run<T>(signal: AbortSignal, act: () => Promise<T>, options: RequestOptions = {}): Promise<T> {
     const until = Date.now() + this.#options.requestTimeoutMs;
-    const mayPass = (error: unknown) => error instanceof StoreFault && error.isPassing && Date.now() < until;
+    const mayPass = (error: unknown) =>
+      options.once !== true && error instanceof StoreFault && error.isPassing && Date.now() < until;
     const retrying = retry(handleWhen(mayPass), {
       maxAttempts: mostRetries,
       backoff: new ExponentialBackoff({ initialDelay: firstPauseMs, maxDelay: longestPauseMs }),

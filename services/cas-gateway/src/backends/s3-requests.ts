@@ -222,6 +222,11 @@ export class S3Requests {
     }
   }
 
+  /** See StoreClock. */
+  now(): Date | undefined {
+    return this.#transport.clock.now();
+  }
+
   told(fault: unknown): unknown {
     return this.#patience.told(fault);
   }

@@ -4,6 +4,7 @@ import type * as http from "node:http";
 import { Readable } from "node:stream";
 import { type Dispatcher, Pool } from "undici";
 import { StoreBody } from "./s3-body.ts";
+import { StoreClock } from "./s3-clock.ts";
 import type { Signer } from "./s3-signature.ts";
 
 /** What one request to the store may use, and what it leaves. */
@@ -50,6 +51,7 @@ export function withCall<T>(call: StoreCall, act: () => Promise<T>): Promise<T> 
  * down; 50 KB: 0.13 against 0.32 ms).
  */
 export class StoreTransport {
+  readonly clock = new StoreClock();
   readonly #signer: Signer;
   readonly #ca: string | undefined;
   #pool: Pool | undefined;
@@ -63,7 +65,7 @@ export class StoreTransport {
   /** As the minio client calls it. */
   readonly request = ((options: http.RequestOptions, onResponse: (response: StoreAnswer) => void) => {
     this.#pool ??= this.#open(options);
-    return new StoreRequest(this.#pool, this.#signer, options, onResponse);
+    return new StoreRequest({ pool: this.#pool, signer: this.#signer, clock: this.clock }, options, onResponse);
   }) as unknown as typeof http.request;
 
   /** Lets what is under way end, and keeps no connection after it; a request that comes later opens one anew. */
@@ -89,15 +91,17 @@ export class StoreTransport {
 
 /** As much of Node's ClientRequest as the minio client uses. */
 class StoreRequest {
-  readonly #pool: Pool;
-  readonly #signer: Signer;
+  readonly #store: { pool: Pool; signer: Signer; clock: StoreClock };
   readonly #options: http.RequestOptions;
   readonly #onResponse: (response: StoreAnswer) => void;
   #onError: (error: Error) => void = () => undefined;
 
-  constructor(pool: Pool, signer: Signer, options: http.RequestOptions, onResponse: (response: StoreAnswer) => void) {
-    this.#pool = pool;
-    this.#signer = signer;
+  constructor(
+    store: { pool: Pool; signer: Signer; clock: StoreClock },
+    options: http.RequestOptions,
+    onResponse: (response: StoreAnswer) => void,
+  ) {
+    this.#store = store;
     this.#options = options;
     this.#onResponse = onResponse;
   }
@@ -111,10 +115,11 @@ class StoreRequest {
     const { method = "GET", headers } = this.#options;
     const path = this.#options.path ?? "/";
     const call = calls.getStore();
-    const handler = new AnswerHandler(call, this.#onResponse, this.#onError);
+    const { pool, signer, clock } = this.#store;
+    const handler = new AnswerHandler(call, clock, this.#onResponse, this.#onError);
     const payload = call?.payload ?? digestOf(body ?? "");
-    const signed = this.#signer.sign({ method, path, headers: headers as Record<string, string> }, payload, new Date());
-    this.#pool.dispatch(
+    const signed = signer.sign({ method, path, headers: headers as Record<string, string> }, payload, new Date());
+    pool.dispatch(
       {
         method: method as Dispatcher.HttpMethod,
         path,
@@ -132,6 +137,7 @@ function digestOf(body: Buffer | string): string {
 
 class AnswerHandler implements Dispatcher.DispatchHandler {
   readonly #call: StoreCall | undefined;
+  readonly #clock: StoreClock;
   readonly #onResponse: (response: StoreAnswer) => void;
   readonly #onError: (error: Error) => void;
   readonly #onAbort = () => this.#controller?.abort(this.#call?.signal.reason as Error);
@@ -143,10 +149,12 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
 
   constructor(
     call: StoreCall | undefined,
+    clock: StoreClock,
     onResponse: (response: StoreAnswer) => void,
     onError: (error: Error) => void,
   ) {
     this.#call = call;
+    this.#clock = clock;
     this.#onResponse = onResponse;
     this.#onError = onError;
     call?.signal.addEventListener("abort", this.#onAbort, { once: true });
@@ -162,6 +170,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
     statusCode: number,
     headers: http.IncomingHttpHeaders,
   ): void {
+    this.#clock.hear(headers.date);
     const call = this.#call;
     if (call !== undefined) {
       call.status = statusCode;

@@ -55,6 +55,21 @@ export async function headVersion(
   }
 }
 
+/**
+ * Puts a marker over whatever is there, in one request that is never repeated. Returns the marker's id; undefined if the store
+ * does not tell.
+ */
+export async function putMarker(requests: S3Requests, key: string, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    const sent = { method: "DELETE", key, query: "" } as const;
+    const { headers } = await requests.subresource(sent, signal, { once: true });
+    const id = headers["x-amz-version-id"];
+    return typeof id === "string" ? id : undefined;
+  } catch (fault) {
+    throw requests.told(fault);
+  }
+}
+
 /** For good. Removing what is not there is no error. */
 export async function removeVersion(requests: S3Requests, key: string, id: string, signal: AbortSignal): Promise<void> {
   try {

@@ -11,7 +11,11 @@ export interface HiddenBlob {
  * never removed. Throws what the backend's other calls throw.
  */
 export interface Expiry {
-  /** Moves what was stored before then out of sight; false if nothing such is there, or the store holds it. */
+  /** What time it is where the blobs are, whose ages it is that count. */
+  now(): Date;
+  /** Whether `hide` would: something that was stored before then is there, not held, and none of its key is hidden that waits. */
+  mayHide(key: string, before: Date, signal: AbortSignal): Promise<boolean>;
+  /** Moves what was stored before then out of sight. False if it did not: for `mayHide` is so no more, or a newer one came. */
   hide(key: string, before: Date, signal: AbortSignal): Promise<boolean>;
   /** Everything that is out of sight, in any order; what a crash left half done is put right before. */
   hidden(signal: AbortSignal): AsyncIterable<HiddenBlob>;

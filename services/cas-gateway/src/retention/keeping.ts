@@ -1,5 +1,7 @@
 import type { CasPrincipal, RetentionBounds } from "@attestry/service-kit";
 
+const dayMs = 86_400_000;
+
 /** What a write owes to the life of its blob. */
 export interface Keeping {
   /** How long from now on the blob is to stay, in milliseconds; 0: no promise. */
@@ -14,8 +16,16 @@ export function keepingOf({ retention, space }: CasPrincipal): Keeping | undefin
   const atLeastMs = retention.atLeastSeconds * 1_000;
   const lifeMs = lifeOf(retention);
   // Bundles go when their attestations do, however old they are.
-  const renewAfterMs = space === "blobs" && lifeMs !== undefined ? lifeMs - atLeastMs : undefined;
+  const renewAfterMs = space === "blobs" && lifeMs !== undefined ? lifeMs - leastLeftMs(lifeMs, atLeastMs) : undefined;
   return atLeastMs === 0 && renewAfterMs === undefined ? undefined : { atLeastMs, renewAfterMs };
+}
+
+/**
+ * How much of its life a blob must have left to count as there. Where at_least promises nothing it is a day, or half of a
+ * short life: who is told that it is there goes on to use it.
+ */
+function leastLeftMs(lifeMs: number, atLeastMs: number): number {
+  return Math.max(atLeastMs, Math.min(lifeMs / 2, dayMs));
 }
 
 /** How long materials stay, in milliseconds; undefined: for good. */

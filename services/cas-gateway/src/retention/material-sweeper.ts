@@ -32,6 +32,11 @@ export class MaterialSweeper {
   readonly #options: MaterialSweeperOptions;
   readonly #owner = randomUUID();
   readonly #periodic: Periodic;
+  /**
+   * By performance.now(), one interval after workflow-run first said which organizations there are: after a long stop
+   * the grace of everything is over, and whoever started this may want to raise a bound first.
+   */
+  #removesFrom: number | undefined;
   /** Backends that were told of. */
   readonly #warned = new Set<string>();
 
@@ -56,8 +61,9 @@ export class MaterialSweeper {
 
   /** One sweep of each; a backend that fails does not keep the others from theirs. Throws PEER_UNAVAILABLE. */
   async sweepAll(signal: AbortSignal): Promise<void> {
-    const { organizations, logger } = this.#options;
+    const { organizations, logger, config } = this.#options;
     for await (const organizationId of organizations.all(signal)) {
+      this.#removesFrom ??= performance.now() + config.retentionEveryMs;
       const caller = await this.#callerOf(organizationId, signal).catch((error: unknown) => {
         if (signal.aborted || reasonOf(error) === "PEER_UNAVAILABLE") throw error;
         logger.warn({ err: error, organizationId }, "the backends of an organization are not known");
@@ -93,7 +99,9 @@ export class MaterialSweeper {
     await lease.save(signal);
     try {
       const target = { organizationId, named, backend, expiry, bounds, progress: () => lease.progress(signal) };
-      await expireMaterials({ ...this.#options, graceMs: this.#options.config.retentionGraceMs }, target, signal);
+      const removes = performance.now() >= (this.#removesFrom ?? Number.POSITIVE_INFINITY);
+      const { retentionGraceMs: graceMs } = this.#options.config;
+      await expireMaterials({ ...this.#options, graceMs, removes }, target, signal);
     } finally {
       await lease.release(AbortSignal.timeout(farewellMs)).catch(() => undefined);
     }

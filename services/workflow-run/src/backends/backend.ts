@@ -104,6 +104,14 @@ export function backendInline(words: string): DomainError {
   });
 }
 
+export function backendAtSamePlace(other: string): DomainError {
+  return new DomainError(
+    "BACKEND_EXISTS",
+    `backend ${other} of this organization has the same provider, secret_ref and prefix: both would keep the same blobs; give this one another prefix, or use ${other}`,
+    { metadata: { backend: other } },
+  );
+}
+
 export function backendNotFound(name: string): DomainError {
   return new DomainError("BACKEND_NOT_FOUND", `there is no backend ${name} in this organization`, {
     metadata: { backend: name },

@@ -15,13 +15,15 @@ export class BackendStore implements ValidationStore {
   }
 
   /** Registers it, as the default in place of the present one if it is one. */
-  create(backend: NewBackend): Promise<Backend | "exists" | "too many"> {
+  create(backend: NewBackend): Promise<Backend | SamePlace | "exists" | "too many"> {
     return this.#prisma.$transaction(async (tx) => {
       await lockOrganization(tx, backend.organizationId);
       const { organizationId, name, provider } = backend;
       const existing = await tx.backend.findUnique({ where: { organizationId_name: { organizationId, name } } });
       if (existing !== null) return "exists";
       if ((await tx.backend.count({ where: { organizationId } })) >= mostBackends) return "too many";
+      const same = await atPlaceOf(tx, backend);
+      if (same !== null) return { samePlaceAs: same.name };
       if (backend.isDefault) await clearDefault(tx, organizationId);
       const isInline = provider === "inline";
       const status = isInline ? "valid" : "unknown";
@@ -31,14 +33,16 @@ export class BackendStore implements ValidationStore {
   }
 
   /** A changed secret makes the status unknown. Null: there is none. */
-  update(organizationId: string, id: string, change: BackendChange): Promise<Backend | null> {
+  update(organizationId: string, id: string, change: BackendChange): Promise<Backend | SamePlace | null> {
     return this.#prisma.$transaction(async (tx) => {
       await lockOrganization(tx, organizationId);
       const where = { organizationId_id: { organizationId, id } };
       const present = await tx.backend.findUnique({ where });
       if (present === null) return null;
-      if (change.makeDefault && !present.isDefault) await clearDefault(tx, organizationId);
       const secretRef = change.secretRef ?? present.secretRef;
+      const same = secretRef === present.secretRef ? null : await atPlaceOf(tx, { ...present, secretRef });
+      if (same !== null) return { samePlaceAs: same.name };
+      if (change.makeDefault && !present.isDefault) await clearDefault(tx, organizationId);
       const data = {
         ...(change.maxBytes === undefined ? {} : { maxBytes: change.maxBytes }),
         ...(change.makeDefault ? { isDefault: true } : {}),
@@ -129,6 +133,30 @@ export class BackendStore implements ValidationStore {
     const rows = await this.#prisma.backend.findMany({ where: { OR: keys }, include: { organization: true } });
     return rows.map(({ organization, ...row }) => ({ backend: read(row), organization: organization.name }));
   }
+}
+
+/** Another backend of the organization that keeps its blobs at the same place is called so. */
+export interface SamePlace {
+  samePlaceAs: string;
+}
+
+/**
+ * Another backend of the organization with the same place. Two would hold one copy of the same bytes, and what gc deletes
+ * from the one would be gone from the other. Older builds let such through, so no index can refuse them.
+ */
+function atPlaceOf(
+  tx: Prisma.TransactionClient,
+  {
+    organizationId,
+    id,
+    provider,
+    secretRef,
+    prefix,
+  }: Pick<Row, "organizationId" | "id" | "provider" | "secretRef" | "prefix">,
+): Promise<{ name: string } | null> | null {
+  if (provider === "inline") return null;
+  const where = { organizationId, id: { not: id }, provider, secretRef, prefix };
+  return tx.backend.findFirst({ where, select: { name: true }, orderBy: { name: "asc" } });
 }
 
 const unvalidated = { status: "unknown" as const, validatedAt: null, validationError: "", validationNotes: [] };

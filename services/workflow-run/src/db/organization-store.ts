@@ -1,4 +1,4 @@
-import { uuidv7 } from "@attestry/service-kit";
+import { type RetentionBounds, uuidv7 } from "@attestry/service-kit";
 import { type NewBackend, parseMaxBytes } from "../backends/backend.ts";
 import type { Organization, StorageMode } from "../organizations/organization.ts";
 import { changed, changeEntry, type OrganizationChange } from "../organizations/organization-change.ts";
@@ -58,12 +58,19 @@ export class OrganizationStore {
       const after = changed(before, change);
       const entry = changeEntry(before, after, actor);
       if (entry === undefined) return before;
-      const data = { storageMode: after.storageMode, ...retentionColumns(after.retention) };
+      const data = {
+        ...{ storageMode: after.storageMode, ...retentionColumns(after.retention) },
+        ...(isOther(before.retention.materials, after.retention.materials) && { materialKeepChangedAt: new Date() }),
+      };
       await tx.organization.update({ where: { id }, data }).catch(refuseRetention);
       await tx.auditEvent.create({ data: { organizationId: id, ...entry } });
       return after;
     }, transactionLimits);
   }
+}
+
+function isOther(before: RetentionBounds, after: RetentionBounds): boolean {
+  return before.atLeastSeconds !== after.atLeastSeconds || before.atMostSeconds !== after.atMostSeconds;
 }
 
 /** The database has the last word on what is told apart from what it was checked against. */

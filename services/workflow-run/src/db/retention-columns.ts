@@ -8,7 +8,11 @@ export interface RetentionColumns<N> {
   materialKeepMaxSeconds: N;
 }
 
-export function readRetentions(columns: RetentionColumns<bigint | string>): Retentions {
+interface ChangedColumn {
+  materialKeepChangedAt: Date | null;
+}
+
+export function readRetentions(columns: RetentionColumns<bigint | string> & ChangedColumn): Retentions {
   return {
     attestations: {
       atLeastSeconds: Number(columns.attestationKeepMinSeconds),
@@ -17,6 +21,7 @@ export function readRetentions(columns: RetentionColumns<bigint | string>): Rete
     materials: {
       atLeastSeconds: Number(columns.materialKeepMinSeconds),
       atMostSeconds: Number(columns.materialKeepMaxSeconds),
+      ...(columns.materialKeepChangedAt && { since: Math.ceil(columns.materialKeepChangedAt.getTime() / 1_000) }),
     },
   };
 }

@@ -18,6 +18,7 @@ select asked.ord::int, r.id as run_id, r.organization_id, r.state, r.attestation
   b.validation_error, b.validation_notes, b.uploads_since, b.created_at, o.name as organization, o.storage_mode,
   o.attestation_keep_min_seconds as "attestationKeepMinSeconds", o.attestation_keep_max_seconds as "attestationKeepMaxSeconds",
   o.material_keep_min_seconds as "materialKeepMinSeconds", o.material_keep_max_seconds as "materialKeepMaxSeconds",
+  o.material_keep_changed_at as "materialKeepChangedAt",
   date_trunc('milliseconds', least(now(), r.started_at + $3 * interval '1 millisecond')) as plan_given_at
 from unnest($1::uuid[], $2::uuid[]) with ordinality asked (organization_id, id, ord)
 cross join lateral (

@@ -57,6 +57,7 @@ export interface EndRow {
 
 /** What planText of run-batches.ts selects. */
 export interface PlanRow extends EndRow, RetentionColumns<string> {
+  materialKeepChangedAt: Date | null;
   run_id: string;
   organization_id: string;
   workflow_id: string;

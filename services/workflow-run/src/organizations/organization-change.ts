@@ -1,20 +1,20 @@
 import type { AuditEntry } from "@attestry/service-kit/audit";
 import type { Organization, StorageMode } from "./organization.ts";
-import type { Retentions } from "./retention.ts";
+import { changedRetention, type RetentionChange } from "./retention.ts";
 
 /** What Update sets; undefined: stays. */
 export interface OrganizationChange {
   storageMode?: StorageMode | null | undefined;
-  attestations?: Retentions["attestations"] | undefined;
-  materials?: Retentions["materials"] | undefined;
+  attestations?: RetentionChange | undefined;
+  materials?: RetentionChange | undefined;
 }
 
-/** The organization with the change made. */
+/** The organization with the change made. Throws RETENTION_INVALID. */
 export function changed(present: Organization, change: OrganizationChange): Organization {
-  const { storageMode = present.storageMode, attestations, materials } = change;
+  const { storageMode = present.storageMode, attestations = {}, materials = {} } = change;
   const retention = {
-    attestations: attestations ?? present.retention.attestations,
-    materials: materials ?? present.retention.materials,
+    attestations: changedRetention(present.retention.attestations, attestations, "attestation_retention"),
+    materials: changedRetention(present.retention.materials, materials, "material_retention"),
   };
   return { ...present, storageMode, retention };
 }
@@ -40,9 +40,14 @@ function settingsOf({ storageMode, retention }: Organization): Record<string, st
   const { attestations, materials } = retention;
   return {
     storage_mode: storageMode ?? "default",
-    "attestation_retention.at_least": `${attestations.atLeastSeconds}s`,
-    "attestation_retention.at_most": `${attestations.atMostSeconds}s`,
-    "material_retention.at_least": `${materials.atLeastSeconds}s`,
-    "material_retention.at_most": `${materials.atMostSeconds}s`,
+    "attestation_retention.at_least": boundText(attestations.atLeastSeconds),
+    "attestation_retention.at_most": boundText(attestations.atMostSeconds),
+    "material_retention.at_least": boundText(materials.atLeastSeconds),
+    "material_retention.at_most": boundText(materials.atMostSeconds),
   };
+}
+
+/** 0 is no bound. */
+function boundText(seconds: number): string {
+  return seconds === 0 ? "none" : `${seconds}s`;
 }

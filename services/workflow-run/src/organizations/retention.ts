@@ -22,13 +22,23 @@ export function retentionOf({ attestations, materials }: Retentions, space: CasS
   return bounds.atLeastSeconds === 0 && bounds.atMostSeconds === 0 ? undefined : bounds;
 }
 
-/** Both bounds, in whole seconds, 0 for none. `what` is the name of the field. Throws RETENTION_INVALID. */
+/** What Update sets of the bounds; undefined: stays. */
+export type RetentionChange = { [K in keyof RetentionBounds]?: number | undefined };
+
+/** The bounds that are given, in whole seconds, 0 for none. `what` is the name of the field. Throws RETENTION_INVALID. */
 export function parseRetention(
-  asked: { atLeast?: Duration | undefined; atMost?: Duration | undefined },
+  { atLeast, atMost }: { atLeast?: Duration | undefined; atMost?: Duration | undefined },
   what: string,
-): RetentionBounds {
-  const atLeastSeconds = parseBound(asked.atLeast, `${what}.at_least`);
-  const atMostSeconds = parseBound(asked.atMost, `${what}.at_most`);
+): RetentionChange {
+  return {
+    atLeastSeconds: atLeast && parseBound(atLeast, `${what}.at_least`),
+    atMostSeconds: atMost && parseBound(atMost, `${what}.at_most`),
+  };
+}
+
+/** The bounds with the change made. Throws RETENTION_INVALID if the end comes before the promise ends. */
+export function changedRetention(present: RetentionBounds, change: RetentionChange, what: string): RetentionBounds {
+  const { atLeastSeconds = present.atLeastSeconds, atMostSeconds = present.atMostSeconds } = change;
   if (atMostSeconds !== 0 && atMostSeconds < atLeastSeconds) {
     throw retentionInvalid(
       `${what}.at_most`,
@@ -39,8 +49,7 @@ export function parseRetention(
   return { atLeastSeconds, atMostSeconds };
 }
 
-function parseBound(duration: Duration | undefined, what: string): number {
-  if (duration === undefined) return 0;
+function parseBound(duration: Duration, what: string): number {
   const { seconds, nanos } = duration;
   if (nanos === 0 && seconds >= 0n && seconds <= BigInt(longestSeconds)) return Number(seconds);
   const came = nanos === 0 ? `${seconds} s` : `${seconds} s and ${nanos} ns`;

@@ -2,7 +2,7 @@ import type { BackendServiceCreateRequest, BackendServiceCreateResponseSchema } 
 import { apiPrincipal, DomainError, uuidv7 } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import { mostBackends, parseMaxBytes, parsePrefix, parseSecretRef } from "../backends/backend.ts";
+import { backendAtSamePlace, mostBackends, parseMaxBytes, parsePrefix, parseSecretRef } from "../backends/backend.ts";
 import type { AppContext } from "../context.ts";
 import { backendMessage, parseEnum, providers } from "../messages.ts";
 import { findOrganization } from "../organizations/find-organization.ts";
@@ -28,6 +28,7 @@ export async function createBackend(
     throw new DomainError("BACKEND_EXISTS", `there is a backend ${name} in this organization already`);
   if (made === "too many")
     throw new DomainError("BACKEND_LIMIT", `an organization has at most ${mostBackends} backends; delete one first`);
+  if ("samePlaceAs" in made) throw backendAtSamePlace(made.samePlaceAs);
   const validated = await context.validator.validate(made, organization.name);
   return { backend: backendMessage(validated ?? made) };
 }

@@ -2,7 +2,7 @@ import type { BackendServiceUpdateRequest, BackendServiceUpdateResponseSchema } 
 import { apiPrincipal, DomainError } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import { backendNotFound, parseMaxBytes, parseSecretRef } from "../backends/backend.ts";
+import { backendAtSamePlace, backendNotFound, parseMaxBytes, parseSecretRef } from "../backends/backend.ts";
 import type { AppContext } from "../context.ts";
 import { backendMessage } from "../messages.ts";
 import { nameRule, parseName } from "../text.ts";
@@ -29,6 +29,7 @@ export async function updateBackend(
     makeDefault: request.isDefault === true,
   });
   if (updated === null) throw backendNotFound(name);
+  if ("samePlaceAs" in updated) throw backendAtSamePlace(updated.samePlaceAs);
   if (secretRef === undefined) return { backend: backendMessage(updated) };
   const validated = await context.validator.validate(updated, organization);
   return { backend: backendMessage(validated ?? updated) };

@@ -2,7 +2,8 @@
 ALTER TABLE "organization" ADD COLUMN "attestation_keep_min_seconds" BIGINT NOT NULL DEFAULT 0,
 ADD COLUMN "attestation_keep_max_seconds" BIGINT NOT NULL DEFAULT 0,
 ADD COLUMN "material_keep_min_seconds" BIGINT NOT NULL DEFAULT 0,
-ADD COLUMN "material_keep_max_seconds" BIGINT NOT NULL DEFAULT 0;
+ADD COLUMN "material_keep_max_seconds" BIGINT NOT NULL DEFAULT 0,
+ADD COLUMN "material_keep_changed_at" TIMESTAMPTZ(3);
 
 -- CreateTable
 CREATE TABLE "audit_event" (
