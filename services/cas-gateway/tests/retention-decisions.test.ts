@@ -126,6 +126,17 @@ describe("a sweep of materials past at_most", () => {
     expect(done.slice(3)).toEqual(["material.keep aa (it could not be moved out of sight, or came anew)"]);
   });
 
+  test("leaves what somebody may have been told is there, until at_least is over since the bounds were set", async () => {
+    const now = Math.floor(Date.now() / 1_000);
+    bounds = { ...monthBound, atLeastSeconds: daySeconds, since: now - daySeconds + 60 };
+    await sweep({ lies: keys, isHidden: keys });
+    expect(done.filter((what) => !what.includes("restore") && !what.includes("material.keep"))).toEqual([]);
+    done = [];
+    bounds = { ...bounds, since: now - daySeconds - 60 };
+    await sweep({ lies: keys });
+    expect(done.slice(3)).toEqual(["hide aa", "hide bb", "hide cc"]);
+  });
+
   test("goes by the time of the store", async () => {
     jest.spyOn(Date, "now").mockReturnValue(Date.now() + 400 * daySeconds * 1_000);
     await sweep({ lies: keys, isHidden: keys, now: () => new Date(old.getTime() + minuteMs / 2) });

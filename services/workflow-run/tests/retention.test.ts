@@ -27,6 +27,15 @@ async function settingsOf(clients: Harness["admin"]) {
   return [...read(organization?.attestationRetention), ...read(organization?.materialRetention)];
 }
 
+/** When the bounds of an organization's materials became what they are. */
+async function changedAt(organizationId: string): Promise<Date | null | undefined> {
+  const { rows } = await harness.pool.query<{ at: Date | null }>(
+    "select material_keep_changed_at as at from organization where id = $1",
+    [organizationId],
+  );
+  return rows[0]?.at;
+}
+
 describe("retention", () => {
   test("is none at first; each bound is set apart", async () => {
     const { admin, reader, name } = await harness.organization("sets");
@@ -90,6 +99,22 @@ describe("retention", () => {
     await expect(harness.pool.query(set, [id])).rejects.toThrow("organization_attestation_keep");
   });
 
+  test("of materials says since when it is what it is, and nothing else moves that", async () => {
+    const { admin, id } = await harness.organization("changing");
+    expect(await changedAt(id)).toBeNull();
+    await admin.organizations.update({ attestationRetention: bounds(60, 0) });
+    expect(await changedAt(id)).toBeNull();
+    const before = Date.now();
+    await admin.organizations.update({ materialRetention: bounds(10, 70) });
+    const set = (await changedAt(id)) as Date;
+    expect(set.getTime()).toBeGreaterThanOrEqual(before);
+    expect(set.getTime()).toBeLessThanOrEqual(Date.now());
+    await admin.organizations.update({ attestationRetention: bounds(61, 0), materialRetention: bounds(10, 70) });
+    expect(await changedAt(id)).toEqual(set);
+    await admin.organizations.update({ materialRetention: bounds(10, 71) });
+    expect((await changedAt(id))?.getTime()).toBeGreaterThan(set.getTime());
+  });
+
   test("reaches attestation-ingest with the plan, and the gateway with each CAS token of its key space", async () => {
     const { admin, ci, reader, id } = await harness.organization("tokens-with");
     const secretRef = "_shared/local";
@@ -121,7 +146,8 @@ describe("retention", () => {
     await admin.organizations.update({ attestationRetention: bounds(60, 0), materialRetention: bounds(0, 70) });
     expect((await plan()).keepAtLeast?.seconds).toBe(60n);
     const ofBundles = ["bundles", { atLeastSeconds: 60, atMostSeconds: 0 }];
-    const ofBlobs = ["blobs", { atLeastSeconds: 0, atMostSeconds: 70 }];
+    const since = Math.ceil(((await changedAt(id))?.getTime() ?? 0) / 1_000);
+    const ofBlobs = ["blobs", { atLeastSeconds: 0, atMostSeconds: 70, since }];
     expect(await all()).toEqual([...Array(3).fill(ofBundles), ...Array(5).fill(ofBlobs)]);
   });
 });
