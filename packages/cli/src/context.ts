@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { Caller } from "./client/caller.ts";
 import { Services } from "./client/services.ts";
-import { addNote, CommandError, exitCodeOf } from "./errors.ts";
+import { addNote, exitCodeOf, interrupted, timedOut } from "./errors.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { type Cell, type Column, type Format, fieldsText, jsonText, tableText } from "./output/output.ts";
 import { printable } from "./output/printable.ts";
@@ -80,8 +80,7 @@ export async function withContext(
   const options = command.optsWithGlobals<GlobalOptions & { output?: string }>();
   const limit = options.timeout ?? timeoutMs;
   const interruption = new AbortController();
-  const interrupt = () =>
-    interruption.abort(new CommandError("INTERRUPTED", "interrupted", { exitCode: exitCodes.interrupted }));
+  const interrupt = () => interruption.abort(interrupted());
   process.once("SIGINT", interrupt);
   const context = new Context(options, {
     timeoutMs: limit,
@@ -90,9 +89,7 @@ export async function withContext(
   });
   // A call can stay unsettled for ever when its stream dies early (connectrpc/connect-es#1678): nobody waits that long.
   const overtime = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    overtime.reject(new CommandError("TIMED_OUT", "not done in the time given", { exitCode: exitCodes.unavailable }));
-  }, limit + farewellMs);
+  const timer = setTimeout(() => overtime.reject(timedOut()), limit + farewellMs);
   try {
     await Promise.race([body(context), overtime.promise]);
   } catch (error) {

@@ -31,6 +31,16 @@ export class CommandError extends Error {
   }
 }
 
+/** Somebody ended the command. */
+export function interrupted(): CommandError {
+  return new CommandError("INTERRUPTED", "interrupted", { exitCode: exitCodes.interrupted });
+}
+
+/** The time of the command is over. */
+export function timedOut(): CommandError {
+  return new CommandError("TIMED_OUT", "not done in the time given", { exitCode: exitCodes.unavailable });
+}
+
 // Of what a person typed: the server found wrong usage that the command had let pass.
 const argumentReasons = new Set([
   "RUN_ID_INVALID",

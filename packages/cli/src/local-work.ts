@@ -1,6 +1,6 @@
 import { BackupFailure, StartFailure } from "@attestry/data-dir";
 import { type Command, Option } from "commander";
-import { CommandError } from "./errors.ts";
+import { CommandError, interrupted, timedOut } from "./errors.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { type Progress, startProgress } from "./output/progress.ts";
 import type { GlobalOptions } from "./settings.ts";
@@ -34,14 +34,6 @@ export async function withoutServer<T>(command: Command, work: (signal: AbortSig
     clearTimeout(timer);
     for (const signal of signals) process.off(signal, interrupt);
   }
-}
-
-function interrupted(): CommandError {
-  return new CommandError("INTERRUPTED", "interrupted", { exitCode: exitCodes.interrupted });
-}
-
-function timedOut(): CommandError {
-  return new CommandError("TIMED_OUT", "not done in the time given", { exitCode: exitCodes.unavailable });
 }
 
 export interface CopyProgress {

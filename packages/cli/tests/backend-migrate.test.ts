@@ -1,9 +1,9 @@
-import { createHash, randomUUID } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type Constellation, startConstellation } from "@attestry/dev-env/constellation";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
+import { bundleFile } from "./bundle-file.ts";
 import { cliOf } from "./cli-of.ts";
 
 jest.setTimeout(120_000);
@@ -29,23 +29,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** The file of a bundle that no other has. */
-async function bundleFile(): Promise<{ file: string; digest: string }> {
-  const statement = {
-    _type: "https://in-toto.io/Statement/v1",
-    subject: [{ name: "app", digest: { sha256: "a".repeat(64) } }],
-    predicateType: "https://slsa.dev/provenance/v1",
-    predicate: { id: randomUUID() },
-  };
-  const payload = Buffer.from(JSON.stringify(statement)).toString("base64");
-  const text = JSON.stringify({ payload, payloadType: "application/vnd.in-toto+json", signatures: [{ sig: "c2ln" }] });
-  const file = path.join(folder, `${randomUUID()}.json`);
-  await writeFile(file, text);
-  return { file, digest: `sha256:${createHash("sha256").update(text).digest("hex")}` };
-}
-
 test("a migration survives its worker, and then nothing needs the first backend any more", async () => {
-  const bundles = await Promise.all(Array.from({ length: 6 }, bundleFile));
+  const bundles = await Promise.all(Array.from({ length: 6 }, () => bundleFile(folder)));
   for (const { file } of bundles) expect((await cli(["store", file, "--workflow", "web/release"])).code).toBe(0);
   await json("backend", "add", "archive", "--provider", "filesystem", "--secret-ref", "_shared/local", "--prefix", "a");
 

@@ -1,11 +1,11 @@
-import { createHash, randomUUID } from "node:crypto";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type Constellation, startConstellation } from "@attestry/dev-env/constellation";
 import { firstIdAt } from "@attestry/service-kit";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
 import pg from "pg";
+import { bundleFile } from "./bundle-file.ts";
 import { cliOf } from "./cli-of.ts";
 
 jest.setTimeout(120_000);
@@ -39,19 +39,10 @@ afterAll(async () => {
 
 /** Stores a bundle that no other has. Its digest. */
 async function stored(): Promise<string> {
-  const statement = {
-    _type: "https://in-toto.io/Statement/v1",
-    subject: [{ name: "app", digest: { sha256: "a".repeat(64) } }],
-    predicateType: "https://slsa.dev/provenance/v1",
-    predicate: { id: randomUUID() },
-  };
-  const payload = Buffer.from(JSON.stringify(statement)).toString("base64");
-  const text = JSON.stringify({ payload, payloadType: "application/vnd.in-toto+json", signatures: [{ sig: "c2ln" }] });
-  const file = path.join(folder, `${randomUUID()}.json`);
-  await writeFile(file, text);
+  const { file, digest } = await bundleFile(folder);
   const { code, stderr } = await cli(["store", file, "--workflow", "web/release"]);
   expect({ code, stderr }).toMatchObject({ code: 0 });
-  return `sha256:${createHash("sha256").update(text).digest("hex")}`;
+  return digest;
 }
 
 const hex = (digest: string) => digest.slice("sha256:".length);

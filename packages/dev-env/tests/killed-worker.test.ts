@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { UploadState } from "@attestry/api/ingest";
 import { afterEach, expect, test } from "@jest/globals";
 import pg from "pg";
 import { type Constellation, startConstellation } from "../src/constellation/index.ts";
-import { clientsOf, eventually, startRun } from "./system/clients.ts";
+import { clientsOf, eventually, startRun, uploadIn } from "./system/clients.ts";
 import { uniqueBundle } from "./system/fixtures.ts";
 
 const worker = "attestation-ingest-worker";
@@ -47,13 +46,7 @@ test("what a worker was uploading when it was killed is uploaded by another with
   await constellation.restart(worker);
   // By its lease it still belongs to the one that is no more.
   expect(await leaseOwner()).toBe(killed);
-  for (;;) {
-    const [confirmed] = (await clients.uploads.list({ state: UploadState.CONFIRMED })).uploads;
-    if (confirmed !== undefined) {
-      expect(confirmed).toMatchObject({ digest, attempts: 1 });
-      return;
-    }
-    if (performance.now() > end) throw new Error(`not confirmed within ${withinMs / 1_000} s`);
-    await sleep(250);
-  }
+  const confirmed = () => uploadIn(clients, UploadState.CONFIRMED);
+  const found = await eventually(confirmed, (upload) => upload !== undefined, end - performance.now());
+  expect(found).toMatchObject({ digest, attempts: 1 });
 }, 120_000);

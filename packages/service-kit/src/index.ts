@@ -41,6 +41,7 @@ export { runService } from "./server/run-service.ts";
 export { type RunningServer, serve } from "./server/serve.ts";
 export {
   commonSettings,
+  deletesSetting,
   type ListenAddress,
   parseListen,
   readSettings,

@@ -6,6 +6,8 @@ export interface PeriodicOptions {
   /** Time between two turns, in milliseconds, give or take a fifth, so that replicas spread. */
   intervalMs: number;
   work: (signal: AbortSignal) => Promise<void>;
+  /** How long the end waits for a turn that does not hear the signal, in milliseconds; undefined: until the turn ends. */
+  longestEndMs?: number;
   logger: Logger;
 }
 
@@ -23,10 +25,12 @@ export class Periodic {
     this.#loop ??= this.#run();
   }
 
-  /** Resolves when the turn under way has ended. */
+  /** Resolves when the turn under way has ended, or has had its time to. */
   async destroy(): Promise<void> {
     this.#stop.abort();
-    await this.#loop;
+    const { longestEndMs } = this.#options;
+    const late = longestEndMs === undefined ? [] : [sleep(longestEndMs, undefined, { ref: false })];
+    await Promise.race([this.#loop, ...late]);
   }
 
   async #run(): Promise<void> {

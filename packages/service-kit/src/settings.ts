@@ -152,6 +152,13 @@ export const commonSettings = {
   }),
 };
 
+/** Of the services that delete what is past its retention. */
+export const deletesSetting = setting.flag({
+  env: "RETENTION_DELETES",
+  default: true,
+  doc: "false: attestation-ingest hides and deletes no attestation and no blob, cas-gateway no material; for a restored copy whose stores another server may still use (docs/backup.md)",
+});
+
 /** HOST:PORT or [IPV6]:PORT; the port 0 takes a free one. Throws RangeError. */
 export function parseListen(text: string): ListenAddress {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);

@@ -69,12 +69,12 @@ test("on the connection of a transaction, events are there exactly if it commits
   const organizationId = uuidv7();
   const client = await pool.connect();
   await client.query("begin");
-  await log.record(organizationId, [entry(1)], client);
+  await new AuditLog(client).record(organizationId, [entry(1)]);
   expect(await readAll(organizationId, { pageSize: 5 })).toEqual([]);
   await client.query("rollback");
   expect(await readAll(organizationId, { pageSize: 5 })).toEqual([]);
   await client.query("begin");
-  await log.record(organizationId, [entry(2)], client);
+  await new AuditLog(client).record(organizationId, [entry(2)]);
   await client.query("commit");
   client.release();
   expect(await readAll(organizationId, { pageSize: 5 })).toMatchObject([entry(2)]);

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { commonSettings, setting, type Values } from "@attestry/service-kit";
+import { commonSettings, deletesSetting, setting, type Values } from "@attestry/service-kit";
 
 /** Folder with schema.prisma and migrations/. */
 export const schemaDir = fileURLToPath(new URL("../prisma", import.meta.url));
@@ -101,11 +101,7 @@ export const serviceSettings = {
     default: 10_000,
     doc: "How long an unfinished attestation is left to its Store",
   }),
-  deletes: setting.oneOf(["true", "false"], {
-    env: "RETENTION_DELETES",
-    default: "true",
-    doc: "false: attestation-ingest hides and deletes no attestation and no blob, cas-gateway no material; for a restored copy whose stores another server may still use (docs/backup.md)",
-  }),
+  deletes: deletesSetting,
   retentionEveryMs: setting.milliseconds({
     env: "ATTESTATION_INGEST_RETENTION_EVERY",
     default: 3_600_000,

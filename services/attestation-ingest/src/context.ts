@@ -146,7 +146,7 @@ export function createContext(
     telemetry,
     logger,
     graceMs: config.retentionGraceMs,
-    deletes: config.deletes === "true",
+    deletes: config.deletes,
     waitMs: config.retentionEveryMs,
   });
   const expirer = new Periodic({

@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => ingest.destroy());
 afterEach(() => retention.clear());
 
-const off = { ...deletedAtOnce, deletes: "false" } as const;
+const off = { ...deletedAtOnce, deletes: false };
 
 test("with deletions off nothing is hidden or deleted; what a raised bound brings back comes back", async () => {
   const bundle = bundleOf();

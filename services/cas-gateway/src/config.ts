@@ -1,4 +1,4 @@
-import { commonSettings, setting, type Values } from "@attestry/service-kit";
+import { commonSettings, deletesSetting, setting, type Values } from "@attestry/service-kit";
 
 export const settings = {
   ...commonSettings,
@@ -47,11 +47,7 @@ export const settings = {
     default: 7 * 24 * 3_600_000,
     doc: "How long after the beginning of one pass over a backend the scrubber begins the next",
   }),
-  deletes: setting.oneOf(["true", "false"], {
-    env: "RETENTION_DELETES",
-    default: "true",
-    doc: "false: attestation-ingest hides and deletes no attestation and no blob, cas-gateway no material; for a restored copy whose stores another server may still use (docs/backup.md)",
-  }),
+  deletes: deletesSetting,
   retentionEveryMs: setting.milliseconds({
     env: "CAS_GATEWAY_RETENTION_EVERY",
     default: 3_600_000,

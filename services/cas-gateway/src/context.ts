@@ -100,7 +100,7 @@ export function createContext(config: ContextConfig, { keyring, logger, run, ing
     proofs,
     telemetry,
     scrubber: config.role === "api" ? undefined : scrubber,
-    materials: config.role === "api" || config.deletes === "false" ? undefined : materials,
+    materials: config.role === "api" || !config.deletes ? undefined : materials,
     sweeper: new UploadSweeper({ backends, telemetry, logger, uploadRetentionMs: config.uploadRetentionMs }),
   };
 }

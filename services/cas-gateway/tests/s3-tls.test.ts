@@ -24,7 +24,13 @@ describeWith(["minio"], "the s3 backend before a store with a private authority"
     const { accessKey, secretKey, bucket, port } = minio;
     const backend = new S3Backend({
       ...{ endpoint: new URL(`https://${host}:${port}`), region: "us-east-1", accessKey, secretKey, bucket },
-      ...{ pathStyle: true, prefix: "acme/", requestTimeoutMs: 5_000, uploadRetentionMs: 3_600_000 },
+      ...{
+        pathStyle: true,
+        prefix: "acme/",
+        objectLockMode: "COMPLIANCE",
+        requestTimeoutMs: 5_000,
+        uploadRetentionMs: 3_600_000,
+      },
       ...changes,
     });
     opened.push(backend);

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CallOptions, Code, ConnectError } from "@connectrpc/connect";
 import pRetry from "p-retry";
-import { CommandError, isConnectionFailure, reasonOf, retryDelayOf } from "../errors.ts";
-import { exitCodes } from "../exit-codes.ts";
+import { isConnectionFailure, reasonOf, retryDelayOf, timedOut } from "../errors.ts";
 import { printable } from "../output/printable.ts";
 
 const connectionRetries = 2;
@@ -36,8 +35,7 @@ export class Caller {
   options(): CallOptions & { signal: AbortSignal; timeoutMs: number } {
     this.#signal.throwIfAborted();
     const timeoutMs = this.#deadline - Date.now();
-    if (timeoutMs <= 0)
-      throw new CommandError("TIMED_OUT", "not done in the time given", { exitCode: exitCodes.unavailable });
+    if (timeoutMs <= 0) throw timedOut();
     return { timeoutMs, signal: this.#signal };
   }
 

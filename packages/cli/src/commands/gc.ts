@@ -15,8 +15,9 @@ import { timeCell } from "../output/cells.ts";
 import { addExamples, addOutputOption } from "../output/option.ts";
 import type { Column } from "../output/output.ts";
 import { enumWord, plain } from "../output/plain.ts";
+import { fetchPages } from "../paging.ts";
 
-const pageSize = 200;
+const all = { limit: Number.POSITIVE_INFINITY };
 
 export function addGcCommand(program: Command): void {
   const command = program
@@ -40,8 +41,11 @@ export function addGcCommand(program: Command): void {
 }
 
 async function report(context: Context): Promise<void> {
-  const blobs = await allPages((pageToken) =>
-    context.caller.repeatable((call) => context.services.gc.list({ pageSize, pageToken }, call)),
+  const { items: blobs } = await fetchPages(
+    context,
+    all,
+    (page, call) => context.services.gc.list(page, call),
+    (page) => page.blobs,
   );
   const answer = create(GcServiceListResponseSchema, { blobs });
   await context.printList(plain(GcServiceListResponseSchema, answer), unusedColumns, blobs, "nothing is unused");
@@ -50,8 +54,11 @@ async function report(context: Context): Promise<void> {
 }
 
 async function collect(context: Context): Promise<void> {
-  const blobs = await allPages((pageToken) =>
-    context.caller.repeatable((call) => context.services.gc.collect({ pageSize, pageToken }, call)),
+  const { items: blobs } = await fetchPages(
+    context,
+    all,
+    (page, call) => context.services.gc.collect(page, call),
+    (page) => page.blobs,
   );
   const answer = create(GcServiceCollectResponseSchema, { blobs });
   await context.printList(plain(GcServiceCollectResponseSchema, answer), collectedColumns, blobs, "nothing is unused");
@@ -60,17 +67,6 @@ async function collect(context: Context): Promise<void> {
   throw new CommandError("GC_INCOMPLETE", `${failed} could not be deleted; run it again in five minutes`, {
     exitCode: exitCodes.unavailable,
   });
-}
-
-async function allPages<T>(fetch: (pageToken: string) => Promise<{ blobs: T[]; nextPageToken: string }>): Promise<T[]> {
-  const blobs: T[] = [];
-  let pageToken = "";
-  do {
-    const page = await fetch(pageToken);
-    blobs.push(...page.blobs);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "");
-  return blobs;
 }
 
 const unusedColumns: Column<UnusedBlob>[] = [

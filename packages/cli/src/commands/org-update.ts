@@ -3,7 +3,6 @@ import { withContext } from "../context.ts";
 import { UsageError } from "../errors.ts";
 import { keepTime, timeWords } from "../keep-time.ts";
 import { addExamples, addOutputOption } from "../output/option.ts";
-import { write } from "../output/write.ts";
 import { organizationFields, printOrganization, storageModeOf, storageModeOption } from "./org.ts";
 
 interface UpdateOptions {
@@ -32,7 +31,7 @@ export function addOrgUpdate(org: Command): void {
         const request = updateOf(name ?? "", options);
         const answer = await context.caller.repeatable((call) => context.services.organizations.update(request, call));
         await printOrganization(context, answer.organization);
-        for (const note of notesOf(options)) await write(process.stderr, `${note}\n`);
+        for (const note of notesOf(options)) await context.note(note);
       }),
     );
   addExamples(

@@ -1,4 +1,4 @@
-import { AttestationService, UploadService } from "@attestry/api/ingest";
+import { AttestationService, type Upload, UploadService, type UploadState } from "@attestry/api/ingest";
 import { BackendService, OrganizationService, RunService, TokenService, WorkflowService } from "@attestry/api/run";
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
@@ -38,6 +38,11 @@ export async function startRun(clients: Clients, workflow = "release"): Promise<
   return run.id;
 }
 
+/** The newest upload in that state; undefined: there is none. */
+export async function uploadIn(clients: Clients, state: UploadState): Promise<Upload | undefined> {
+  return (await clients.uploads.list({ state })).uploads[0];
+}
+
 /** All chunks of a Download, in one. */
 export async function download(clients: Clients, digest: string): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
@@ -47,13 +52,18 @@ export async function download(clients: Clients, digest: string): Promise<Buffer
   return Buffer.concat(chunks);
 }
 
-/** Asks again until the answer is as wanted; fails with the last one after 30 s. */
-export async function eventually<T>(ask: () => Promise<T>, wanted: (answer: T) => boolean): Promise<T> {
-  const deadline = Date.now() + 30_000;
+/** Asks again until the answer is as wanted; fails with the last one when the time is over. */
+export async function eventually<T>(
+  ask: () => Promise<T>,
+  wanted: (answer: T) => boolean,
+  withinMs = 30_000,
+): Promise<T> {
+  const deadline = Date.now() + withinMs;
   for (;;) {
     const answer = await ask();
     if (wanted(answer)) return answer;
-    if (Date.now() > deadline) throw new Error(`not within 30 s; the last answer was ${String(answer)}`);
+    if (Date.now() > deadline)
+      throw new Error(`not within ${withinMs / 1_000} s; the last answer was ${String(answer)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

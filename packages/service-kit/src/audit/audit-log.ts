@@ -28,9 +28,6 @@ export interface AuditFilter {
   limit: number;
 }
 
-/** A pool, or the connection that a transaction is under way on. */
-export type Queryable = Pick<pg.ClientBase, "query">;
-
 // Numbers go up in the order of the entries.
 const recordText = `
 insert into audit_event (organization_id, actor, action, resource, detail)
@@ -51,16 +48,17 @@ interface Row extends AuditEntry {
 
 /** The table audit_event, which the database of a service has and to which rows are only ever added. */
 export class AuditLog {
-  readonly #pool: Queryable;
+  readonly #on: Pick<pg.ClientBase, "query">;
 
-  constructor(pool: Queryable) {
-    this.#pool = pool;
+  /** On a pool, or on the connection of a transaction: then events are there exactly if what they tell of is. */
+  constructor(on: Pick<pg.ClientBase, "query">) {
+    this.#on = on;
   }
 
-  /** Adds the events, in this order; on the connection of a transaction, they are there exactly if what they tell of is. */
-  async record(organizationId: string, entries: readonly AuditEntry[], on: Queryable = this.#pool): Promise<void> {
+  /** Adds the events, in this order. */
+  async record(organizationId: string, entries: readonly AuditEntry[]): Promise<void> {
     if (entries.length === 0) return;
-    await on.query(recordText, [
+    await this.#on.query(recordText, [
       organizationId,
       entries.map(({ actor }) => actor),
       entries.map(({ action }) => action),
@@ -71,7 +69,7 @@ export class AuditLog {
 
   /** Newest first. */
   async list({ organizationId, action, beforeId, limit }: AuditFilter): Promise<AuditEvent[]> {
-    const { rows } = await this.#pool.query<Row>(listText, [organizationId, action ?? null, beforeId ?? null, limit]);
+    const { rows } = await this.#on.query<Row>(listText, [organizationId, action ?? null, beforeId ?? null, limit]);
     return rows.map(({ number, ...event }) => ({ id: number, ...event }));
   }
 }

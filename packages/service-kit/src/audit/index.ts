@@ -1,3 +1,3 @@
-export { type AuditEntry, type AuditEvent, type AuditFilter, AuditLog, type Queryable } from "./audit-log.ts";
+export { type AuditEntry, type AuditEvent, type AuditFilter, AuditLog } from "./audit-log.ts";
 export { type AuditPage, listAuditEvents } from "./list-audit-events.ts";
 export { parseAuditEntries } from "./parse-audit-entries.ts";

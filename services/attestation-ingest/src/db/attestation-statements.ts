@@ -1,8 +1,4 @@
-/** A prepared statement: parsed and planned once for each connection. */
-interface Statement {
-  name: string;
-  text: string;
-}
+import type { Statement } from "./statement.ts";
 
 const kept = `
   kept as (

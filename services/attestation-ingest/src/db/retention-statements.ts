@@ -1,8 +1,6 @@
-/** A prepared statement; $1 to $3 are the organization, at_most and at_least in seconds. */
-interface Statement {
-  name: string;
-  text: string;
-}
+import type { Statement } from "./statement.ts";
+
+// $1 to $3 are the organization, at_most and at_least in seconds, except in lockUploads.
 
 /** Rows that one statement looks at. In its text, so that it is planned for so few. */
 const windowRows = 1_000;

@@ -1,6 +1,7 @@
 import { type Digest, digestBytes, digestFromBytes } from "@attestry/bundle";
 import { firstIdAt } from "@attestry/service-kit";
 import type { Pool } from "pg";
+import type { Statement } from "./statement.ts";
 
 /** A bundle in a backend. */
 export interface BlobPlace {
@@ -46,7 +47,7 @@ const referredAnywhere = `exists (${sameBytes}
          or exists (select from upload u where u.attestation_id = a.id)))`;
 
 /** One page of a list; `which` stands in the text, beside what may be deleted at all. */
-function listing(name: string, which: string): { name: string; text: string } {
+function listing(name: string, which: string): Statement {
   return {
     name,
     text: `select i.organization_id as "organizationId", i.backend_id as "backendId", i.digest, i.touched,
@@ -58,7 +59,7 @@ function listing(name: string, which: string): { name: string; text: string } {
 }
 
 /** Changes an intent that gc holds, and says so in an audit event: `$5` did `$6` to the blob. */
-function noted(name: string, change: string): { name: string; text: string } {
+function noted(name: string, change: string): Statement {
   return {
     name,
     text: `with changed as (${change} returning organization_id, backend_id, digest, retired), noted as (
@@ -101,12 +102,7 @@ export class UnusedBlobs {
     return this.#page(retiredUnused, organizationId, after, limit);
   }
 
-  async #page(
-    statement: { name: string; text: string },
-    organizationId: string,
-    after: After,
-    limit: number,
-  ): Promise<UnusedBlob[]> {
+  async #page(statement: Statement, organizationId: string, after: After, limit: number): Promise<UnusedBlob[]> {
     const { rows } = await this.#pool.query<Omit<UnusedBlob, "digest"> & { digest: Buffer }>({
       ...statement,
       values: [

@@ -1,13 +1,10 @@
-/** A prepared statement: parsed and planned once for each connection. */
-interface Statement {
-  name: string;
-  text: string;
-}
+import type { Statement } from "./statement.ts";
 
 // The backends that have work are found by skipping through the index of the queue, one descent each. The least busy
 // come first, and each gives its share of the places at most, so that no busy, slow or dead backend keeps another
-// waiting: one with nothing under way gets a place in any case, and some places only such ones may take ($10). Of the workers that would probe a backend
-// one may in each interval; those who may not leave one that is broken alone, and take what is due from any other.
+// waiting: one with nothing under way gets a place in any case, and some places only such ones may take ($10). Of the
+// workers that would probe a backend one may in each interval; those who may not leave one that is broken alone, and take
+// what is due from any other.
 export const claim: Statement = {
   name: "claim-uploads",
   text: `with recursive backend as (

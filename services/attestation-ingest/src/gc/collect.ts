@@ -9,6 +9,7 @@ import type { Telemetry } from "../telemetry.ts";
 const marginMs = 60_000;
 const deleteTimeoutMs = 30_000;
 const longestError = 500;
+const atATime = 10;
 
 export type Collected =
   | { outcome: "deleted" | "kept" | "skipped" }
@@ -28,10 +29,27 @@ export interface CollectContext {
  * look for rows, then a delete that takes effect under the lease or not at all. No transaction is open meanwhile;
  * whatever dies, the lease ends. The audit log says that `actor` did it.
  */
-export async function collect(context: CollectContext, place: BlobPlace, actor: string): Promise<Collected> {
+async function collect(context: CollectContext, place: BlobPlace, actor: string): Promise<Collected> {
   const collected = await tryCollect(context, place, actor);
   context.telemetry.unusedBlob(collected.outcome);
   return collected;
+}
+
+/** Collects in this order, a few at a time, until told to stop: what came of those that it came to. */
+export async function collectAll(
+  context: CollectContext,
+  places: readonly BlobPlace[],
+  actor: string,
+  signal: AbortSignal,
+): Promise<{ place: BlobPlace; collected: Collected }[]> {
+  const all: { place: BlobPlace; collected: Collected }[] = [];
+  while (all.length < places.length && !signal.aborted) {
+    const some = places.slice(all.length, all.length + atATime);
+    all.push(
+      ...(await Promise.all(some.map(async (place) => ({ place, collected: await collect(context, place, actor) })))),
+    );
+  }
+  return all;
 }
 
 async function tryCollect(context: CollectContext, place: BlobPlace, actor: string): Promise<Collected> {

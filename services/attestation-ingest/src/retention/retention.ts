@@ -1,13 +1,12 @@
 import { firstIdAt, type Logger } from "@attestry/service-kit";
 import type { RetentionRows } from "../db/retention.ts";
 import type { BlobPlace } from "../db/unused-blobs.ts";
-import { type CollectContext, collect } from "../gc/collect.ts";
+import { type CollectContext, collectAll } from "../gc/collect.ts";
 import type { RunPeer } from "../run-peer.ts";
 import { Walk } from "./walk.ts";
 
 /** How long a round stays with each step of one organization; it goes on there in the next round. */
 const stepMs = 30_000;
-const blobsAtATime = 10;
 const blobsInAPage = 100;
 const firstId = firstIdAt(0);
 const greatestId = "ffffffff-ffff-ffff-ffff-ffffffffffff";
@@ -100,21 +99,14 @@ export class Retention {
     const { unusedBlobs, logger } = this.#options;
     return this.#blobs.go(organizationId, signal, async (after) => {
       const places = await unusedBlobs.listRetired(organizationId, after, blobsInAPage);
-      let last = after;
-      const errors: string[] = [];
-      for (let start = 0; start < places.length && !signal.aborted; start += blobsAtATime) {
-        const some = places.slice(start, start + blobsAtATime);
-        for (const collected of await Promise.all(some.map((place) => collect(this.#options, place, actor)))) {
-          if (collected.outcome === "failed") errors.push(collected.error);
-        }
-        last = some.at(-1);
-      }
+      const all = await collectAll(this.#options, places, actor, signal);
+      const errors = all.flatMap(({ collected }) => (collected.outcome === "failed" ? [collected.error] : []));
       if (errors.length > 0)
         logger.warn(
           { organizationId, blobs: errors.length, error: errors[0] },
           "blobs of deleted attestations could not be deleted; a later round tries again",
         );
-      return signal.aborted || places.length === blobsInAPage ? last : undefined;
+      return signal.aborted || places.length === blobsInAPage ? (all.at(-1)?.place ?? after) : undefined;
     });
   }
 }

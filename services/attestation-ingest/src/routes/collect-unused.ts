@@ -9,10 +9,8 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Context } from "../context.ts";
 import type { BlobPlace } from "../db/unused-blobs.ts";
-import { type Collected, collect } from "../gc/collect.ts";
+import { type Collected, collectAll } from "../gc/collect.ts";
 import { pageOfUnused } from "../gc/page.ts";
-
-const atATime = 10;
 
 const outcomes: Record<Collected["outcome"], GcOutcome> = {
   deleted: GcOutcome.DELETED,
@@ -27,7 +25,7 @@ export async function collectUnused(
   request: GcServiceCollectRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof GcServiceCollectResponseSchema>> {
-  if (context.config.deletes === "false") {
+  if (!context.config.deletes) {
     throw new DomainError(
       "DELETES_OFF",
       "this server deletes nothing: it is a restored copy that nobody has adopted, or runs with RETENTION_DELETES=false (docs/backup.md)",
@@ -35,15 +33,9 @@ export async function collectUnused(
   }
   const { organizationId, tokenId } = apiPrincipal(call);
   const { blobs, nextPageToken } = await pageOfUnused(context.unusedBlobs, organizationId, request);
-  const collected: MessageInitShape<typeof CollectedBlobSchema>[] = [];
-  for (let start = 0; start < blobs.length; start += atATime) {
-    call.signal.throwIfAborted();
-    const some = blobs.slice(start, start + atATime);
-    collected.push(
-      ...(await Promise.all(some.map(async (blob) => message(blob, await collect(context, blob, `token ${tokenId}`))))),
-    );
-  }
-  return { blobs: collected, nextPageToken };
+  const all = await collectAll(context, blobs, `token ${tokenId}`, call.signal);
+  call.signal.throwIfAborted();
+  return { blobs: all.map(({ place, collected }) => message(place, collected)), nextPageToken };
 }
 
 function message({ digest, backendId }: BlobPlace, collected: Collected): MessageInitShape<typeof CollectedBlobSchema> {

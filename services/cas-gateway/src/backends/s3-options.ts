@@ -15,8 +15,8 @@ export interface S3Options {
   /** Certificates in PEM, trusted in the place of those that Node trusts. */
   ca?: string | undefined;
   sse?: S3Encryption | undefined;
-  /** How blobs are held that an organization wants kept, where the bucket has Object Lock; undefined: COMPLIANCE. */
-  objectLockMode?: LockMode | undefined;
+  /** How blobs are held that an organization wants kept, where the bucket has Object Lock. */
+  objectLockMode: LockMode;
   /** Before every key, with a slash at its end. */
   prefix: string;
   /** Upper bound of one request, answer included, but of a read only up to its response's head; in milliseconds. A part's upload is one request. */

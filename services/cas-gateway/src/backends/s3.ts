@@ -46,7 +46,7 @@ export class S3Backend implements Backend {
   constructor(options: S3Options) {
     this.#options = options;
     this.#requests = new S3Requests(options);
-    this.#lock = new ObjectLock(this.#requests, options.objectLockMode ?? "COMPLIANCE");
+    this.#lock = new ObjectLock(this.#requests, options.objectLockMode);
     this.#expiry = new S3Expiry(this.#requests, options.prefix);
   }
 

@@ -103,16 +103,14 @@ export class StoredBlobs {
   async missing<T extends BlobRef>(caller: CasPrincipal, blobs: readonly T[], signal: AbortSignal): Promise<T[]> {
     const { named, backend } = await this.uploadBackend(caller);
     const asked = blobs.filter((blob) => !isEmptyBlob(blob));
-    const keyed = asked.map(({ hex, sizeBytes }) => ({ key: blobKey(caller.space, hex), sizeBytes }));
+    const keyed = asked.map((blob) => ({ blob, key: blobKey(caller.space, blob.hex), sizeBytes: blob.sizeBytes }));
     const sizes = await backend.sizes(keyed, signal);
-    const isThere = (blob: BlobRef, key: string) =>
-      sizes.get(key) === blob.sizeBytes && !this.#suspects.has(caller.organization, named, key);
+    const isThere = ({ key, sizeBytes }: (typeof keyed)[number]) =>
+      sizes.get(key) === sizeBytes && !this.#suspects.has(caller.organization, named, key);
     const keeping = keepingOf(caller);
-    const isMissing = await concurrently(asked, keptAtATime, async (blob) => {
-      const key = blobKey(caller.space, blob.hex);
-      return !isThere(blob, key) || (keeping !== undefined && !(await staysThere(backend, key, keeping, signal)));
-    });
-    return asked.filter((_blob, i) => isMissing[i]);
+    const found = keyed.filter(isThere);
+    const staying = new Set(keeping === undefined ? found : await whichStay(backend, found, keeping, signal));
+    return keyed.filter((one) => !staying.has(one)).map(({ blob }) => blob);
   }
 
   /** The backend that the caller's uploads go to. */
@@ -161,6 +159,17 @@ export class StoredBlobs {
       metadata: { digest: digestOf(hex), backends: caller.backends.map(({ name }) => name).join(",") },
     });
   }
+}
+
+/** Those that stay where they are for as long as they are to be kept. */
+async function whichStay<T extends { key: string }>(
+  backend: Backend,
+  found: readonly T[],
+  keeping: Keeping,
+  signal: AbortSignal,
+): Promise<T[]> {
+  const stays = await concurrently(found, keptAtATime, ({ key }) => staysThere(backend, key, keeping, signal));
+  return found.filter((_one, i) => stays[i]);
 }
 
 async function staysThere(backend: Backend, key: string, keeping: Keeping, signal: AbortSignal): Promise<boolean> {

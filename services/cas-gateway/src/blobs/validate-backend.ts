@@ -13,8 +13,8 @@ const stepTimeoutMs = 15_000;
 
 /**
  * Tries what a backend is for: writes, reads back and deletes a probe, in a key space of its own, and has the backend find
- * out what it can do for the organization's retention. Returns undefined if all worked, else the step and its fault, after 15 s at the latest, even if the store hangs in the system and hears
- * no signal. Faults that are no backend's are thrown.
+ * out what it can do for the organization's retention. Returns undefined if all worked, else the step and its fault, after
+ * 15 s at the latest, even if the store hangs in the system and hears no signal. Faults that are no backend's are thrown.
  */
 export async function validateBackend(
   open: () => Promise<Backend>,

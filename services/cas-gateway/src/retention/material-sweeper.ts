@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import { CasSpace } from "@attestry/api/run";
 import { type CasBackend, type CasPrincipal, type Logger, Periodic, reasonOf } from "@attestry/service-kit";
 import type { BackendPool } from "../backends/backend-pool.ts";
@@ -46,6 +45,7 @@ export class MaterialSweeper {
       name: "the sweep of materials past at_most",
       intervalMs: options.config.retentionEveryMs,
       work: (signal) => this.sweepAll(signal),
+      longestEndMs,
       logger: options.logger,
     });
   }
@@ -55,8 +55,8 @@ export class MaterialSweeper {
   }
 
   /** Resolves within a second, even if a store hangs in the system and hears no signal. */
-  async destroy(): Promise<void> {
-    await Promise.race([this.#periodic.destroy(), sleep(longestEndMs, undefined, { ref: false })]);
+  destroy(): Promise<void> {
+    return this.#periodic.destroy();
   }
 
   /** One sweep of each; a backend that fails does not keep the others from theirs. Throws PEER_UNAVAILABLE. */

@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type ScrubPass, ScrubPassSchema } from "@attestry/api/cas";
 import { type CasBackend, type CasPrincipal, Periodic, reasonOf } from "@attestry/service-kit";
 import { create } from "@bufbuild/protobuf";
@@ -70,6 +69,7 @@ export class Scrubber {
       name: "the scrubber",
       intervalMs: Math.min(this.#times.retryMs, scrubPeriodMs),
       work: (signal) => this.#work(signal),
+      longestEndMs,
       logger: options.logger,
     });
   }
@@ -79,8 +79,8 @@ export class Scrubber {
   }
 
   /** Resolves within a second, even if a store hangs in the system and hears no signal. */
-  async destroy(): Promise<void> {
-    await Promise.race([this.#periodic.destroy(), sleep(longestEndMs, undefined, { ref: false })]);
+  destroy(): Promise<void> {
+    return this.#periodic.destroy();
   }
 
   /** Rounds until no backend has anything left to do. */

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Logger, Periodic } from "@attestry/service-kit";
 import type { BackendPool } from "../backends/backend-pool.ts";
 import { type SweepContext, sweepBackend } from "./sweep-backend.ts";
@@ -28,6 +27,7 @@ export class UploadSweeper {
       name: "sweeping unfinished uploads",
       intervalMs: Math.min(Math.max(interval, shortestIntervalMs), longestIntervalMs),
       work: (signal) => this.sweepAll(signal),
+      longestEndMs,
       logger: options.logger,
     });
   }
@@ -37,8 +37,8 @@ export class UploadSweeper {
   }
 
   /** Resolves within a second, even if a store hangs in the system and hears no signal. */
-  async destroy(): Promise<void> {
-    await Promise.race([this.#periodic.destroy(), sleep(longestEndMs, undefined, { ref: false })]);
+  destroy(): Promise<void> {
+    return this.#periodic.destroy();
   }
 
   /** One sweep of each; a backend that fails does not keep the others from theirs. */

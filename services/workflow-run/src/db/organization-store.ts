@@ -59,7 +59,8 @@ export class OrganizationStore {
       const entry = changeEntry(before, after, actor);
       if (entry === undefined) return before;
       const data = {
-        ...{ storageMode: after.storageMode, ...retentionColumns(after.retention) },
+        storageMode: after.storageMode,
+        ...retentionColumns(after.retention),
         ...(isOther(before.retention.materials, after.retention.materials) && { materialKeepChangedAt: new Date() }),
       };
       await tx.organization.update({ where: { id }, data }).catch(refuseRetention);

@@ -8,11 +8,12 @@ export interface RetentionColumns<N> {
   materialKeepMaxSeconds: N;
 }
 
-interface ChangedColumn {
+/** With when the bounds of materials became what they are; null: they always were. */
+export interface RetentionRow extends RetentionColumns<bigint | string> {
   materialKeepChangedAt: Date | null;
 }
 
-export function readRetentions(columns: RetentionColumns<bigint | string> & ChangedColumn): Retentions {
+export function readRetentions(columns: RetentionRow): Retentions {
   return {
     attestations: {
       atLeastSeconds: Number(columns.attestationKeepMinSeconds),

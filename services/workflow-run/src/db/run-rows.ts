@@ -2,7 +2,7 @@ import type { BackendProvider, BackendStatus } from "../backends/backend.ts";
 import type { StorageMode } from "../organizations/organization.ts";
 import type { Run, RunEnd, RunPlan, RunState } from "../runs/run.ts";
 import { digestText } from "./digests.ts";
-import { type RetentionColumns, readRetentions } from "./retention-columns.ts";
+import { type RetentionRow, readRetentions } from "./retention-columns.ts";
 
 export interface RunRow {
   id: string;
@@ -56,8 +56,7 @@ export interface EndRow {
 }
 
 /** What planText of run-batches.ts selects. */
-export interface PlanRow extends EndRow, RetentionColumns<string> {
-  materialKeepChangedAt: Date | null;
+export interface PlanRow extends EndRow, RetentionRow {
   run_id: string;
   organization_id: string;
   workflow_id: string;
