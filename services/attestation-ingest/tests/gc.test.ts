@@ -4,7 +4,16 @@ import { StorageMode } from "@attestry/api/run";
 import { DomainError } from "@attestry/service-kit";
 import { type Client, createClient } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
-import { bundleOf, createTestIngest, digestOf, eventually, refusal, type TestIngest, withWorker } from "./harness.ts";
+import {
+  bundleOf,
+  createTestIngest,
+  digestOf,
+  eventually,
+  refusal,
+  storeOne,
+  type TestIngest,
+  withWorker,
+} from "./harness.ts";
 
 let ingest: TestIngest;
 let gc: Client<typeof GcService>;
@@ -44,10 +53,6 @@ async function intents(): Promise<{ state: string; touched: Date }[]> {
   return (await ingest.database.query("select * from intent")).rows;
 }
 
-async function store(bundle: Buffer): Promise<unknown> {
-  return ingest.attestations.store({ runId: ingest.run.begin(ingest.organizationId), bundle });
-}
-
 async function outcomes(): Promise<GcOutcome[]> {
   return (await gc.collect({})).blobs.map(({ outcome }) => outcome);
 }
@@ -74,7 +79,7 @@ describe("gc", () => {
 
   test("keeps what an attestation refers to, and drops the note", async () => {
     const bundle = bundleOf();
-    await store(bundle);
+    await storeOne(ingest, bundle);
     await unused(bundle);
     expect((await gc.list({})).blobs).toEqual([expect.objectContaining({ referred: true })]);
     expect(await outcomes()).toEqual([GcOutcome.KEPT]);
@@ -85,9 +90,9 @@ describe("gc", () => {
   test("keeps what is still to be uploaded, and what a row without an upload row refers to", async () => {
     ingest.run.storageMode = StorageMode.DATABASE;
     const queued = bundleOf();
-    await store(queued);
+    await storeOne(ingest, queued);
     const forgotten = bundleOf();
-    await store(forgotten);
+    await storeOne(ingest, forgotten);
     ingest.run.storageMode = StorageMode.CAS;
     await ingest.database.query("delete from upload where digest = $1", [hexBytes(forgotten)]);
     await unused(queued);
@@ -100,13 +105,13 @@ describe("gc", () => {
     const bundle = await unused();
     let meanwhile: string | undefined;
     ingest.gateway.beforeDelete = async () => {
-      meanwhile = await refusal(store(bundle));
+      meanwhile = await refusal(storeOne(ingest, bundle));
     };
     expect(await outcomes()).toEqual([GcOutcome.DELETED]);
     expect(meanwhile).toBe("GC_UNDER_WAY");
     // The Store noted it anew, so the note stays.
     expect(await intents()).toEqual([expect.objectContaining({ state: "idle" })]);
-    await store(bundle);
+    await storeOne(ingest, bundle);
     expect(ingest.gateway.blobs.has(key(bundle))).toBe(true);
     expect(await intents()).toEqual([]);
   });
@@ -117,7 +122,7 @@ describe("gc", () => {
     ingest.gateway.beforeWrite = async () => {
       outcome = await outcomes();
     };
-    await store(bundle);
+    await storeOne(ingest, bundle);
     expect(outcome).toEqual([]);
     expect(ingest.gateway.blobs.has(key(bundle))).toBe(true);
   });
@@ -128,7 +133,7 @@ describe("gc", () => {
     ingest.run.beforeToken = async () => {
       ingest.run.beforeToken = () => undefined;
       // In mode database the upload waits for gc: no worker claims it while the mark stands.
-      await store(bundle);
+      await storeOne(ingest, bundle);
     };
     expect(await outcomes()).toEqual([GcOutcome.DELETED]);
     ingest.run.storageMode = StorageMode.CAS;

@@ -3,7 +3,16 @@ import { MigrationService } from "@attestry/api/ingest";
 import { DomainError } from "@attestry/service-kit";
 import { type Client, createClient } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "@jest/globals";
-import { bundleOf, createTestIngest, digestOf, eventually, refusal, type TestIngest, withWorker } from "./harness.ts";
+import {
+  bundleOf,
+  createTestIngest,
+  digestOf,
+  eventually,
+  refusal,
+  storeOne,
+  type TestIngest,
+  withWorker,
+} from "./harness.ts";
 
 let ingest: TestIngest;
 let migrations: Client<typeof MigrationService>;
@@ -21,18 +30,8 @@ afterEach(async () => {
 
 async function store(count: number): Promise<Buffer[]> {
   const bundles = Array.from({ length: count }, () => bundleOf());
-  await Promise.all(
-    bundles.map((bundle) => ingest.attestations.store({ runId: ingest.run.begin(ingest.organizationId), bundle })),
-  );
+  await Promise.all(bundles.map((bundle) => storeOne(ingest, bundle)));
   return bundles;
-}
-
-/** Tokens are for the backend that is asked for, as the real service gives them. */
-function giveWhatIsAskedFor(): void {
-  ingest.run.beforeToken = ({ purpose }) => {
-    if (purpose.case === "service" && purpose.value.backendId !== "")
-      ingest.run.backend = { ...ingest.run.backend, id: purpose.value.backendId };
-  };
 }
 
 function unconfirmed(): Promise<number> {
@@ -46,7 +45,6 @@ describe("a migration", () => {
     await withWorker(ingest, () => eventually(async () => (await unconfirmed()) === 0, "all are in the first"));
     const to = ingest.run.useExternal();
     await store(3);
-    giveWhatIsAskedFor();
 
     const asked = { fromBackendId: from, toBackendId: to };
     const size = BigInt(bundles.reduce((sum, bundle) => sum + bundle.length, 0));
@@ -74,7 +72,6 @@ describe("a migration", () => {
       [other],
     );
     const to = ingest.run.useExternal();
-    giveWhatIsAskedFor();
     expect(await migrations.queue({ fromBackendId: from, toBackendId: to })).toMatchObject({ queued: 2 });
     expect((await ingest.database.query("select from upload where organization_id = $1", [other])).rowCount).toBe(0);
   });
@@ -86,7 +83,6 @@ describe("a migration", () => {
       "update attestation set visible = false where id = (select max(id::text)::uuid from attestation)",
     );
     const to = ingest.run.useExternal();
-    giveWhatIsAskedFor();
     expect(await migrations.queue({ fromBackendId: from, toBackendId: to })).toMatchObject({ queued: 1 });
   });
 
@@ -95,7 +91,6 @@ describe("a migration", () => {
     await store(1);
     await withWorker(ingest, () => eventually(async () => (await unconfirmed()) === 0, "it is in the first"));
     const to = ingest.run.useExternal();
-    giveWhatIsAskedFor();
     await migrations.queue({ fromBackendId: from, toBackendId: to });
     ingest.gateway.beforeWrite = () => {
       throw new DomainError("BACKEND_UNAVAILABLE", "the archive does not answer");
