@@ -1,6 +1,6 @@
-import { describeWith } from "@attestry/dev-env";
+import { canMount, describeWith } from "@attestry/dev-env";
 import { afterAll, expect, jest, test } from "@jest/globals";
-import { canMount, diskFull } from "./src/disk-full.ts";
+import { diskFull } from "./src/disk-full.ts";
 import { type Outcome, violationsOf } from "./src/experiment.ts";
 import { closingTable } from "./src/report.ts";
 import { storageAway } from "./src/storage-away.ts";

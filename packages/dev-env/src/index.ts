@@ -2,6 +2,7 @@ export { freePort } from "@attestry/standalone/postgres";
 export { describeWith } from "./jest/describe-with.ts";
 export { ensureBucket, type MinioAccess, type MinioServer, minioClient, type S3Secret, startMinio } from "./minio.ts";
 export { nodeFlags } from "./node-flags.ts";
+export { canMount, inOwnMounts } from "./own-mounts.ts";
 export { type PostgresServer, startTestPostgres } from "./postgres.ts";
 export { findProgram, howToGet, type OptionalServer } from "./programs.ts";
 export { type RedisServer, startRedis, wipeRedis } from "./redis.ts";

@@ -1,11 +1,11 @@
-import { execFile, spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { canMount, inOwnMounts } from "@attestry/dev-env";
 import { describe, expect, test } from "@jest/globals";
 import { FilesystemBackend } from "../src/backends/filesystem.ts";
 import { throwFault } from "../src/backends/filesystem-errors.ts";
@@ -15,8 +15,6 @@ import { backendContract } from "./backend-contract.ts";
 import { blobOf, chunksOf, randomBlob, type TestBlob } from "./blobs.ts";
 import { keyOf, oneDayMs } from "./contract/subject.ts";
 import { startFolder } from "./folder-store.ts";
-
-const inOwnMounts = ["--user", "--map-root-user", "--mount"];
 
 describe("the filesystem backend", () => {
   backendContract(startFolder);
@@ -212,8 +210,8 @@ describe("the filesystem backend", () => {
     const volumeBytes = 4 * 1024 * 1024;
     const script = fileURLToPath(new URL("full-volume-process.ts", import.meta.url));
     const mounted = 'mount -t tmpfs -o size="$2" none "$1" && exec "$0" "$3" "$1" "$2"';
-    const args = [...inOwnMounts, "sh", "-c", mounted, process.execPath, store.folder, String(volumeBytes), script];
-    const { stdout } = await promisify(execFile)("unshare", args);
+    const [program, ...args] = [...inOwnMounts, "sh", "-c", mounted, process.execPath];
+    const { stdout } = await promisify(execFile)(program, [...args, store.folder, String(volumeBytes), script]);
     expect(JSON.parse(stdout)).toEqual({ outcomes: ["stored", "BACKEND_FULL", "stored"], isTidy: true });
     await store.stop();
   });
@@ -232,10 +230,3 @@ describe("the filesystem backend", () => {
     await store.stop();
   });
 });
-
-/** Not every machine lets a user have mounts of its own. */
-function canMount(): boolean {
-  const dir = tmpdir();
-  const { status } = spawnSync("unshare", [...inOwnMounts, "mount", "-t", "tmpfs", "none", dir]);
-  return status === 0;
-}

@@ -1,6 +1,7 @@
+import { canMount } from "@attestry/dev-env";
 import { Command, Option } from "commander";
 import { betweenServices, everyRound } from "./between.ts";
-import { canMount, diskFull } from "./disk-full.ts";
+import { diskFull } from "./disk-full.ts";
 import { everythingDies, serviceDies } from "./everything-dies.ts";
 import { type Outcome, violationsOf } from "./experiment.ts";
 import { services } from "./faults.ts";

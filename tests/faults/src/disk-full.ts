@@ -1,14 +1,13 @@
-import { spawnSync } from "node:child_process";
 import { mkdtemp, open, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { inOwnMounts } from "@attestry/dev-env";
 import { experiment } from "./experiment.ts";
 import { untilStored } from "./load.ts";
 import { noAnswers, type StorageOutcome, withAnswers } from "./storage-away.ts";
 import type { SkipDatabase, World } from "./world.ts";
 
-const inOwnMounts = ["unshare", "--user", "--map-root-user", "--mount"];
 // Ends as the program that follows, so the process keeps its id.
 const mounted = 'mount -t tmpfs -o size="$1" none "$2" && echo $$ > "$3" && shift 3 && exec "$@"';
 const volumeBytes = 64 * 1024 * 1024;
@@ -53,12 +52,6 @@ export async function diskFull(mode: SkipDatabase): Promise<DiskOutcome> {
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
-}
-
-/** Not every machine lets a user have mounts of its own. */
-export function canMount(): boolean {
-  const [program = "", ...args] = inOwnMounts;
-  return spawnSync(program, [...args, "mount", "-t", "tmpfs", "none", tmpdir()]).status === 0;
 }
 
 /** Again after a moment: a write that was under way may have given back what it had. */
