@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { RunState } from "@attestry/api/run";
 import { describeWith, minioClient } from "@attestry/dev-env";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
@@ -50,6 +51,7 @@ describeWith(["redis", "minio"], "the checker", () => {
     };
     await world.query(`delete from attestation where run_id = '${broken.rowGone.runId}'`);
     await breakBlobs(broken.blobGone, broken.blobOther);
+    const untold = await addBlob();
     await world.query(
       `update attestation set bundle = set_byte(bundle, 3, get_byte(bundle, 3) # 1)
        where run_id = '${broken.bytesOther.runId}'`,
@@ -97,18 +99,28 @@ describeWith(["redis", "minio"], "the checker", () => {
         about(broken.twice, `a row with ${hexOf(broken.twice)}, which nobody stored for it`),
         about(broken.wasOther, "its run was seen as EXPIRED, and is SUCCESS"),
         about(broken.wasCancelled, "its run was cancelled, and is a success"),
+        ...[untold, hexOf(rowGone)].map((hex) => `blob ${hex}: neither a row nor an intent`),
         about(endedAnew, "there is no attestation, and its run is SUCCESS, of which Cancel: ok"),
       ].sort(),
     );
   });
 
-  async function breakBlobs(gone: Entry, other: Entry): Promise<void> {
+  function client(): ReturnType<typeof minioClient> {
     const { minio } = world.constellation.servers;
     if (minio === undefined) throw new Error("this world has no MinIO");
-    const client = minioClient(minio);
+    return minioClient(minio);
+  }
+
+  async function addBlob(): Promise<string> {
+    const hex = randomBytes(32).toString("hex");
+    await client().putObject(bucket, `bundles/${hex}`, Buffer.alloc(1));
+    return hex;
+  }
+
+  async function breakBlobs(gone: Entry, other: Entry): Promise<void> {
     const blobs = await world.stored();
     const keyOf = ({ digest }: Entry) => blobs.get(digest.slice("sha256:".length))?.key ?? "";
-    await client.removeObject(bucket, keyOf(gone));
-    await client.putObject(bucket, keyOf(other), Buffer.alloc(other.bundle.length));
+    await client().removeObject(bucket, keyOf(gone));
+    await client().putObject(bucket, keyOf(other), Buffer.alloc(other.bundle.length));
   }
 });

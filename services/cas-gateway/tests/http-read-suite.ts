@@ -22,7 +22,7 @@ export function httpReadSuite(startStore: () => Promise<Store>): void {
   let url: string;
   beforeAll(async () => {
     store = await startStore();
-    gateway = await startGateway(store.secret, { idleTimeoutMs: 700 });
+    gateway = await startGateway(store.secret);
     headers = { authorization: `Bearer ${await gateway.casToken({ role: "downloader" })}` };
     url = blobUrl(gateway, blob);
     await put(blob);
@@ -233,11 +233,14 @@ export function httpReadSuite(startStore: () => Promise<Store>): void {
     test("asks and then takes nothing is let go, and what was open for it is closed", async () => {
       const large = randomBlob(48 * mebibyte);
       await put(large);
-      const connection = await rawConnection(gateway);
-      connection.send(headOf("GET", `/v1/blobs/${large.digest}`, headers));
+      const impatient = await startGateway(store.secret, { idleTimeoutMs: 700 });
+      const authorization = `Bearer ${await impatient.casToken({ role: "downloader" })}`;
+      const connection = await rawConnection(impatient);
+      connection.send(headOf("GET", `/v1/blobs/${large.digest}`, { authorization }));
       await connection.until("\r\n\r\n");
       connection.pause();
       await expect(connection.closedWithin(10_000)).resolves.toBe(true);
+      await impatient.close();
     });
 
     test("goes away in the middle leaves the others in peace", async () => {

@@ -18,16 +18,19 @@ const sizes = [1_000, 20 * mebibyte];
 export function httpWriteSuite(startStore: () => Promise<Store>): void {
   let store: Store;
   let gateway: Gateway;
+  let impatient: Gateway;
   let headers: { authorization: string };
   let reading: { authorization: string };
   beforeAll(async () => {
     store = await startStore();
-    gateway = await startGateway(store.secret, { idleTimeoutMs: 700 });
+    gateway = await startGateway(store.secret);
+    impatient = await startGateway(store.secret, { idleTimeoutMs: 700 });
     headers = { authorization: `Bearer ${await gateway.casToken()}` };
     reading = { authorization: `Bearer ${await gateway.casToken({ role: "downloader" })}` };
   });
   afterAll(async () => {
     await gateway.close();
+    await impatient.close();
     await store.stop();
   });
 
@@ -230,8 +233,9 @@ export function httpWriteSuite(startStore: () => Promise<Store>): void {
     test("the client falls silent, who is told so", async () => {
       const blob = randomBlob(1_000);
       await expectNothingLeft(async () => {
-        const connection = await rawConnection(gateway);
-        connection.send(headOf("PUT", pathOf(blob), { "content-length": 1_000, ...headers }));
+        const connection = await rawConnection(impatient);
+        const authorization = `Bearer ${await impatient.casToken()}`;
+        connection.send(headOf("PUT", pathOf(blob), { "content-length": 1_000, authorization }));
         connection.send(blob.bytes.subarray(0, 500));
         const came = await connection.ended();
         expect(came).toMatch(/^HTTP\/1\.1 408 /);

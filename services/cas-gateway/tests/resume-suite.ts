@@ -17,7 +17,7 @@ export function resumeSuite(startStore: () => Promise<Store>): void {
   let other: Gateway;
   beforeAll(async () => {
     store = await startStore();
-    gateway = await startGateway(store.secret, { idleTimeoutMs: 700 });
+    gateway = await startGateway(store.secret);
     other = await startGateway(store.secret);
   });
   afterAll(async () => {
@@ -108,10 +108,13 @@ export function resumeSuite(startStore: () => Promise<Store>): void {
 
   test("after silence", async () => {
     const { here } = await begin();
-    expect(await refusal(here.write(gateway.transport, here.thenSilent(sent)))).toEqual({
+    const impatient = await startGateway(store.secret, { idleTimeoutMs: 700 });
+    const upload = new ClientUpload(here.blob, await impatient.casToken(), here.name);
+    expect(await refusal(upload.write(impatient.transport, upload.thenSilent(sent)))).toEqual({
       code: Code.DeadlineExceeded,
       reason: "DEADLINE_EXCEEDED",
     });
+    await impatient.close();
     const { committed } = await here.status(gateway.transport);
     expect(committed).toBeGreaterThan(0);
     expect(await here.write(gateway.transport, here.messages(committed))).toBe(size);

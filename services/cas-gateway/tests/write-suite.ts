@@ -12,21 +12,24 @@ import { keyOf, type Message, mebibyte, refusal } from "./writing.ts";
 export function writeSuite(startStore: () => Promise<Store>): void {
   let store: Store;
   let gateway: Gateway;
+  let impatient: Gateway;
   let token: string;
   beforeAll(async () => {
     store = await startStore();
-    gateway = await startGateway(store.secret, { idleTimeoutMs: 700 });
+    gateway = await startGateway(store.secret);
+    impatient = await startGateway(store.secret, { idleTimeoutMs: 700 });
     token = await gateway.casToken();
   });
   afterAll(async () => {
     await gateway.close();
+    await impatient.close();
     await store.stop();
   });
 
   const nameOf = ({ hex, sizeBytes }: TestBlob) => `uploads/${randomUUID()}/blobs/${hex}/${sizeBytes}`;
   const headers = (bearer = token) => ({ authorization: `Bearer ${bearer}` });
-  const write = (messages: AsyncIterable<Message>, bearer = token, signal?: AbortSignal) =>
-    createClient(ByteStream, gateway.transport).write(messages, {
+  const write = (messages: AsyncIterable<Message>, bearer = token, signal?: AbortSignal, { transport } = gateway) =>
+    createClient(ByteStream, transport).write(messages, {
       headers: headers(bearer),
       ...(signal && { signal }),
     });
@@ -85,7 +88,8 @@ export function writeSuite(startStore: () => Promise<Store>): void {
       }
     }
     const begunAt = Date.now();
-    expect(await refusal(write(empty()))).toEqual({ code: Code.DeadlineExceeded, reason: "DEADLINE_EXCEEDED" });
+    const writing = write(empty(), await impatient.casToken(), undefined, impatient);
+    expect(await refusal(writing)).toEqual({ code: Code.DeadlineExceeded, reason: "DEADLINE_EXCEEDED" });
     expect(Date.now() - begunAt).toBeLessThan(5_000);
   });
 

@@ -14,21 +14,24 @@ import { keyOf, type Message, mebibyte, refusal, visible } from "./writing.ts";
 export function wrongWriteSuite(startStore: () => Promise<Store>): void {
   let store: Store;
   let gateway: Gateway;
+  let impatient: Gateway;
   let token: string;
   beforeAll(async () => {
     store = await startStore();
-    gateway = await startGateway(store.secret, { idleTimeoutMs: 700 });
+    gateway = await startGateway(store.secret);
+    impatient = await startGateway(store.secret, { idleTimeoutMs: 700 });
     token = await gateway.casToken();
   });
   afterAll(async () => {
     await gateway.close();
+    await impatient.close();
     await store.stop();
   });
 
   const nameOf = ({ hex, sizeBytes }: TestBlob) => `uploads/${randomUUID()}/blobs/${hex}/${sizeBytes}`;
   const headers = (bearer = token) => ({ authorization: `Bearer ${bearer}` });
-  const write = (messages: AsyncIterable<Message>, bearer = token, signal?: AbortSignal) =>
-    createClient(ByteStream, gateway.transport).write(messages, {
+  const write = (messages: AsyncIterable<Message>, bearer = token, signal?: AbortSignal, { transport } = gateway) =>
+    createClient(ByteStream, transport).write(messages, {
       headers: headers(bearer),
       ...(signal && { signal }),
     });
@@ -151,9 +154,10 @@ export function wrongWriteSuite(startStore: () => Promise<Store>): void {
         const before = await visible(store);
         async function* silent() {
           yield { resourceName: name, data: bytes.subarray(0, 1) };
-          await sleep(1_500, undefined, { ref: false });
+          await sleep(20_000, undefined, { ref: false });
         }
-        expect(await refusal(write(silent()))).toEqual({ code: Code.DeadlineExceeded, reason: "DEADLINE_EXCEEDED" });
+        const writing = write(silent(), await impatient.casToken(), undefined, impatient);
+        expect(await refusal(writing)).toEqual({ code: Code.DeadlineExceeded, reason: "DEADLINE_EXCEEDED" });
         await sleep(200);
         expect(await visible(store)).toEqual(before);
       });

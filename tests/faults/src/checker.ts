@@ -86,9 +86,9 @@ async function untilMended(world: World, verdict: Verdict, withinMs: number): Pr
 
 async function demandWhole(world: World, entry: Entry, blobs: Blobs): Promise<void> {
   const { runId, digest, bundle, cancel, seen } = entry;
-  const got = await world.attestations.get({ by: { case: "runId", value: runId } }, call);
+  const got = await patiently(() => world.attestations.get({ by: { case: "runId", value: runId } }, call));
   if (!bundle.equals(got.bundle)) throw new Error("other bytes came back");
-  const { run } = await world.runs.get({ by: { case: "runId", value: runId } }, call);
+  const { run } = await patiently(() => world.runs.get({ by: { case: "runId", value: runId } }, call));
   if (run?.state !== RunState.SUCCESS || run.attestationDigest !== digest) {
     throw new Error(`its run is ${stateName(run?.state)} with ${run?.attestationDigest}`);
   }
@@ -102,12 +102,12 @@ async function demandWhole(world: World, entry: Entry, blobs: Blobs): Promise<vo
 /** Neither a row nor a run that says it has one: the run's state then; undefined if there is an attestation. */
 async function demandAbsent(world: World, { runId, cancel, seen }: Entry): Promise<RunState | undefined> {
   try {
-    await world.attestations.get({ by: { case: "runId", value: runId } }, call);
+    await patiently(() => world.attestations.get({ by: { case: "runId", value: runId } }, call));
     return undefined;
   } catch (error) {
     if (ConnectError.from(error).code !== Code.NotFound) throw error;
   }
-  const { run } = await world.runs.get({ by: { case: "runId", value: runId } }, call);
+  const { run } = await patiently(() => world.runs.get({ by: { case: "runId", value: runId } }, call));
   const state = run?.state;
   const mayBe = {
     none: [RunState.INITIALIZED],
@@ -121,13 +121,16 @@ async function demandAbsent(world: World, { runId, cancel, seen }: Entry): Promi
   return state;
 }
 
-/** As clients do: services find each other again a moment after the last repair. */
 async function storeAgain({ attestations }: World, { runId, bundle }: Entry): Promise<void> {
+  await patiently(() => attestations.store({ runId, bundle }, call));
+}
+
+/** As clients do: services find each other again, and the store, some seconds after the last repair. */
+async function patiently<T>(ask: () => Promise<T>): Promise<T> {
   const end = performance.now() + mendedWithinMs;
   for (;;) {
     try {
-      await attestations.store({ runId, bundle }, call);
-      return;
+      return await ask();
     } catch (error) {
       if (ConnectError.from(error).code !== Code.Unavailable || performance.now() > end) throw error;
     }

@@ -1,3 +1,4 @@
+import { shiftedClock } from "@attestry/dev-env";
 import { experiment, type Outcome } from "./experiment.ts";
 import {
   cutConnections,
@@ -15,8 +16,15 @@ import type { SkipDatabase, World } from "./world.ts";
 
 export type { Outcome } from "./experiment.ts";
 
-/** Under load, whatever Attestry consists of dies, is paused or forgets, and comes back. */
+const hourMs = 3_600_000;
+const worker = "attestation-ingest-worker";
+
+/**
+ * Under load, whatever Attestry consists of dies, is paused or forgets, and comes back. The worker's clock is an hour
+ * ahead or behind all the while.
+ */
 export function everythingDies(mode: SkipDatabase, random: Random): Promise<Outcome> {
+  const shiftMs = random() < 0.5 ? hourMs : -hourMs;
   const faults: ((world: World) => Promise<void>)[] = [
     ...[...services, ...servers].map((part) => (world: World) => killAndRestart(world, part, random)),
     ...servers.map((part) => (world: World) => pauseAndResume(world, part, random)),
@@ -26,7 +34,9 @@ export function everythingDies(mode: SkipDatabase, random: Random): Promise<Outc
   ];
   return experiment({
     mode,
+    world: { envOf: { [worker]: shiftedClock(shiftMs) } },
     inject: async (world) => {
+      world.faults.push(`${worker}'s clock ${shiftMs} ms ahead`);
       for (const fault of shuffled(faults, random)) await fault(world);
     },
   });

@@ -53,7 +53,7 @@ const env = {
 const keptErrorLines = 20;
 
 export interface WorldOptions
-  extends Partial<Pick<ConstellationOptions, "backend" | "dir" | "links" | "twoOfEach" | "under">> {
+  extends Partial<Pick<ConstellationOptions, "backend" | "dir" | "envOf" | "links" | "twoOfEach" | "under">> {
   /** How clients reach a service; plainly, if not given. */
   transport?: (baseUrl: string, token: string) => Transport;
   /** Where this process finds the folder of the filesystem backend, if the gateway has it on a volume of its own. */
