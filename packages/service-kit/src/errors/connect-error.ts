@@ -29,7 +29,7 @@ export function connectErrorOf(error: unknown): ConnectError {
     { desc: ErrorInfoSchema, value: { reason: code, domain: errorDomain, metadata: bounded(fault.metadata) } },
     ...(passes ? [{ desc: RetryInfoSchema, value: { retryDelay: durationOf(fault.retryAfterMs ?? 0) } }] : []),
   ];
-  return new ConnectError(fault.message, reasons[code], undefined, details, error);
+  return new ConnectError(told(fault.message), reasons[code], undefined, details, error);
 }
 
 /** The reason of an error, whether it was thrown here or came from a peer; undefined if it has none. */
@@ -50,7 +50,7 @@ export function withReason(error: ConnectError): ConnectError {
   const reason = generalReasons[error.code];
   const value = { reason: reason ?? "UNKNOWN", domain: errorDomain, metadata: {} };
   return new ConnectError(
-    error.rawMessage,
+    told(error.rawMessage),
     reason === undefined ? error.code : reasons[reason],
     error.metadata,
     [{ desc: ErrorInfoSchema, value }],
@@ -84,7 +84,12 @@ const generalReasons: Partial<Record<Code, Reason>> = {
 };
 
 function bounded(metadata: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, value.slice(0, longestDetail)]));
+  return Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, told(value.slice(0, longestDetail))]));
+}
+
+/** A message may cut what it quotes within a character, and a header takes no half of one: encoding it throws. */
+function told(text: string): string {
+  return text.toWellFormed();
 }
 
 function durationOf(milliseconds: number): { seconds: bigint; nanos: number } {
