@@ -51,3 +51,4 @@ export {
   setting,
   type Values,
 } from "./settings.ts";
+export { parseTime } from "./timestamp.ts";

@@ -26,7 +26,7 @@ beforeAll(async () => {
     get: ({ name }) => ({ workflow: { name: String(name.length) } }),
     findOrCreate: ({ name }) => {
       // As messages cut what they quote: within a character, if it must be.
-      const cut = name.slice(0, 80);
+      const cut = name.startsWith("long") ? name : name.slice(0, 80);
       throw new DomainError("NAME_INVALID", `no name: ${cut}`, { metadata: { actual: cut } });
     },
     async *read({ resourceName }) {
@@ -189,7 +189,7 @@ test("headers that do not end are waited for half as long again at most", async 
   expect(Date.now() - began).toBeLessThan(2_000);
 });
 
-describe("a refusal whose message ends in half a character", () => {
+describe("a refusal whose message is none that a header could hold", () => {
   const name = `${"a".repeat(79)}\u{1f600}`;
   const protocols: [protocol: string, transport: () => Transport][] = [
     ["gRPC", () => createGrpcTransport({ baseUrl: server.url })],
@@ -201,5 +201,15 @@ describe("a refusal whose message ends in half a character", () => {
     const error = ConnectError.from(await call.catch((thrown: unknown) => thrown));
     expect(reasonOf(error)).toBe("NAME_INVALID");
     expect(error.rawMessage).toBe(`no name: ${"a".repeat(79)}\ufffd`);
+  });
+  test.each(protocols)("is told over %s, cut where it quotes too much", async (_protocol, transport) => {
+    const long = `long${"a".repeat(500_000)}`;
+    const call = createClient(WorkflowService, transport()).findOrCreate(
+      { name: long },
+      { headers, timeoutMs: 10_000 },
+    );
+    const error = ConnectError.from(await call.catch((thrown: unknown) => thrown));
+    expect(reasonOf(error)).toBe("NAME_INVALID");
+    expect(error.rawMessage).toHaveLength(2_048);
   });
 });

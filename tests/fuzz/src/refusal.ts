@@ -5,7 +5,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 
 /** A message that is logged and sent must not grow with what came. */
-const longestMessage = 2_000;
+const longestMessage = 2_048;
 
 /** The reason of an error of ours. Throws if it has none of the closed set, or is not fit to be told. */
 export function refusalOf(error: unknown): string {

@@ -6,6 +6,7 @@ import { type Reason, reasons } from "./reasons.ts";
 
 export const errorDomain = "attestry.dev";
 
+/** Of a message and of each detail, in UTF-16 units. */
 const longestDetail = 2_048;
 
 /**
@@ -84,12 +85,15 @@ const generalReasons: Partial<Record<Code, Reason>> = {
 };
 
 function bounded(metadata: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, told(value.slice(0, longestDetail))]));
+  return Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, told(value)]));
 }
 
-/** A message may cut what it quotes within a character, and a header takes no half of one: encoding it throws. */
+/**
+ * The text as a header can hold it: of a bounded length, and whole. A message may cut what it quotes within a character,
+ * and encoding half of one throws.
+ */
 function told(text: string): string {
-  return text.toWellFormed();
+  return text.slice(0, longestDetail).toWellFormed();
 }
 
 function durationOf(milliseconds: number): { seconds: bigint; nanos: number } {

@@ -29,6 +29,7 @@ const odd = [
   "e\u0301",
   "\u{10ffff}",
   "x".repeat(513),
+  "x".repeat(70_000),
   "é".repeat(300),
 ];
 
