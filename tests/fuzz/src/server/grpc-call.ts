@@ -60,7 +60,7 @@ function answerOf(headers: IncomingHttpHeaders, code: number): Answer {
   const status = headers["grpc-status"];
   if (status === "0") return { reason: undefined, fault: undefined };
   if (status === undefined) {
-    const fault = `no status came: HTTP ${headers[":status"]}, reset by ${code}`;
+    const fault = `no status came: HTTP ${String(headers[":status"])}, reset by ${code}`;
     return { reason: undefined, fault };
   }
   const trailer = new Headers();
