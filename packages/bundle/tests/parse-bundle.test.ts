@@ -241,7 +241,12 @@ describe("refused for their form", () => {
     ["both contents, proto names", bundleOf({ message_signature: {} }), "BUNDLE_MALFORMED", /both/],
     ["one field by two names", bundleOf({ dsse_envelope: dsseEnvelope }), "BUNDLE_MALFORMED", /and dsse_envelope/],
     ["material that is no object", bundleOf({ verificationMaterial: [] }), "BUNDLE_MALFORMED", /verificationMaterial/],
-    ["an envelope that is no object", bundleOf({ dsseEnvelope: "x" }), "BUNDLE_MALFORMED", /an object, got a string of length 1/],
+    [
+      "an envelope that is no object",
+      bundleOf({ dsseEnvelope: "x" }),
+      "BUNDLE_MALFORMED",
+      /an object, got a string of length 1/,
+    ],
     ["a message signature", { ...hollow, messageSignature: {} }, "MESSAGE_SIGNATURE", /attests nothing/],
     ["a message signature, proto name", { ...hollow, message_signature: {} }, "MESSAGE_SIGNATURE", /attests nothing/],
     ["no content", hollow, "BUNDLE_WITHOUT_CONTENT", /neither dsseEnvelope nor messageSignature/],
