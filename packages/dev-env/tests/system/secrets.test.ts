@@ -4,15 +4,12 @@ import os from "node:os";
 import path from "node:path";
 import { BackendProvider, CredentialService, Role } from "@attestry/api/run";
 import type { ServiceName } from "@attestry/service-kit";
-import { freePort } from "@attestry/standalone/postgres";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
-import { Redis } from "ioredis";
 import { type Constellation, startConstellation } from "../../src/constellation/index.ts";
 import { describeWith } from "../../src/jest/describe-with.ts";
-import { findProgram } from "../../src/programs.ts";
-import { type Spawned, spawnServer } from "../../src/spawned.ts";
+import { type RedisServer, startRedis } from "../../src/redis.ts";
 import { createTestDatabase, type TestDatabase } from "../../src/test-servers.ts";
 import { type Clients, clientsOf, download, startRun } from "./clients.ts";
 import { bundleOfSize, digestOf, fixture } from "./fixtures.ts";
@@ -31,7 +28,7 @@ const content = new MarkedSecrets();
 
 let folder: string;
 let databases: { run: TestDatabase; ingest: TestDatabase };
-let redis: Spawned;
+let redis: RedisServer;
 let attestry: Constellation;
 let clients: Clients;
 let env: Record<string, string>;
@@ -90,20 +87,12 @@ describeWith(["redis", "minio"], "secrets", () => {
     folder = await mkdtemp(path.join(os.tmpdir(), "attestry-secrets-"));
     databases = { run: await createTestDatabase(), ingest: await createTestDatabase() };
     kept.add("the database's password", new URL(databases.run.url).password);
-    const password = kept.mark("the password of Redis");
-    const redisPort = await freePort();
-    const redisUrl = `redis://:${password}@127.0.0.1:${redisPort}`;
-    redis = await spawnServer({
-      name: "Redis",
-      command: findProgram("redis") ?? "",
-      args: ["--bind", "127.0.0.1", "--port", String(redisPort), "--save", "", "--requirepass", password],
-      isReady: () => answersPing(redisUrl),
-    });
+    redis = await startRedis({ password: kept.mark("the password of Redis") });
     env = {
       LOG_LEVEL: "debug",
       WORKFLOW_RUN_DATABASE_URL: databases.run.url,
       ATTESTATION_INGEST_DATABASE_URL: databases.ingest.url,
-      REDIS_URL: redisUrl,
+      REDIS_URL: redis.url,
     };
     attestry = await startConstellation({
       ...{ shape: "processes", backend: "s3", dir: folder, env },
@@ -248,7 +237,7 @@ describeWith(["redis", "minio"], "secrets", () => {
       run({ WORKFLOW_RUN_DATABASE_URL: unreadable }),
       run({ WORKFLOW_RUN_DATABASE_URL: unreadable }, ["migrate"]),
     ]);
-    const redisPort = new URL(env.REDIS_URL ?? "").port;
+    const redisPort = redis.port;
     const wrongRedis = kept.mark("a wrong password of Redis");
     written.push(
       await ingest({ REDIS_URL: `redis://:${wrongRedis}@127.0.0.1:${redisPort}` }, /Redis is away/),
@@ -294,15 +283,3 @@ describeWith(["redis", "minio"], "secrets", () => {
     expect(found).toEqual([]);
   });
 });
-
-async function answersPing(url: string): Promise<boolean> {
-  const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null }).on("error", () => undefined);
-  try {
-    await client.connect();
-    return (await client.ping()) === "PONG";
-  } catch {
-    return false;
-  } finally {
-    client.disconnect();
-  }
-}

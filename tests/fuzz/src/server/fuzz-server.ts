@@ -4,9 +4,12 @@ import fc from "fast-check";
 import { fuzz } from "../fuzz.ts";
 import { nastyFiles } from "../nasty.ts";
 import { expectAnswer } from "./answer.ts";
-import { authorizationOf, type Case, grpcCases, httpCases } from "./cases.ts";
+import { authorizationOf, type Case } from "./callers.ts";
+import { framed } from "./framed.ts";
 import { GrpcCaller } from "./grpc-call.ts";
+import { grpcCases } from "./grpc-cases.ts";
 import { httpCall } from "./http-call.ts";
+import { httpCases } from "./http-cases.ts";
 import type { Server } from "./standalone.ts";
 
 export type Outcomes = Map<string, number>;
@@ -35,26 +38,20 @@ export async function fuzzServer(server: Server, { seed, runs }: { seed: number;
   return outcomes;
 }
 
-/** Stores each nasty file. Throws for the first that is neither stored nor refused with a reason; returns how long each took. */
-export async function storeNastyFiles(server: Server): Promise<Map<string, number>> {
+/** Stores each nasty file. Throws for the first that is neither stored nor refused with a reason. */
+export async function storeNastyFiles(server: Server): Promise<void> {
   const { method } = AttestationService;
   const caller = new GrpcCaller(server.url);
-  const took = new Map<string, number>();
   try {
     for (const { name, bytes } of nastyFiles) {
       const request = create(method.store.input, { runId: await server.startRun(), bundle: bytes() });
       const message = toBinary(method.store.input, request);
-      const prefix = Buffer.alloc(5);
-      prefix.writeUInt32BE(message.length, 1);
-      const body = Buffer.concat([prefix, message]);
+      const body = framed(message);
       const headers = { authorization: `Bearer ${server.tokens.admin}` };
-      const began = performance.now();
       const { fault } = await caller.call({ path: "/attestry.ingest.v1.AttestationService/Store", headers, body });
       if (fault !== undefined) throw new Error(`${name}: ${fault}`);
-      took.set(name, performance.now() - began);
     }
   } finally {
     caller.close();
   }
-  return took;
 }
