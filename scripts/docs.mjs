@@ -110,7 +110,7 @@ for (const [name, page] of Object.entries({ "settings.md": settingsPage(), "erro
   else writeFileSync(file, page);
 }
 if (process.argv.includes("--check")) {
-  const pages = ["README.md", "docs/**/*.md", "deploy/README.md", "packages/*/README.md"];
+  const pages = ["README.md", "SECURITY.md", "docs/**/*.md", "deploy/README.md", "packages/*/README.md"];
   for (const page of globSync(pages, { cwd: root })) checkLinks(page);
   checkSampleDigest();
 }

@@ -31,6 +31,11 @@ export function describe(value: unknown): string {
   return value === null ? "null" : `a ${typeof value}`;
 }
 
+/** The same without the value: for what may be any file at all, whose content belongs in no log. */
+export function kindOf(value: unknown): string {
+  return typeof value === "string" ? `a string of length ${value.length}` : describe(value);
+}
+
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Whether a value that JSON.parse made is an object, so neither null nor an array. */

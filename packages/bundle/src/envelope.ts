@@ -1,5 +1,5 @@
 import { decodeBase64 } from "./base64.ts";
-import { describe, isJsonObject, type JsonObject } from "./describe.ts";
+import { describe, isJsonObject, type JsonObject, kindOf } from "./describe.ts";
 import { BundleError, mismatch } from "./error.ts";
 
 export type Signature = {
@@ -29,7 +29,7 @@ const PREDICATE_PAYLOAD_TYPE = /^application\/vnd\.in-toto\.[A-Za-z0-9._-]{1,100
  */
 export function readEnvelope(value: unknown): Envelope {
   if (!isJsonObject(value)) {
-    throw mismatch("BUNDLE_MALFORMED", "DSSE envelope", "an object", describe(value));
+    throw mismatch("BUNDLE_MALFORMED", "DSSE envelope", "an object", kindOf(value));
   }
   const payloadType = readPayloadType(value);
   const signatures = readSignatures(value);
@@ -48,7 +48,7 @@ function readPayloadType(envelope: JsonObject): string {
 function readSignatures(envelope: JsonObject): Signature[] {
   const signatures = envelope.signatures ?? [];
   if (!Array.isArray(signatures)) {
-    throw mismatch("BUNDLE_MALFORMED", "signatures", "an array", describe(signatures));
+    throw mismatch("BUNDLE_MALFORMED", "signatures", "an array", kindOf(signatures));
   }
   if (signatures.length === 0) {
     throw mismatch("SIGNATURE_MISSING", "signatures", "one or more", describe(envelope.signatures));
@@ -62,7 +62,7 @@ function readSignature(value: unknown, index: number): Signature {
     throw mismatch("SIGNATURE_MISSING", what, "a signature", "null");
   }
   if (!isJsonObject(value)) {
-    throw mismatch("BUNDLE_MALFORMED", what, "an object", describe(value));
+    throw mismatch("BUNDLE_MALFORMED", what, "an object", kindOf(value));
   }
   const text = readText(value, "sig", `${what}.sig`);
   if (text === "") {

@@ -1,5 +1,5 @@
 import { compressionOf } from "./compression.ts";
-import { describe, isJsonObject, type JsonObject } from "./describe.ts";
+import { describe, isJsonObject, type JsonObject, kindOf } from "./describe.ts";
 import { type Envelope, readEnvelope } from "./envelope.ts";
 import { BundleError, mismatch } from "./error.ts";
 import { decodeUtf8, otherUnicodeOf, readJson } from "./json-text.ts";
@@ -74,7 +74,7 @@ function readObject(bytes: Uint8Array): JsonObject {
   if (!("problem" in json)) {
     if (!isJsonObject(json.value)) {
       const hint = Array.isArray(json.value) ? "; store each bundle by itself" : "";
-      throw mismatch("BUNDLE_MALFORMED", "bundle", `${ACCEPTED}, a JSON object`, describe(json.value) + hint);
+      throw mismatch("BUNDLE_MALFORMED", "bundle", `${ACCEPTED}, a JSON object`, kindOf(json.value) + hint);
     }
     return json.value;
   }
@@ -122,7 +122,7 @@ function readBundle(bundle: JsonObject): ParsedBundle {
   }
   const material = fieldOf(bundle, "verificationMaterial");
   if (material !== undefined && !isJsonObject(material)) {
-    throw mismatch("BUNDLE_MALFORMED", "verificationMaterial", "an object", describe(material));
+    throw mismatch("BUNDLE_MALFORMED", "verificationMaterial", "an object", kindOf(material));
   }
   const envelope = readEnvelope(content);
   const statement = parseStatement(envelope.payload);

@@ -1,4 +1,4 @@
-import { describe, isJsonObject, type JsonObject, quote } from "./describe.ts";
+import { describe, isJsonObject, type JsonObject, kindOf, quote } from "./describe.ts";
 import { BundleError, mismatch } from "./error.ts";
 import { decodeUtf8, readJson } from "./json-text.ts";
 import { MAX_KEY_CHARACTERS, subjectKey } from "./subject-key.ts";
@@ -70,7 +70,7 @@ function readStatement(payload: Uint8Array): JsonObject {
     throw new BundleError("STATEMENT_MALFORMED", `statement: not one JSON object: ${json.reason}`);
   }
   if (!isJsonObject(json.value)) {
-    throw mismatch("STATEMENT_MALFORMED", "statement", "an object", describe(json.value));
+    throw mismatch("STATEMENT_MALFORMED", "statement", "an object", kindOf(json.value));
   }
   return json.value;
 }

@@ -9,13 +9,21 @@ export interface RedisServer extends Spawned {
   readonly port: number;
 }
 
+export interface RedisOptions {
+  port?: number;
+  detached?: boolean;
+  /** That clients have to give; none, if not given. */
+  password?: string;
+}
+
 /** Starts a Redis that keeps nothing on disk, on 127.0.0.1. Throws if the machine has none. */
-export async function startRedis(options: { port?: number; detached?: boolean } = {}): Promise<RedisServer> {
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const command = findProgram("redis");
   if (command === undefined) throw new Error(`no redis-server here: ${howToGet("redis")}`);
   const port = options.port ?? (await freePort());
   const args = ["--bind", "127.0.0.1", "--port", String(port), "--save", "", "--appendonly", "no"];
   args.push("--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru");
+  if (options.password !== undefined) args.push("--requirepass", options.password);
   const spawned = await spawnServer({
     name: "Redis",
     command,
@@ -23,7 +31,11 @@ export async function startRedis(options: { port?: number; detached?: boolean } 
     detached: options.detached,
     isReady: () => answersPing(port),
   });
-  return { ...spawned, port, url: `redis://127.0.0.1:${port}` };
+  return {
+    ...spawned,
+    port,
+    url: `redis://${options.password === undefined ? "" : `:${options.password}@`}127.0.0.1:${port}`,
+  };
 }
 
 /** FLUSHALL: forgets all that it has. */
@@ -46,6 +58,6 @@ function answersPing(port: number): Promise<boolean> {
     socket.setTimeout(2_000, () => answer(false));
     socket.once("error", () => answer(false));
     socket.once("connect", () => socket.write("PING\r\n"));
-    socket.once("data", (data) => answer(data.toString().startsWith("+PONG")));
+    socket.once("data", (data) => answer(/^(\+PONG|-NOAUTH)/.test(data.toString())));
   });
 }

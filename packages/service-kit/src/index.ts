@@ -33,6 +33,7 @@ export { createLogger, type Logger } from "./observe/logger.ts";
 export { createMetrics } from "./observe/metrics.ts";
 export { decodePageToken, encodePageToken, type PageRequest, type PageScope, pageSize, readPage } from "./paging.ts";
 export { Periodic, type PeriodicOptions } from "./periodic.ts";
+export { reportCrashes } from "./server/crash.ts";
 export type { HttpCall, HttpRoute, ServiceModule } from "./server/module.ts";
 export { requestBody } from "./server/request-body.ts";
 export type { NodeRequest, NodeResponse } from "./server/rpc-handler.ts";
@@ -51,3 +52,4 @@ export {
   setting,
   type Values,
 } from "./settings.ts";
+export { parseTime } from "./timestamp.ts";

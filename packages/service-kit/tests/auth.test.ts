@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
-import { importJWK, SignJWT } from "jose";
+import { CompactSign, importJWK, SignJWT } from "jose";
 import { authorize, checkAccessTable } from "../src/auth/access.ts";
 import { newKey } from "../src/auth/key-files.ts";
 import {
@@ -45,6 +45,41 @@ describe("tokens", () => {
     expect(await verdict(await keyrings["cas-gateway"].serviceToken("workflow-run"))).toBe("service");
     const gateway = createAuthenticator({ keyring: keyrings["cas-gateway"] });
     expect(await verdict((await run.issueCasToken(casClaims)).token, gateway)).toBe("cas");
+  });
+
+  const oddClaims: [claim: string, claims: Record<string, unknown>, reason: string][] = [
+    ["iss", { iss: {} }, "TOKEN_MALFORMED"],
+    ["aud", { aud: [[{ toString: true }]] }, "TOKEN_MALFORMED"],
+    ["jti", { jti: 1 }, "TOKEN_MALFORMED"],
+    ["org_id", { org_id: null }, "TOKEN_MALFORMED"],
+    ["org", { org: ["default"] }, "TOKEN_MALFORMED"],
+    ["role", { role: "root" }, "TOKEN_MALFORMED"],
+    ["role", { role: "__proto__" }, "TOKEN_MALFORMED"],
+    ["instance_admin", { instance_admin: "true" }, "TOKEN_MALFORMED"],
+    ["cas", { cas: { ...casClaims, maxBytes: -1 } }, "TOKEN_MALFORMED"],
+    ["cas", { cas: { ...casClaims, backends: [{ id: "b" }] } }, "TOKEN_MALFORMED"],
+    ["cas", { cas: true }, "TOKEN_MALFORMED"],
+    ["nbf", { nbf: { toString: true } }, "TOKEN_MALFORMED"],
+    ["nbf", { nbf: 1e300 }, "TOKEN_MALFORMED"],
+    ["exp", { exp: -1e300 }, "TOKEN_EXPIRED"],
+    ["iss and exp", { iss: {}, exp: 1, aud: "attestry/service/workflow-run" }, "TOKEN_MALFORMED"],
+  ];
+  test.each(oddClaims)("signed with the right key, but with an odd claim %s: %j", async (_claim, claims, reason) => {
+    const key = await newKey("workflow-run");
+    const own = createAuthenticator({ keyring: await Keyring.of(key, [key]) });
+    const payload = {
+      iss: "workflow-run",
+      aud: "attestry/api",
+      jti: "t",
+      org_id: "o",
+      org: "n",
+      role: "ci",
+      ...claims,
+    };
+    const token = await new CompactSign(Buffer.from(JSON.stringify(payload)))
+      .setProtectedHeader({ alg: "EdDSA", kid: key.kid ?? "" })
+      .sign(await importJWK(key, "EdDSA"));
+    expect(await verdict(token, own)).toBe(reason);
   });
 
   test("each fault has its reason", async () => {

@@ -85,6 +85,10 @@ async function handle(request: NodeRequest, answer: NodeResponse, { signal }: Ht
       for await (const _ of requestBody(request)) throw new DomainError("SIZE_MISMATCH", "after the first bytes");
       return;
     }
+    case "wrong":
+      response.statusCode = 400;
+      response.end();
+      return;
     default:
       response.statusCode = 405;
       response.end();
@@ -143,6 +147,14 @@ describe.each([
     expect(answer.headers.etag).toBeUndefined();
     const head = await asker.ask(`/v1/things/${path}`, { method: "HEAD" });
     expect([head.status, head.body, head.whole]).toEqual([status, "", true]);
+  });
+
+  test("a refusal that the route writes itself counts as the caller's fault, not as the service's", async () => {
+    const method = "OPTIONS";
+    const before = await counted(`${method} /v1/things/`, "InvalidArgument");
+    expect((await asker.ask("/v1/things/wrong", { method })).status).toBe(400);
+    expect(await counted(`${method} /v1/things/`, "InvalidArgument")).toBe(before + 1);
+    expect(await counted(`${method} /v1/things/`, "Internal")).toBe(0);
   });
 
   test("the caller is known by the header or by a link's token, which is neither counted nor logged", async () => {

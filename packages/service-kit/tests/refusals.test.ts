@@ -12,7 +12,7 @@ import {
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { createMetrics, type RunningServer, reasonOf, serve } from "../src/index.ts";
+import { createMetrics, DomainError, type RunningServer, reasonOf, serve } from "../src/index.ts";
 import { createBodyBudget } from "../src/server/body-budget.ts";
 import { adminToken, fakeModule, logger } from "./fake-module.ts";
 
@@ -24,6 +24,11 @@ let left = 0;
 beforeAll(async () => {
   const module = fakeModule({
     get: ({ name }) => ({ workflow: { name: String(name.length) } }),
+    findOrCreate: ({ name }) => {
+      // As messages cut what they quote: within a character, if it must be.
+      const cut = name.startsWith("long") ? name : name.slice(0, 80);
+      throw new DomainError("NAME_INVALID", `no name: ${cut}`, { metadata: { actual: cut } });
+    },
     async *read({ resourceName }) {
       try {
         while (true) {
@@ -182,4 +187,29 @@ test("headers that do not end are waited for half as long again at most", async 
   await new Promise((resolve) => socket.once("close", resolve));
   clearInterval(drip);
   expect(Date.now() - began).toBeLessThan(2_000);
+});
+
+describe("a refusal whose message is none that a header could hold", () => {
+  const name = `${"a".repeat(79)}\u{1f600}`;
+  const protocols: [protocol: string, transport: () => Transport][] = [
+    ["gRPC", () => createGrpcTransport({ baseUrl: server.url })],
+    ["gRPC-Web", () => createGrpcWebTransport({ baseUrl: server.url, httpVersion: "1.1" })],
+    ["Connect", () => createConnectTransport({ baseUrl: server.url, httpVersion: "1.1" })],
+  ];
+  test.each(protocols)("is told over %s", async (_protocol, transport) => {
+    const call = createClient(WorkflowService, transport()).findOrCreate({ name }, { headers, timeoutMs: 10_000 });
+    const error = ConnectError.from(await call.catch((thrown: unknown) => thrown));
+    expect(reasonOf(error)).toBe("NAME_INVALID");
+    expect(error.rawMessage).toBe(`no name: ${"a".repeat(79)}\ufffd`);
+  });
+  test.each(protocols)("is told over %s, cut where it quotes too much", async (_protocol, transport) => {
+    const long = `long${"a".repeat(500_000)}`;
+    const call = createClient(WorkflowService, transport()).findOrCreate(
+      { name: long },
+      { headers, timeoutMs: 10_000 },
+    );
+    const error = ConnectError.from(await call.catch((thrown: unknown) => thrown));
+    expect(reasonOf(error)).toBe("NAME_INVALID");
+    expect(error.rawMessage).toHaveLength(2_048);
+  });
 });

@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import { StartFailure } from "@attestry/data-dir";
-import { SettingError } from "@attestry/service-kit";
+import { reportCrashes, SettingError } from "@attestry/service-kit";
 import { Command, Option } from "commander";
 import { type Standalone, startStandalone } from "./index.ts";
 import { readListenAddress } from "./listen.ts";
@@ -24,6 +24,7 @@ const program = new Command("npm start --")
 
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
+reportCrashes("attestry");
 await program.parseAsync();
 
 async function main(options: { listen: string; dataDir: string; adopt?: boolean }): Promise<void> {

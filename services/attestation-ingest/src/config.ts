@@ -42,6 +42,7 @@ export const serviceSettings = {
   redisUrl: setting.optionalText({
     env: "REDIS_URL",
     doc: "Redis for bundles, shared by all replicas: redis://HOST:PORT/NUMBER; unset: none",
+    secret: true,
   }),
   redisTtlMs: setting.milliseconds({
     env: "ATTESTATION_INGEST_REDIS_TTL",

@@ -76,6 +76,10 @@ describe("List", () => {
     expect([...later, ...earlier].map((attestation) => attestation.runId)).toEqual(runs);
   });
 
+  test.each(["predicateType", "project"])("refuses a zero byte in the filter %s", async (filter) => {
+    expect(await refusal(ingest.attestations.list({ [filter]: "a\0b" }))).toBe("REQUEST_INVALID");
+  });
+
   test("refuses a cursor of other filters", async () => {
     const page = await ingest.attestations.list({ project: "shop", pageSize: 1 });
     const other = ingest.attestations.list({ pageSize: 1, pageToken: page.nextPageToken });

@@ -206,7 +206,7 @@ export function reapiSuite(startStore: () => Promise<Store>): void {
       });
     });
 
-    test("is refused when it comes too late, without a time, and to others than managers", async () => {
+    test("is refused when it comes too late, without a time or with none that is one, and to others than managers", async () => {
       const { digest } = await put(randomBlob(10));
       const late = { token: manager, digest, notAfter: new Date(Date.now() - 1) };
       expect(await refusal(deleteBlob(gateway.transport, late))).toEqual({
@@ -214,10 +214,12 @@ export function reapiSuite(startStore: () => Promise<Store>): void {
         reason: "DELETE_TOO_LATE",
       });
       const service = createClient(BlobService, gateway.transport);
-      expect(await refusal(service.delete({ digest }, bearer(manager)))).toEqual({
-        code: Code.InvalidArgument,
-        reason: "REQUEST_INVALID",
-      });
+      for (const notAfter of [undefined, { seconds: 2n ** 62n }, { seconds: -(2n ** 63n) }]) {
+        expect(await refusal(service.delete({ digest, ...(notAfter && { notAfter }) }, bearer(manager)))).toEqual({
+          code: Code.InvalidArgument,
+          reason: "REQUEST_INVALID",
+        });
+      }
       for (const token of [uploader, reader, await gateway.apiToken("admin")]) {
         const request = { digest, notAfter: timestampFromDate(soon()) };
         expect(await refusal(service.delete(request, bearer(token)))).toEqual({

@@ -84,12 +84,6 @@ export function parseOptionalEnum<K extends string>(
   return value === 0 ? undefined : parseEnum(words, value, what);
 }
 
-/** Milliseconds since 1970, with a fraction. Throws REQUEST_INVALID outside of the years 1 to 9999 (google/protobuf/timestamp.proto). */
-export function parseTime({ seconds, nanos }: Timestamp, what: string): number {
-  if (seconds >= -62_135_596_800n && seconds <= 253_402_300_799n) return Number(seconds) * 1000 + nanos / 1_000_000;
-  throw new DomainError("REQUEST_INVALID", `${what} must be in the years 1 to 9999; came ${seconds} s`);
-}
-
 export function storageModeOf(mode: StorageMode | null): api.StorageMode {
   return mode === null ? api.StorageMode.UNSPECIFIED : storageModes[mode];
 }

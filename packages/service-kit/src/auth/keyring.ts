@@ -4,6 +4,7 @@ import { DomainError } from "../errors/domain-error.ts";
 import { newKey } from "./key-files.ts";
 import { type ClockReport, PeerClocks } from "./peer-clocks.ts";
 import type { ApiPrincipal, CasPrincipal, Principal, ServiceName } from "./principal.ts";
+import { checkedPayload, type TokenPayload } from "./token-payload.ts";
 
 // Audiences. One token is good for one purpose, so that none can be passed on as another kind.
 const apiAudience = "attestry/api";
@@ -141,12 +142,13 @@ export class Keyring {
    * TOKEN_AUDIENCE_WRONG. Whether it was revoked is not looked at here.
    */
   async verify(token: string): Promise<VerifiedToken> {
-    const { payload, protectedHeader } = await jwtVerify<TokenPayload>(token, (header) => this.#keyOf(header.kid), {
+    const { payload: claims, protectedHeader } = await jwtVerify(token, (header) => this.#keyOf(header.kid), {
       algorithms: ["EdDSA"],
       clockTolerance: leewaySeconds,
     }).catch(async (error: unknown) => {
       throw isServiceTokenExpired(error, this.service) ? await this.#expiredHere(error) : tokenFault(error);
     });
+    const payload = checkedPayload(claims);
     const issuer = serviceOf(protectedHeader.kid ?? "");
     if (payload.iss !== issuer)
       throw new DomainError(
@@ -159,7 +161,7 @@ export class Keyring {
   /** A service makes its tokens as it calls, so one of the two clocks is wrong: the refusal says what time it is here. */
   async #expiredHere(error: errors.JWTExpired): Promise<DomainError> {
     const now = Math.floor(Date.now() / 1000);
-    const { iss = "", exp = 0 } = error.payload;
+    const { iss = "", exp = 0 } = checkedPayload(error.payload);
     const signedTime = await this.#jwt({}, now)
       .setAudience(timeAudience(serviceOf(iss)))
       .sign(this.#signing.key);
@@ -180,18 +182,6 @@ export class Keyring {
       throw new DomainError("TOKEN_SIGNATURE_INVALID", "the token is signed by a key that is not known here");
     return key;
   }
-}
-
-interface TokenPayload {
-  iss?: string;
-  aud?: string | string[];
-  jti?: string;
-  exp?: number;
-  org_id?: string;
-  org?: string;
-  role?: ApiPrincipal["role"];
-  instance_admin?: boolean;
-  cas?: Omit<CasPrincipal, "kind" | "organizationId" | "organization">;
 }
 
 function principalOf(payload: TokenPayload, issuer: ServiceName, here: ServiceName): Principal {
@@ -239,7 +229,8 @@ function isServiceTokenExpired(error: unknown, here: ServiceName): error is erro
 }
 
 function isoOf(seconds: number): string {
-  return new Date(seconds * 1000).toISOString();
+  const time = new Date(seconds * 1000);
+  return Number.isNaN(time.getTime()) ? "a time that no clock shows" : time.toISOString();
 }
 
 function ignore(): void {}
@@ -264,8 +255,8 @@ function tokenFault(error: unknown): DomainError {
     return new DomainError("TOKEN_SIGNATURE_INVALID", "the token is not signed with EdDSA", { cause: error });
   }
   if (error instanceof errors.JWTClaimValidationFailed && (error.claim === "nbf" || error.claim === "iat")) {
-    const from = Number(error.payload[error.claim]);
-    const since = Number.isSafeInteger(from) ? isoOf(from) : "a time that is no number";
+    const from = error.payload[error.claim];
+    const since = isoOf(typeof from === "number" ? from : Number.NaN);
     return new DomainError(
       "TOKEN_MALFORMED",
       `the token is not valid yet, only from ${since} (${error.claim}); is the clock right?`,

@@ -6,6 +6,7 @@ import { type Reason, reasons } from "./reasons.ts";
 
 export const errorDomain = "attestry.dev";
 
+/** Of a message and of each detail, in UTF-16 units. */
 const longestDetail = 2_048;
 
 /**
@@ -29,7 +30,7 @@ export function connectErrorOf(error: unknown): ConnectError {
     { desc: ErrorInfoSchema, value: { reason: code, domain: errorDomain, metadata: bounded(fault.metadata) } },
     ...(passes ? [{ desc: RetryInfoSchema, value: { retryDelay: durationOf(fault.retryAfterMs ?? 0) } }] : []),
   ];
-  return new ConnectError(fault.message, reasons[code], undefined, details, error);
+  return new ConnectError(told(fault.message), reasons[code], undefined, details, error);
 }
 
 /** The reason of an error, whether it was thrown here or came from a peer; undefined if it has none. */
@@ -50,7 +51,7 @@ export function withReason(error: ConnectError): ConnectError {
   const reason = generalReasons[error.code];
   const value = { reason: reason ?? "UNKNOWN", domain: errorDomain, metadata: {} };
   return new ConnectError(
-    error.rawMessage,
+    told(error.rawMessage),
     reason === undefined ? error.code : reasons[reason],
     error.metadata,
     [{ desc: ErrorInfoSchema, value }],
@@ -84,7 +85,15 @@ const generalReasons: Partial<Record<Code, Reason>> = {
 };
 
 function bounded(metadata: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, value.slice(0, longestDetail)]));
+  return Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, told(value)]));
+}
+
+/**
+ * The text as a header can hold it: of a bounded length, and whole. A message may cut what it quotes within a character,
+ * and encoding half of one throws.
+ */
+function told(text: string): string {
+  return text.slice(0, longestDetail).toWellFormed();
 }
 
 function durationOf(milliseconds: number): { seconds: bigint; nanos: number } {

@@ -1,4 +1,5 @@
 import { type Logger, pino } from "pino";
+import { loggedError } from "./logged-error.ts";
 
 export type { Logger } from "pino";
 
@@ -18,6 +19,6 @@ export function createLogger({ name, level }: LoggerOptions): Logger {
     base: { name },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
-    serializers: { err: pino.stdSerializers.errWithCause },
+    serializers: { err: (error: unknown) => loggedError(error) },
   });
 }

@@ -123,7 +123,9 @@ function codeOf(status: number): Code | undefined {
   if (status < 400) return undefined;
   if (status === 416) return Code.OutOfRange;
   const code = codeFromHttpStatus(status);
-  return code === Code.Unknown && status < 500 ? Code.InvalidArgument : code;
+  // Connect has 400 for a fault of its own, since what it answers by itself has other statuses.
+  const isCallers = status < 500 && (code === Code.Unknown || code === Code.Internal);
+  return isCallers ? Code.InvalidArgument : code;
 }
 
 /** One of a few: a caller may send any word. */

@@ -98,7 +98,11 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   function handleStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
     const method = recorded.get(pathOf(headers[":path"]));
     if (method === undefined || method.method.methodKind === "bidi_streaming" || !isPlainGrpc(headers)) return false;
-    void serveDirect(stream, webHeaders(headers), method);
+    serveDirect(stream, webHeaders(headers), method).catch((error: unknown) => {
+      // Not even its refusal could be written: one caller's stream ends, and not the process.
+      options.logger.error({ err: error, method: method.method.name }, "no answer could be given");
+      stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+    });
     return true;
   }
 

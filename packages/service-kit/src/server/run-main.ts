@@ -1,8 +1,11 @@
+import { reportCrashes } from "./crash.ts";
+
 /**
  * The main function of a program. What ends it before it serves, such as a missing setting or a database that is
  * away, is one line on standard error and exit code 1; with LOG_LEVEL=debug, the stack too.
  */
 export async function runMain(name: string, main: () => Promise<void>): Promise<void> {
+  reportCrashes(name);
   try {
     await main();
   } catch (error) {

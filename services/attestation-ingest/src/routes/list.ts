@@ -20,16 +20,13 @@ export async function list(
 ): Promise<AttestationServiceListResponse> {
   const { organizationId } = apiPrincipal(call);
   if (request.workflow !== "" && request.project === "") {
-    throw new DomainError(
-      "REQUEST_INVALID",
-      `the filter workflow needs the filter project; came the workflow "${request.workflow}" alone`,
-    );
+    throw new DomainError("REQUEST_INVALID", "the filter workflow needs the filter project; came the workflow alone");
   }
   const filters = {
     subject: request.subjectDigest === "" ? undefined : keyOf(request.subjectDigest),
-    predicateType: request.predicateType || undefined,
-    project: request.project || undefined,
-    workflow: request.workflow || undefined,
+    predicateType: textFilter(request.predicateType, "predicate_type"),
+    project: textFilter(request.project, "project"),
+    workflow: textFilter(request.workflow, "workflow"),
     from: boundary(request.receivedAfter),
     below: boundary(request.receivedBefore),
   };
@@ -49,6 +46,12 @@ export async function list(
     return listAttestations(context.prisma, filter, limit);
   });
   return create(AttestationServiceListResponseSchema, { attestations: rows.map(attestationMessage), nextPageToken });
+}
+
+/** Undefined: it is not asked for. PostgreSQL takes no zero bytes, not even to compare with. Throws REQUEST_INVALID. */
+function textFilter(text: string, what: string): string | undefined {
+  if (text.includes("\0")) throw new DomainError("REQUEST_INVALID", `${what} must not contain zero bytes`);
+  return text === "" ? undefined : text;
 }
 
 /** `<algorithm>:<value>` as it is indexed. Throws DIGEST_INVALID. */

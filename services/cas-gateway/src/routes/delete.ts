@@ -1,6 +1,5 @@
 import type { BlobServiceDeleteRequest } from "@attestry/api/cas";
-import { casPrincipal, DomainError } from "@attestry/service-kit";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { casPrincipal, DomainError, parseTime } from "@attestry/service-kit";
 import type { HandlerContext } from "@connectrpc/connect";
 import { childController } from "../blobs/abortable.ts";
 import { parseDigest } from "../blobs/blob-ref.ts";
@@ -21,7 +20,7 @@ export async function deleteBlob(
   checkDigest(caller, hex);
   if (request.notAfter === undefined)
     throw new DomainError("REQUEST_INVALID", "not_after must be given: until when the blob may be deleted");
-  const notAfter = timestampDate(request.notAfter);
+  const notAfter = new Date(parseTime(request.notAfter, "not_after"));
   const leftMs = notAfter.getTime() - Date.now();
   if (!(leftMs > 0)) throw tooLate(notAfter);
   const place = await context.blobs.uploadPlace(caller, hex);

@@ -1,9 +1,8 @@
 import type { RunServiceCompleteRequest, RunServiceCompleteResponseSchema } from "@attestry/api/run";
 import { parseDigest } from "@attestry/bundle";
-import { DomainError, parseUuid } from "@attestry/service-kit";
+import { DomainError, parseTime, parseUuid } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { AppContext } from "../context.ts";
-import { parseTime } from "../messages.ts";
 import { completeRun as complete } from "../runs/complete-run.ts";
 import { parseRunId } from "../runs/run-id.ts";
 

@@ -1,11 +1,11 @@
 import type { RunServiceListRequest, RunServiceListResponseSchema } from "@attestry/api/run";
-import { apiPrincipal, DomainError, firstIdAt, readPage } from "@attestry/service-kit";
+import { apiPrincipal, DomainError, firstIdAt, parseTime, readPage } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { AppContext } from "../context.ts";
 import { listRuns as listStoredRuns } from "../db/run-list.ts";
-import { parseOptionalEnum, parseTime, runMessage, runStates } from "../messages.ts";
+import { parseOptionalEnum, runMessage, runStates } from "../messages.ts";
 import type { RunFilter } from "../runs/run.ts";
 import { looseNameRule, parseName } from "../text.ts";
 

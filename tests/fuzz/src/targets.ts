@@ -1,0 +1,198 @@
+import { constants, zstdCompressSync } from "node:zlib";
+import { digestFromBytes, digestOf, parseBundle, parseDigest, parseStatement, subjectDigests } from "@attestry/bundle";
+import { createAuthenticator, decodePageToken, Keyring, readSettings, setting } from "@attestry/service-kit";
+import fc from "fast-check";
+import { parseDigestMessage } from "../../../services/cas-gateway/src/blobs/blob-ref.ts";
+import { parseReadName, parseWriteName } from "../../../services/cas-gateway/src/blobs/resource-name.ts";
+import { decompressed } from "../../../services/cas-gateway/src/blobs/zstd.ts";
+import { parseBlobUrl } from "../../../services/cas-gateway/src/http/blob-url.ts";
+import { parseSecret } from "../../../services/cas-gateway/src/secrets/secret.ts";
+import type { Fuzzed } from "./fuzz.ts";
+import { bundles, bundlesWithMutatedStatements, mutatedBundles, statements } from "./grammar/bundle.ts";
+import { anyBytes, encoded, mutated } from "./grammar/bytes.ts";
+import { cursors, scope } from "./grammar/cursor.ts";
+import { digests, hex } from "./grammar/digest.ts";
+import { anyJson, objectOf, stringTexts } from "./grammar/json.ts";
+import { blobUrls, resourceNames } from "./grammar/names.ts";
+import { anyText } from "./grammar/text.ts";
+import { authorizations, newSigningKey, tokens } from "./grammar/token.ts";
+import { refusalOf } from "./refusal.ts";
+
+/** A function that takes what comes from outside. */
+export interface Target extends Fuzzed {
+  /** How often it took what came, and for what reasons it refused it: what never gets far is a bad grammar. */
+  outcomes: Map<string, number>;
+}
+
+/** How long one case may keep the thread busy, in milliseconds: of its own time, so that other processes do not count. */
+const caseMs = 1_000;
+
+function target<T>(name: string, runs: number, inputs: fc.Arbitrary<T>, attempt: (input: T) => unknown): Target {
+  const outcomes = new Map<string, number>();
+  const property = fc.asyncProperty(inputs, async (input) => {
+    const outcome = await outcomeOf(() => attempt(input));
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+  });
+  return { name, runs, property, outcomes };
+}
+
+/** "taken", or the reason of a refusal of ours. Throws for all else, and if it took too long. */
+export async function outcomeOf(attempt: () => unknown): Promise<string> {
+  let outcome = "taken";
+  const began = process.threadCpuUsage();
+  try {
+    await attempt();
+  } catch (error) {
+    if (error instanceof BrokenPromise) throw error;
+    outcome = refusalOf(error);
+  }
+  const { user, system } = process.threadCpuUsage(began);
+  const ms = (user + system) / 1_000;
+  if (ms > caseMs) throw new Error(`took ${Math.round(ms)} ms`);
+  return outcome;
+}
+
+/** What was let through, and must not have been. */
+class BrokenPromise extends Error {}
+
+function promise(kept: boolean, what: string): void {
+  if (!kept) throw new BrokenPromise(what);
+}
+
+/** What a bundle that was accepted is relied upon for, by the database and by verifiers. */
+function readBundle(bytes: Buffer): void {
+  const before = digestOf(bytes);
+  const { envelope, statement } = parseBundle(bytes);
+  promise(digestOf(bytes) === before, "the bytes were changed");
+  promise(envelope.signatures.length > 0, "no signature");
+  promise(
+    envelope.signatures.every(({ sig }) => sig.length > 0),
+    "an empty signature",
+  );
+  promise(statement.subjects.length > 0, "no subject");
+  for (const key of subjectDigests(statement))
+    promise(!key.includes("\0") && key.isWellFormed(), "a key no text can hold");
+  promise(!("polluted" in {}), "the prototype of all objects was changed");
+}
+
+const sizeBytes = 5_000;
+const plainBlobs = fc
+  .uint8Array({ minLength: sizeBytes, maxLength: sizeBytes, size: "max" })
+  .map((bytes) => Buffer.from(bytes));
+
+/** What came as one that is compressed by zstd: frames, some of which are skippable, whole or with faults. */
+const zstdBodies = fc
+  .array(
+    fc.oneof(
+      fc.nat(sizeBytes).map((length) => zstdCompressSync(Buffer.alloc(length, "attestry"))),
+      fc.nat(300).map((length) => {
+        const params = { [constants.ZSTD_c_checksumFlag]: 1 };
+        return zstdCompressSync(Buffer.alloc(length, 1), { params });
+      }),
+      fc.nat(40).map((length) => {
+        const frame = Buffer.alloc(8 + length);
+        frame.writeUInt32LE(0x184d2a50 + (length % 16));
+        frame.writeUInt32LE(length, 4);
+        return frame;
+      }),
+    ),
+    { maxLength: 4 },
+  )
+  .map((frames) => Buffer.concat(frames));
+
+async function decompress([body, piece]: [Buffer, number]): Promise<void> {
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < body.length; at += piece) yield body.subarray(at, at + piece);
+  }
+  let came = 0;
+  const options = { organization: "fuzz", sizeBytes, signal: new AbortController().signal };
+  for await (const bytes of decompressed(pieces(), options)) came += bytes.length;
+  promise(came <= sizeBytes, "more bytes than the blob has");
+}
+
+function settingOf(kind: number, text: string): void {
+  const spec = { env: "X", doc: "a setting" };
+  const kinds = [
+    setting.integer({ ...spec, min: 1, max: 1_000 }),
+    setting.milliseconds(spec),
+    setting.address(spec),
+    setting.optionalUrl(spec),
+    setting.listen({ ...spec, default: "127.0.0.1:1" }),
+    setting.flag(spec),
+  ];
+  readSettings({ x: kinds[kind % kinds.length] ?? setting.text(spec) }, { X: text });
+}
+
+const settingTexts = fc.oneof(
+  anyText,
+  fc.tuple(fc.integer(), fc.constantFrom("", "ms", "s", "m", "h", "d", "y")).map((parts) => parts.join("")),
+  fc.tuple(fc.constantFrom("127.0.0.1", "[::1]", "::", "localhost", ""), fc.integer()).map((parts) => parts.join(":")),
+  fc.webUrl({ withQueryParameters: true, withFragments: true }),
+  fc.constantFrom("http://", "https://user:secret@host", "file:///etc/passwd", "http://[::1", "http://a:99999", "//a"),
+);
+
+const secretFiles = objectOf({
+  provider: fc.constantFrom('"s3"', '"filesystem"'),
+  path: fc.constantFrom('"/data"', '"relative"'),
+  endpoint: fc.oneof(fc.constantFrom('"http://127.0.0.1:9000"', '"ftp://x"', '"http://x/path"'), stringTexts),
+  bucket: fc.oneof(fc.constant('"bucket"'), stringTexts),
+  accessKey: stringTexts,
+  secretKey: stringTexts,
+  ca: fc.oneof(stringTexts, fc.constant('"-----BEGIN CERTIFICATE-----AA-----END CERTIFICATE-----"')),
+  sse: fc.oneof(fc.constantFrom('"AES256"', '{"kms":"k"}'), anyJson),
+  prefix: stringTexts,
+});
+
+/** All of them. Together their cases are what CI tries. */
+export async function createTargets(): Promise<Target[]> {
+  const workflowRun = newSigningKey("workflow-run");
+  const gateway = newSigningKey("cas-gateway").jwk;
+  const keyring = await Keyring.of(gateway, [workflowRun.jwk, gateway]);
+  const authenticator = createAuthenticator({ keyring });
+  const bearer = tokens(workflowRun);
+  const headerTexts = authorizations(fc.oneof(bearer, anyText));
+  return [
+    target("bundles by their grammar", 16_000, bundles, readBundle),
+    target("real bundles with faults", 14_000, mutatedBundles, readBundle),
+    target("statements with faults, in whole bundles", 10_000, bundlesWithMutatedStatements, readBundle),
+    target("any bytes as a bundle", 3_000, anyBytes, readBundle),
+    target("statements by their grammar", 10_000, encoded(statements), parseStatement),
+    target("resource names to read", 5_000, resourceNames, parseReadName),
+    target("resource names to write", 5_000, resourceNames, parseWriteName),
+    target("URLs of blobs", 5_000, blobUrls, parseBlobUrl),
+    target("cursors", 7_000, cursors, (token) => {
+      const id = decodePageToken(token, scope);
+      promise(id === undefined || id.length === 36, "an id that is no UUID");
+    }),
+    target("digests", 5_000, digests, (text) => {
+      promise(/^sha256:[0-9a-f]{64}$/.test(parseDigest(text)), "a digest in another spelling");
+    }),
+    target(
+      "digests of the Remote Execution API",
+      2_000,
+      fc.record({ hash: fc.oneof(hex, anyText), sizeBytes: fc.bigInt() }),
+      parseDigestMessage,
+    ),
+    target(
+      "digests as bytes",
+      3_000,
+      fc.oneof(
+        anyBytes,
+        hex.map((text) => Buffer.from(text, "hex")),
+      ),
+      digestFromBytes,
+    ),
+    target("tokens", 6_000, bearer, (token) => keyring.verify(token)),
+    target("the header Authorization", 3_000, headerTexts, (text) => authenticator.authenticate(text)),
+    target(
+      "zstd",
+      2_000,
+      fc.tuple(fc.oneof(mutated(zstdBodies), zstdBodies, plainBlobs), fc.integer({ min: 1, max: 700 })),
+      decompress,
+    ),
+    target("settings", 3_000, fc.tuple(fc.nat(5), settingTexts), (input) => settingOf(...input)),
+    target("secret files", 2_000, fc.oneof(secretFiles, mutated(encoded(secretFiles)).map(String)), (text) =>
+      parseSecret("ref", text),
+    ),
+  ];
+}
