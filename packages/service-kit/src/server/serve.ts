@@ -8,17 +8,21 @@ import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
 import { createCallReport } from "../observe/call-report.ts";
 import type { Logger } from "../observe/logger.ts";
-import type { ListenAddress } from "../settings.ts";
+import { type ListenAddress, readSettings } from "../setting.ts";
+import { createSecureServer, type ServerTls } from "../tls/secure-server.ts";
 import { createBodyBudget } from "./body-budget.ts";
+import { createConnectionTelemetry } from "./connection-telemetry.ts";
 import { registerHealth } from "./health.ts";
 import { createHttpRoutes } from "./http-routes.ts";
 import { createCallInterceptor } from "./interceptor.ts";
 import { checkDistinct, type ServiceModule } from "./module.ts";
 import { createModuleRoutes } from "./module-routes.ts";
 import { createPortSniffer } from "./port-sniffer.ts";
-import { createReceiveWindows, largestWindowBytes, type ReceiveWindows } from "./receive-windows.ts";
+import { createReceiveWindows, largestWindowBytes } from "./receive-windows.ts";
 import { registerReflection } from "./reflection.ts";
 import { createRpcHandler, type NodeRequest, type NodeResponse, type RpcHandler } from "./rpc-handler.ts";
+import { trackSessions } from "./sessions.ts";
+import { type TransportConfig, transportSettings } from "./settings.ts";
 
 /** Node counts what waits to be sent: of each of many streams, a message of 1 MiB. */
 const sessionMemoryMiB = 512;
@@ -27,11 +31,21 @@ const defaultGraceMs = 10_000;
 const idleCheckMs = 100;
 const lastAnswersMs = 250;
 const defaultIdleMs = 60_000;
-/** An old connection is ended gracefully, so that clients spread over replicas that came later. */
-const sessionAgeMs = 30 * 60_000;
 /** A large upload over HTTP/1.1 is one request. */
 const slowBodyMs = 60 * 60_000;
-const slowHeadersMs = 10_000;
+const defaultLimits: ConnectionLimits = readSettings(transportSettings, {});
+
+/** Each is a setting that says more. */
+export type ConnectionLimits = Pick<
+  TransportConfig,
+  | "headersTimeoutMs"
+  | "idleConnectionMs"
+  | "maxConnections"
+  | "maxHeaderBytes"
+  | "maxStreams"
+  | "resetBurst"
+  | "resetsPerSecond"
+>;
 
 export interface ServeOptions {
   modules: readonly ServiceModule[];
@@ -42,8 +56,10 @@ export interface ServeOptions {
   drainMs?: number;
   /** How long `close` then lets calls under way go on, in milliseconds. */
   graceMs?: number;
-  /** How long a caller over HTTP/1.1 may take for its headers, in milliseconds; it may become half as much again. */
-  headersTimeoutMs?: number;
+  /** Certificate and key to serve with, and the authorities that clients' certificates must come from; undefined: no TLS. */
+  tls?: ServerTls | undefined;
+  /** What a connection may do; each is as its setting says unless given. */
+  limits?: Partial<ConnectionLimits>;
   /** What the bodies of unary calls under way may hold together, in bytes; a call alone may have more. */
   inFlightBytes?: number;
   /**
@@ -54,7 +70,7 @@ export interface ServeOptions {
 }
 
 export interface RunningServer {
-  /** http://HOST:PORT. */
+  /** http://HOST:PORT, or https. */
   url: string;
   port: number;
   /** Turns not ready; when it has drained, stops taking calls, lets those under way finish within 10 s, and ends the rest. Safe to call twice. */
@@ -73,7 +89,8 @@ export async function serve({
   metrics,
   drainMs = 0,
   graceMs = defaultGraceMs,
-  headersTimeoutMs = slowHeadersMs,
+  tls,
+  limits,
   inFlightBytes = defaultInFlightBytes,
   idleMs = defaultIdleMs,
 }: ServeOptions): Promise<RunningServer> {
@@ -118,9 +135,11 @@ export async function serve({
     handle(request, response);
   }
 
+  const { headersTimeoutMs, idleConnectionMs, maxConnections, ...bounds } = { ...defaultLimits, ...limits };
   const http1 = http.createServer(
     {
       requestTimeout: slowBodyMs,
+      maxHeaderSize: bounds.maxHeaderBytes,
       headersTimeout: headersTimeoutMs,
       // How often the time-outs are looked at: Node's default is 30 s.
       connectionsCheckingInterval: headersTimeoutMs / 2,
@@ -132,19 +151,32 @@ export async function serve({
   http1.emit("listening");
   const http2Server = http2.createServer(
     {
-      settings: { initialWindowSize: largestWindowBytes, maxConcurrentStreams: 1_000 },
+      settings: {
+        initialWindowSize: largestWindowBytes,
+        maxConcurrentStreams: bounds.maxStreams,
+        maxHeaderListSize: bounds.maxHeaderBytes,
+      },
       maxSessionMemory: sessionMemoryMiB,
+      streamResetBurst: bounds.resetBurst,
+      streamResetRate: bounds.resetsPerSecond,
     },
     handle,
   );
   http1.on("checkContinue", handleExpecting);
   http2Server.on("checkContinue", handleExpecting);
   preferBareStreams(http2Server, rpc.handleStream);
-  trackSessions(http2Server, sessions, windows, logger);
-  const { server, destroyUndecided, destroySockets } = createPortSniffer(http1, http2Server);
+  trackSessions(http2Server, { sessions, windows, idleMs: idleConnectionMs, logger });
+  const secure = tls && (await createSecureServer({ files: tls, logger, metrics }));
+  const { server, destroyUndecided, destroySockets } = createPortSniffer({
+    ...{ http1, http2: http2Server, tls: secure?.server, maxConnections },
+    telemetry: createConnectionTelemetry(metrics),
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(listen.port, listen.host, resolve);
+  }).catch(async (error: unknown) => {
+    await secure?.destroy();
+    throw error;
   });
   const { port } = server.address() as AddressInfo;
 
@@ -171,36 +203,17 @@ export async function serve({
     destroySockets();
     http1.close();
     http2Server.close();
+    await secure?.destroy();
     await closed;
   }
   return {
-    url: `http://${listen.host.includes(":") ? `[${listen.host}]` : listen.host}:${port}`,
+    url: `${tls === undefined ? "http" : "https"}://${listen.host.includes(":") ? `[${listen.host}]` : listen.host}:${port}`,
     port,
     close: () => {
       closing ??= close();
       return closing;
     },
   };
-}
-
-function trackSessions(
-  server: http2.Http2Server,
-  sessions: Set<http2.ServerHttp2Session>,
-  windows: ReceiveWindows,
-  logger: Logger,
-): void {
-  server.on("session", (session) => {
-    sessions.add(session);
-    session.setLocalWindowSize(largestWindowBytes);
-    windows.joined(session);
-    const age = setTimeout(() => session.close(), sessionAgeMs * (0.8 + 0.4 * Math.random())).unref();
-    session.once("close", () => {
-      clearTimeout(age);
-      sessions.delete(session);
-    });
-    session.on("error", (error) => logger.debug({ err: error }, "HTTP/2 session ended by an error"));
-  });
-  server.on("sessionError", () => undefined);
 }
 
 /** Offers each stream to `take` before Node wraps it as a request and a response, which plain gRPC has no use for. */
