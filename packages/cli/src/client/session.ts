@@ -1,6 +1,7 @@
 import http2 from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { GrpcTransportOptions } from "@connectrpc/connect-node";
+import type { ClientTls } from "../settings.ts";
 
 type SessionManager = NonNullable<GrpcTransportOptions["sessionManager"]>;
 
@@ -17,12 +18,14 @@ const pingAnswerMs = 60_000;
  */
 export class Session implements SessionManager {
   readonly authority: string;
+  readonly #tls: ClientTls;
   #session: Promise<http2.ClientHttp2Session> | undefined;
   #open: http2.ClientHttp2Session | undefined;
 
   /** `address`: `http://host:port` (without TLS) or `https://host:port`. */
-  constructor(address: string) {
+  constructor(address: string, tls: ClientTls) {
     this.authority = new URL(address).origin;
+    this.#tls = tls;
   }
 
   async request(
@@ -53,6 +56,7 @@ export class Session implements SessionManager {
     return new Promise((resolve, reject) => {
       const session = http2.connect(this.authority, {
         settings: { initialWindowSize: windowBytes, enablePush: false },
+        ...this.#tls,
       });
       this.#open = session;
       session.on("error", (error) => {
