@@ -64,6 +64,7 @@ export const reasons = {
   // Bundles
   BUNDLE_EMPTY: Code.InvalidArgument,
   BUNDLE_TOO_LARGE: Code.InvalidArgument,
+  BUNDLE_TOO_COMPLEX: Code.InvalidArgument,
   BUNDLE_NOT_UTF8: Code.InvalidArgument,
   BUNDLE_NOT_JSON: Code.InvalidArgument,
   BUNDLE_COMPRESSED: Code.InvalidArgument,
