@@ -1,5 +1,4 @@
 export { type AccessRule, type AccessTable, authorize, methodName } from "./auth/access.ts";
-export { authenticateHttp } from "./auth/authenticate-http.ts";
 export { type Authenticator, createAuthenticator } from "./auth/authenticator.ts";
 export { createKeyFiles, type KeyFiles } from "./auth/key-files.ts";
 export { type ApiTokenClaims, Keyring } from "./auth/keyring.ts";
@@ -40,7 +39,7 @@ export { requestBody } from "./server/request-body.ts";
 export type { NodeRequest, NodeResponse } from "./server/rpc-handler.ts";
 export { runMain } from "./server/run-main.ts";
 export { runService } from "./server/run-service.ts";
-export { type ConnectionLimits, type RunningServer, serve } from "./server/serve.ts";
+export { type RunningServer, type ServingLimits, serve } from "./server/serve.ts";
 export { serverTlsOf, type TransportConfig, transportSettings } from "./server/settings.ts";
 export {
   type ListenAddress,

@@ -40,10 +40,7 @@ export const serviceSettings = {
     min: 1,
     doc: "Bundles kept in the process, in bytes",
   }),
-  redisUrl: setting.optionalText({
-    env: "REDIS_URL",
-    doc: "Redis for bundles, shared by all replicas: redis://HOST:PORT/NUMBER; unset: none",
-  }),
+  redisUrl: commonSettings.redisUrl,
   redisTtlMs: setting.milliseconds({
     env: "ATTESTATION_INGEST_REDIS_TTL",
     default: 3_600_000,

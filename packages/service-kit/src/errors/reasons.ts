@@ -110,6 +110,7 @@ export const reasons = {
   PEER_UNAVAILABLE: Code.Unavailable,
   GC_UNDER_WAY: Code.Unavailable,
   STORE_BUSY: Code.ResourceExhausted,
+  RATE_LIMITED: Code.ResourceExhausted,
   SHUTTING_DOWN: Code.Unavailable,
 
   // A bug, or what the framework says without more

@@ -6,6 +6,7 @@ import type { Registry } from "prom-client";
 import { checkAccessTable } from "../auth/access.ts";
 import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
+import { RateLimits } from "../limits/rate-limits.ts";
 import { createCallReport } from "../observe/call-report.ts";
 import type { Logger } from "../observe/logger.ts";
 import { type ListenAddress, readSettings } from "../setting.ts";
@@ -33,16 +34,20 @@ const lastAnswersMs = 250;
 const defaultIdleMs = 60_000;
 /** A large upload over HTTP/1.1 is one request. */
 const slowBodyMs = 60 * 60_000;
-const defaultLimits: ConnectionLimits = readSettings(transportSettings, {});
+const defaultLimits: ServingLimits = readSettings(transportSettings, {});
 
 /** Each is a setting that says more. */
-export type ConnectionLimits = Pick<
+export type ServingLimits = Pick<
   TransportConfig,
   | "headersTimeoutMs"
   | "idleConnectionMs"
   | "maxConnections"
   | "maxHeaderBytes"
   | "maxStreams"
+  | "rateOfFailures"
+  | "ratePerOrganization"
+  | "ratePerToken"
+  | "redisUrl"
   | "resetBurst"
   | "resetsPerSecond"
 >;
@@ -58,8 +63,8 @@ export interface ServeOptions {
   graceMs?: number;
   /** Certificate and key to serve with, and the authorities that clients' certificates must come from; undefined: no TLS. */
   tls?: ServerTls | undefined;
-  /** What a connection may do; each is as its setting says unless given. */
-  limits?: Partial<ConnectionLimits>;
+  /** What connections and callers may do; each is as its setting says unless given. */
+  limits?: Partial<ServingLimits>;
   /** What the bodies of unary calls under way may hold together, in bytes; a call alone may have more. */
   inFlightBytes?: number;
   /**
@@ -104,6 +109,14 @@ export async function serve({
   const sessions = new Set<http2.ServerHttp2Session>();
   const windows = createReceiveWindows(sessions);
 
+  const { headersTimeoutMs, idleConnectionMs, maxConnections, ...bounds } = { ...defaultLimits, ...limits };
+  const rateLimits = new RateLimits({
+    rates: { token: bounds.ratePerToken, organization: bounds.ratePerOrganization, failures: bounds.rateOfFailures },
+    redisUrl: bounds.redisUrl,
+    prefix: modules.map(({ name }) => name).join("+"),
+    ...{ logger, metrics },
+  });
+
   const rpc = createRpcHandler({
     modules,
     interceptor: createCallInterceptor(report),
@@ -113,12 +126,19 @@ export async function serve({
       registerReflection(router, services);
     },
     budget: createBodyBudget(inFlightBytes, idleMs),
+    limits: rateLimits,
     windows,
     shutdownSignal: shutdown.signal,
     idleMs,
     logger,
   });
-  const moduleRoutes = createModuleRoutes({ modules, report, shutdownSignal: shutdown.signal, logger });
+  const moduleRoutes = createModuleRoutes({
+    modules,
+    limits: rateLimits,
+    report,
+    shutdownSignal: shutdown.signal,
+    logger,
+  });
   const routes = createHttpRoutes(modules, metrics, logger, draining.signal);
   function handle(request: NodeRequest, response: NodeResponse): void {
     if (rpc.handle(request, response) || moduleRoutes(request, response)) return;
@@ -135,7 +155,6 @@ export async function serve({
     handle(request, response);
   }
 
-  const { headersTimeoutMs, idleConnectionMs, maxConnections, ...bounds } = { ...defaultLimits, ...limits };
   const http1 = http.createServer(
     {
       requestTimeout: slowBodyMs,
@@ -175,7 +194,7 @@ export async function serve({
     server.once("error", reject);
     server.listen(listen.port, listen.host, resolve);
   }).catch(async (error: unknown) => {
-    await secure?.destroy();
+    await Promise.all([secure?.destroy(), rateLimits.destroy()]);
     throw error;
   });
   const { port } = server.address() as AddressInfo;
@@ -203,7 +222,7 @@ export async function serve({
     destroySockets();
     http1.close();
     http2Server.close();
-    await secure?.destroy();
+    await Promise.all([secure?.destroy(), rateLimits.destroy()]);
     await closed;
   }
   return {

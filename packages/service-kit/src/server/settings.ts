@@ -70,6 +70,25 @@ export const transportSettings = {
     min: 1,
     doc: "How many of those come back in a second",
   }),
+  ratePerToken: setting.integer({
+    env: "RATE_LIMIT_TOKEN",
+    default: 5_000,
+    doc: "Calls a second with one API token; 0: any number",
+  }),
+  ratePerOrganization: setting.integer({
+    env: "RATE_LIMIT_ORGANIZATION",
+    default: 10_000,
+    doc: "Calls a second of one organization; 0: any number",
+  }),
+  rateOfFailures: setting.integer({
+    env: "RATE_LIMIT_FAILURES",
+    default: 500,
+    doc: "Calls a second from one address (of IPv6, one /64) whose token is missing or refused; beyond, tokens that were not seen before are not looked at; 0: any number",
+  }),
+  redisUrl: setting.optionalText({
+    env: "REDIS_URL",
+    doc: "Redis, redis://HOST:PORT/NUMBER: replicas of a service count requests together in it, and attestation-ingest keeps bundles; unset: none",
+  }),
 };
 
 export type TransportConfig = Values<typeof transportSettings>;
