@@ -33,6 +33,7 @@ export { createLogger, type Logger } from "./observe/logger.ts";
 export { createMetrics } from "./observe/metrics.ts";
 export { decodePageToken, encodePageToken, type PageRequest, type PageScope, pageSize, readPage } from "./paging.ts";
 export { Periodic, type PeriodicOptions } from "./periodic.ts";
+export { connectRedis } from "./redis.ts";
 export { isLoopback } from "./server/loopback.ts";
 export type { HttpCall, HttpRoute, ServiceModule } from "./server/module.ts";
 export { requestBody } from "./server/request-body.ts";

@@ -1,8 +1,9 @@
-import { Redis } from "ioredis";
+import type { Redis } from "ioredis";
 import { LRUCache } from "lru-cache";
 import { RateLimiterRedis, type RateLimiterRes } from "rate-limiter-flexible";
 import type { Logger } from "../observe/logger.ts";
 import { Periodic } from "../periodic.ts";
+import { connectRedis } from "../redis.ts";
 
 export interface SharedCountsOptions {
   /** Of Redis. */
@@ -20,8 +21,6 @@ export interface SharedCountsOptions {
 const tellEveryMs = 200;
 /** Replicas are counted together in windows of that many seconds. */
 const windowSeconds = 2;
-const commandTimeoutMs = 250;
-const largestReconnectDelayMs = 5_000;
 const mostKeys = 20_000;
 
 /**
@@ -40,21 +39,8 @@ export class SharedCounts {
   constructor(options: SharedCountsOptions) {
     this.#options = options;
     const { url, prefix, perSecond, logger } = options;
-    this.#redis = new Redis(url, {
-      commandTimeout: commandTimeoutMs,
-      connectTimeout: 2_000,
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-      retryStrategy: (times) => Math.min(times * 100, largestReconnectDelayMs),
-    });
-    let isTold = false;
-    this.#redis.on("ready", () => {
-      isTold = false;
-    });
-    this.#redis.on("error", (error) => {
-      if (!isTold) logger.warn({ err: error }, "Redis is away; each replica limits requests by itself");
-      isTold = true;
-    });
+    const whenAway = "Redis is away; each replica limits requests by itself";
+    this.#redis = connectRedis({ url, whenAway, logger });
     this.#limiters = new Map(
       Object.entries(perSecond).map(([kind, rate]) => [
         kind,

@@ -25,7 +25,7 @@ export interface HttpCall {
    * Who sends the request: the bearer of the token, where a link carries one, or else of the Authorization header. Throws what
    * `Authenticator.authenticate` throws, and RATE_LIMITED. Whether they may is `authorize`'s to say.
    */
-  authenticate(token?: string): Promise<Principal>;
+  authenticate: (token?: string) => Promise<Principal>;
 }
 
 /**
