@@ -64,7 +64,10 @@ const connectionFaults: readonly [RegExp, string][] = [
     /self-signed certificate|unable to (verify the first|get local issuer) certificate/,
     "the server's certificate is of an authority unknown here: give its PEM file by --ca or ATTESTRY_CA_FILE",
   ],
-  [/certificate required|handshake failure/, "the server asks for a certificate: give one by --cert and --key"],
+  [
+    /certificate required|handshake failure|^https:.* closed the connection$/,
+    "if the server asks for a certificate, give one of its authority by --cert and --key",
+  ],
 ];
 
 /** `message` is the error's: some reasons need another hint for another message. */

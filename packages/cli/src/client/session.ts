@@ -59,24 +59,21 @@ export class Session implements SessionManager {
         ...this.#tls,
       });
       this.#open = session;
-      session.on("error", (error) => {
+      const fail = (error: Error) => {
         this.#session = undefined;
-        reject(
-          new ConnectError(
-            `cannot reach ${this.authority}: ${causeOf(error)}`,
-            Code.Unavailable,
-            undefined,
-            undefined,
-            error,
-          ),
-        );
-      });
+        const message = `cannot reach ${this.authority}: ${causeOf(error)}`;
+        reject(new ConnectError(message, Code.Unavailable, undefined, undefined, error));
+      };
+      session.on("error", fail);
+      // Of a TLS alert after the handshake the session says nothing, not even that it closes (Node 24).
+      session.socket.on("error", fail);
       session.on("close", () => reject(new ConnectError(`${this.authority} closed the connection`, Code.Unavailable)));
       session.on("connect", () => {
         watch(session);
         session.setLocalWindowSize(windowBytes);
-        resolve(session);
       });
+      // In TLS 1.3 a server refuses a client's certificate only after the client holds the connection for made.
+      session.on(this.authority.startsWith("https:") ? "remoteSettings" : "connect", () => resolve(session));
     });
   }
 }
