@@ -25,9 +25,14 @@ const options = {
   }),
 };
 
-const request = (isSecure ? https : http).get(options, async (response) => {
-  const body = await response.toArray();
-  if (response.statusCode !== 200) fail(Buffer.concat(body).toString());
+const request = (isSecure ? https : http).get(options, (response) => {
+  let body = "";
+  response.setEncoding("utf8").on("data", (text) => {
+    body += text;
+  });
+  response.on("end", () => {
+    if (response.statusCode !== 200) fail(body);
+  });
 });
 request.on("timeout", () => request.destroy(new Error("no answer in 2.5 s")));
 request.on("error", (error) => fail(error.message));
