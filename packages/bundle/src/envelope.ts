@@ -1,6 +1,7 @@
 import { decodeBase64 } from "./base64.ts";
 import { describe, isJsonObject, type JsonObject, kindOf } from "./describe.ts";
 import { BundleError, mismatch } from "./error.ts";
+import { type BundleLimits, tooComplex } from "./limits.ts";
 
 export type Signature = {
   /** The bytes as the envelope has them; some older clients signed well and then encoded twice. */
@@ -25,14 +26,14 @@ const PREDICATE_PAYLOAD_TYPE = /^application\/vnd\.in-toto\.[A-Za-z0-9._-]{1,100
  * Reads a DSSE envelope (secure-systems-lab/dsse, envelope.md and envelope.proto) that carries an in-toto statement.
  * Field names are exact; unknown fields are ignored; null counts as unset, as in proto3 JSON.
  *
- * @throws BundleError BUNDLE_MALFORMED, PAYLOAD_TYPE_UNSUPPORTED, SIGNATURE_MISSING or PAYLOAD_NOT_BASE64.
+ * @throws BundleError BUNDLE_MALFORMED, PAYLOAD_TYPE_UNSUPPORTED, SIGNATURE_MISSING, BUNDLE_TOO_COMPLEX or PAYLOAD_NOT_BASE64.
  */
-export function readEnvelope(value: unknown): Envelope {
+export function readEnvelope(value: unknown, limits: BundleLimits): Envelope {
   if (!isJsonObject(value)) {
     throw mismatch("BUNDLE_MALFORMED", "DSSE envelope", "an object", kindOf(value));
   }
   const payloadType = readPayloadType(value);
-  const signatures = readSignatures(value);
+  const signatures = readSignatures(value, limits);
   return { payloadType, payload: readPayload(value), signatures };
 }
 
@@ -45,7 +46,7 @@ function readPayloadType(envelope: JsonObject): string {
   return payloadType;
 }
 
-function readSignatures(envelope: JsonObject): Signature[] {
+function readSignatures(envelope: JsonObject, limits: BundleLimits): Signature[] {
   const signatures = envelope.signatures ?? [];
   if (!Array.isArray(signatures)) {
     throw mismatch("BUNDLE_MALFORMED", "signatures", "an array", kindOf(signatures));
@@ -53,10 +54,13 @@ function readSignatures(envelope: JsonObject): Signature[] {
   if (signatures.length === 0) {
     throw mismatch("SIGNATURE_MISSING", "signatures", "one or more", describe(envelope.signatures));
   }
-  return signatures.map(readSignature);
+  if (signatures.length > limits.signatures) {
+    throw tooComplex("signatures", limits.signatures, "signatures", signatures.length);
+  }
+  return signatures.map((signature, index) => readSignature(signature, index, limits));
 }
 
-function readSignature(value: unknown, index: number): Signature {
+function readSignature(value: unknown, index: number, { textCharacters }: BundleLimits): Signature {
   const what = `signatures[${index}]`;
   if (value === null) {
     throw mismatch("SIGNATURE_MISSING", what, "a signature", "null");
@@ -76,7 +80,11 @@ function readSignature(value: unknown, index: number): Signature {
       { metadata: { expected: "base64", actual: sig.reason, offset: String(sig.offset) } },
     );
   }
-  return { sig, keyid: readText(value, "keyid", `${what}.keyid`) };
+  const keyid = readText(value, "keyid", `${what}.keyid`);
+  if (keyid.length > textCharacters) {
+    throw tooComplex(`${what}.keyid`, textCharacters, "characters", keyid.length);
+  }
+  return { sig, keyid };
 }
 
 function readPayload(envelope: JsonObject): Buffer {

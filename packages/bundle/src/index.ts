@@ -1,6 +1,7 @@
 export { type Digest, digestBytes, digestFromBytes, digestHex, digestOf, parseDigest } from "./digest.ts";
 export type { Envelope, Signature } from "./envelope.ts";
 export { BUNDLE_ERROR_CODES, BundleError, type BundleErrorCode, type BundleErrorOptions } from "./error.ts";
+export { type BundleLimits, DEFAULT_LIMITS } from "./limits.ts";
 export { type ParsedBundle, parseBundle } from "./parse-bundle.ts";
 export { parseStatement, type Statement, type StatementType, type Subject, subjectDigests } from "./statement.ts";
 export { MAX_KEY_CHARACTERS, subjectKey } from "./subject-key.ts";

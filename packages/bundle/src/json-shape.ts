@@ -1,19 +1,11 @@
-/** How deeply objects and arrays may stand in each other; encoders of protobuf and SBOMs stay far below it. */
-export const MAX_JSON_DEPTH = 1000;
-/** How many objects and arrays a text may have in all. An SBOM of 32 MiB has about a third of it. */
-export const MAX_JSON_CONTAINERS = 1_000_000;
-
-// A text this short (characters) is read in milliseconds whatever its shape, so ordinary bundles skip the count.
-const UNCHECKED_CHARACTERS = 131_072;
+import type { BundleLimits } from "./limits.ts";
 
 /**
  * Says how a text is too costly for JSON.parse, if it is. 32 MiB of brackets would hold the thread for seconds and
  * take over a gigabyte: 16 million levels 7.8 s, 11 million empty arrays 1.7 GB (Node 24). The text need not be JSON.
  */
-export function excessOf(text: string): string | undefined {
-  if (text.length <= UNCHECKED_CHARACTERS) {
-    return undefined;
-  }
+export function excessOf(text: string, limits: BundleLimits): string | undefined {
+  const { jsonDepth, jsonContainers } = limits;
   let depth = 0;
   let containers = 0;
   for (let at = 0; at < text.length; at++) {
@@ -23,11 +15,11 @@ export function excessOf(text: string): string | undefined {
     } else if (code === 0x7b || code === 0x5b) {
       depth++;
       containers++;
-      if (depth > MAX_JSON_DEPTH) {
-        return `nested deeper than ${MAX_JSON_DEPTH} levels`;
+      if (depth > jsonDepth) {
+        return `nested deeper than ${jsonDepth} levels`;
       }
-      if (containers > MAX_JSON_CONTAINERS) {
-        return `more than ${MAX_JSON_CONTAINERS} objects and arrays`;
+      if (containers > jsonContainers) {
+        return `more than ${jsonContainers} objects and arrays`;
       }
     } else if (code === 0x7d || code === 0x5d) {
       depth--;

@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { quote } from "./describe.ts";
 import { findJsonFault } from "./json-fault.ts";
 import { excessOf } from "./json-shape.ts";
+import type { BundleLimits } from "./limits.ts";
 
 const BYTE_ORDER_MARK = 0xfeff;
 const BYTE_ORDER_MARK_BYTES = 3;
@@ -44,10 +45,10 @@ export function otherUnicodeOf(bytes: Uint8Array): string | undefined {
  * Parses a JSON text, with or without a byte order mark (a reader may ignore it, RFC 8259 section 8.1). Of a name that
  * is repeated in one object the last counts, as with most readers.
  */
-export function readJson(text: string): { value: unknown } | JsonRefusal {
+export function readJson(text: string, limits: BundleLimits): { value: unknown } | JsonRefusal {
   const marked = text.charCodeAt(0) === BYTE_ORDER_MARK;
   const json = marked ? text.slice(1) : text;
-  const excess = excessOf(json);
+  const excess = excessOf(json, limits);
   if (excess !== undefined) {
     return { problem: "excess", reason: excess };
   }

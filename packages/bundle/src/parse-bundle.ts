@@ -3,6 +3,7 @@ import { describe, isJsonObject, type JsonObject, kindOf } from "./describe.ts";
 import { type Envelope, readEnvelope } from "./envelope.ts";
 import { BundleError, mismatch } from "./error.ts";
 import { decodeUtf8, otherUnicodeOf, readJson } from "./json-text.ts";
+import { type BundleLimits, DEFAULT_LIMITS } from "./limits.ts";
 import { parseStatement, type Statement } from "./statement.ts";
 
 /** An attestation as it came, in parts. What a verifier needs is all here; nothing of it has been verified. */
@@ -12,7 +13,7 @@ export type ParsedBundle = {
   envelope: Envelope;
   /**
    * The bundle's verificationMaterial as JSON.parse gave it, unchecked: certificates, log entries, timestamps. Null if
-   * there is none. It may be nested up to any depth that JSON.parse took, so whoever walks it should not recurse.
+   * there is none. It may be nested as deeply as the limits allow, so whoever walks it should not recurse.
    */
   verificationMaterial: unknown;
   statement: Statement;
@@ -49,19 +50,20 @@ const FIELD_NAMES = Object.keys(PROTO_NAMES) as FieldName[];
  *
  * @throws BundleError with any of its codes but DIGEST_INVALID.
  */
-export function parseBundle(bytes: Uint8Array): ParsedBundle {
-  const value = readObject(bytes);
+export function parseBundle(bytes: Uint8Array, limits: BundleLimits = DEFAULT_LIMITS): ParsedBundle {
+  const value = readObject(bytes, limits);
   if (isBundle(value)) {
-    return readBundle(value);
+    return readBundle(value, limits);
   }
   if ("payload" in value || "payloadType" in value || "signatures" in value) {
-    const envelope = readEnvelope(value);
-    return { mediaType: "", envelope, verificationMaterial: null, statement: parseStatement(envelope.payload) };
+    const envelope = readEnvelope(value, limits);
+    const statement = parseStatement(envelope.payload, limits);
+    return { mediaType: "", envelope, verificationMaterial: null, statement };
   }
   throw strangerError(value);
 }
 
-function readObject(bytes: Uint8Array): JsonObject {
+function readObject(bytes: Uint8Array, limits: BundleLimits): JsonObject {
   if (bytes.length === 0) {
     throw new BundleError("BUNDLE_EMPTY", `bundle: expected ${ACCEPTED}, got nothing (0 bytes)`);
   }
@@ -70,7 +72,7 @@ function readObject(bytes: Uint8Array): JsonObject {
     throw mismatch("BUNDLE_COMPRESSED", "bundle is compressed", "JSON, unpacked", compression);
   }
   const text = decodeText(bytes);
-  const json = readJson(text);
+  const json = readJson(text, limits);
   if (!("problem" in json)) {
     if (!isJsonObject(json.value)) {
       const hint = Array.isArray(json.value) ? "; store each bundle by itself" : "";
@@ -82,7 +84,7 @@ function readObject(bytes: Uint8Array): JsonObject {
     throw new BundleError("BUNDLE_EMPTY", `bundle: expected ${ACCEPTED}, got white space (${bytes.length} bytes)`);
   }
   if (json.problem === "excess") {
-    throw new BundleError("BUNDLE_MALFORMED", `bundle: ${json.reason}`);
+    throw new BundleError("BUNDLE_TOO_COMPLEX", `bundle: ${json.reason}`);
   }
   if (json.problem === "several") {
     const hint = "several JSON values (JSON lines): store each by itself";
@@ -104,7 +106,7 @@ function isBundle(value: JsonObject): boolean {
   return FIELD_NAMES.some((name) => fieldOf(value, name) !== undefined);
 }
 
-function readBundle(bundle: JsonObject): ParsedBundle {
+function readBundle(bundle: JsonObject, limits: BundleLimits): ParsedBundle {
   const mediaType = fieldOf(bundle, "mediaType");
   if (typeof mediaType !== "string" || !MEDIA_TYPES.has(mediaType)) {
     throw mismatch("BUNDLE_MALFORMED", "mediaType", MEDIA_TYPES_EXPECTED, describe(mediaType));
@@ -124,8 +126,8 @@ function readBundle(bundle: JsonObject): ParsedBundle {
   if (material !== undefined && !isJsonObject(material)) {
     throw mismatch("BUNDLE_MALFORMED", "verificationMaterial", "an object", kindOf(material));
   }
-  const envelope = readEnvelope(content);
-  const statement = parseStatement(envelope.payload);
+  const envelope = readEnvelope(content, limits);
+  const statement = parseStatement(envelope.payload, limits);
   return { mediaType, envelope, verificationMaterial: material ?? null, statement };
 }
 

@@ -1,6 +1,7 @@
 import { describe, isJsonObject, type JsonObject, kindOf, quote } from "./describe.ts";
 import { BundleError, mismatch } from "./error.ts";
 import { decodeUtf8, readJson } from "./json-text.ts";
+import { type BundleLimits, DEFAULT_LIMITS, tooComplex } from "./limits.ts";
 import { MAX_KEY_CHARACTERS, subjectKey } from "./subject-key.ts";
 
 /** A software artifact that a statement is about. */
@@ -31,10 +32,10 @@ export type StatementType = (typeof STATEMENT_TYPES)[number];
  * optional, in v0.1 as well. What a database must index or keep as text is bounded and free of U+0000 and lone
  * surrogates.
  *
- * @throws BundleError STATEMENT_MALFORMED or SUBJECT_MISSING.
+ * @throws BundleError STATEMENT_MALFORMED, SUBJECT_MISSING or BUNDLE_TOO_COMPLEX.
  */
-export function parseStatement(payload: Uint8Array): Statement {
-  const statement = readStatement(payload);
+export function parseStatement(payload: Uint8Array, limits: BundleLimits = DEFAULT_LIMITS): Statement {
+  const statement = readStatement(payload, limits);
   const type = readType(statement._type);
   const predicateType = readText(statement.predicateType, "predicateType");
   if (predicateType === "") {
@@ -44,7 +45,7 @@ export function parseStatement(payload: Uint8Array): Statement {
   if (predicateType.length > MAX_KEY_CHARACTERS) {
     throw tooLong("predicateType", predicateType.length);
   }
-  return { type, predicateType, subjects: readSubjects(statement.subject) };
+  return { type, predicateType, subjects: readSubjects(statement.subject, limits) };
 }
 
 /**
@@ -60,12 +61,15 @@ export function subjectDigests(statement: Statement): string[] {
   return [...keys];
 }
 
-function readStatement(payload: Uint8Array): JsonObject {
+function readStatement(payload: Uint8Array, limits: BundleLimits): JsonObject {
   const text = decodeUtf8(payload);
   if (text === undefined) {
     throw mismatch("STATEMENT_MALFORMED", "statement", "JSON in UTF-8", "bytes that are not UTF-8");
   }
-  const json = readJson(text);
+  const json = readJson(text, limits);
+  if ("problem" in json && json.problem === "excess") {
+    throw new BundleError("BUNDLE_TOO_COMPLEX", `statement: ${json.reason}`);
+  }
   if ("problem" in json) {
     throw new BundleError("STATEMENT_MALFORMED", `statement: not one JSON object: ${json.reason}`);
   }
@@ -83,7 +87,7 @@ function readType(value: unknown): StatementType {
   return type;
 }
 
-function readSubjects(value: unknown): Subject[] {
+function readSubjects(value: unknown, limits: BundleLimits): Subject[] {
   const subjects = value ?? [];
   if (!Array.isArray(subjects)) {
     throw mismatch("STATEMENT_MALFORMED", "subject", "an array", describe(subjects));
@@ -91,18 +95,39 @@ function readSubjects(value: unknown): Subject[] {
   if (subjects.length === 0) {
     throw mismatch("SUBJECT_MISSING", "subject", "one or more", describe(value));
   }
-  return subjects.map(readSubject);
+  let digests = subjects.length;
+  checkSubjects(digests, limits);
+  return subjects.map((subject, index) => {
+    const read = readSubject(subject, index, limits);
+    digests += Object.keys(read.digests).length - 1;
+    checkSubjects(digests, limits);
+    return read;
+  });
 }
 
-function readSubject(value: unknown, index: number): Subject {
+function checkSubjects(digests: number, limits: BundleLimits): void {
+  if (digests > limits.subjects) {
+    throw tooComplex("subject", limits.subjects, "digests in all", digests);
+  }
+}
+
+function readSubject(value: unknown, index: number, limits: BundleLimits): Subject {
   if (!isJsonObject(value)) {
     throw mismatch("STATEMENT_MALFORMED", `subject[${index}]`, "an object", describe(value));
   }
   return {
-    name: readText(value.name, "name", index),
-    uri: readText(value.uri, "uri", index),
+    name: readBounded(value.name, "name", index, limits),
+    uri: readBounded(value.uri, "uri", index, limits),
     digests: readDigests(value.digest, index),
   };
+}
+
+function readBounded(value: unknown, field: string, index: number, { textCharacters }: BundleLimits): string {
+  const text = readText(value, field, index);
+  if (text.length > textCharacters) {
+    throw tooComplex(placeOf(field, index), textCharacters, "characters", text.length);
+  }
+  return text;
 }
 
 function readDigests(value: unknown, index: number): Record<string, string> {

@@ -70,7 +70,7 @@ describe("statement", () => {
     ["two statements", `${JSON.stringify(STATEMENT)}\n{}`, /^STATEMENT_MALFORMED: .*expected the end/],
     ["null", "null", /^STATEMENT_MALFORMED: statement: expected an object, got null/],
     ["a list", [STATEMENT], /^STATEMENT_MALFORMED: statement: expected an object, got an array/],
-    ["deep", `{"a":${"[".repeat(200_000)}`, /^STATEMENT_MALFORMED: .*nested deeper than/],
+    ["deep", `{"a":${"[".repeat(200_000)}`, /^BUNDLE_TOO_COMPLEX: .*nested deeper than/],
     ["no type", { ...STATEMENT, _type: undefined }, /^STATEMENT_MALFORMED: _type: expected .*v0\.1" or .*got nothing/],
     ["another type", { ...STATEMENT, _type: "https://in-toto.io/Statement/v2" }, /^STATEMENT_MALFORMED: _type: .*v2"/],
     ["http", { ...STATEMENT, _type: "http://in-toto.io/Statement/v1" }, /^STATEMENT_MALFORMED: _type/],

@@ -51,9 +51,32 @@ const otherAddress: readonly [RegExp, string][] = [
   ],
 ];
 
+// Of a connection that failed, by what TLS or HTTP/2 said.
+const connectionFaults: readonly [RegExp, string][] = [
+  [/wrong version number|packet length too long/, "the server does not speak TLS there: give its address as http://"],
+  [/does not speak HTTP\/2/, "if the server speaks TLS, give its address as https://"],
+  [/certificate has expired/, "the server's certificate has run out: whoever runs it must renew it"],
+  [
+    /altnames|does not match certificate/,
+    "the server's certificate is for another name: give its address by that name",
+  ],
+  [
+    /self-signed certificate|unable to (verify the first|get local issuer) certificate/,
+    "the server's certificate is of an authority unknown here: give its PEM file by --ca or ATTESTRY_CA_FILE",
+  ],
+  [
+    /certificate required|handshake failure|^https:.* closed the connection$/,
+    "if the server asks for a certificate, give one of its authority by --cert and --key",
+  ],
+];
+
 /** `message` is the error's: some reasons need another hint for another message. */
 export function hintOf(reason: string, message: string): string | undefined {
   if (reason === "METHOD_UNKNOWN") return otherAddress.find(([method]) => method.test(message))?.[1];
+  if (reason === "CONNECTION_FAILED") {
+    const known = connectionFaults.find(([fault]) => fault.test(message));
+    if (known !== undefined) return known[1];
+  }
   if (reason === "ROLE_INSUFFICIENT" && message.includes("needs the API token of an instance admin")) {
     return "only an instance admin can do this: use the first token of the server";
   }

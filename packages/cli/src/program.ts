@@ -24,7 +24,8 @@ import { write } from "./output/write.ts";
 const rootHelp = `
 Token:
   --token, else ATTESTRY_TOKEN. If neither is given and the server is on this machine (a loopback address), the
-  first token of a standalone server is read from its data directory: ATTESTRY_DATA_DIR, else ./.attestry.
+  first token of a standalone server is read from its data directory: ATTESTRY_DATA_DIR, else ./.attestry. So is the
+  authority of its certificate, unless --ca names another.
 
 Output:
   Answers go to stdout, as a table or, with -o json, as one JSON object; everything else goes to stderr.
@@ -53,6 +54,17 @@ function createProgram(): Command {
         "ATTESTRY_TOKEN",
       ),
     )
+    .addOption(
+      new Option("--ca <file>", "PEM file of the authorities that the server's certificate may come from").env(
+        "ATTESTRY_CA_FILE",
+      ),
+    )
+    .addOption(
+      new Option("--cert <file>", "PEM file of the certificate to show, if the server asks for one (mTLS)").env(
+        "ATTESTRY_CERT_FILE",
+      ),
+    )
+    .addOption(new Option("--key <file>", "PEM file of that certificate's private key").env("ATTESTRY_KEY_FILE"))
     .option("--timeout <duration>", "how long the command may take in all (default: 60s; 15m for files)", duration)
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .configureOutput({ outputError: (text, out) => out(readable(text)) })

@@ -17,6 +17,8 @@ export interface DataDir {
   readonly casDir: string;
   readonly secretsDir: string;
   readonly keysDir: string;
+  /** Certificate and key that it serves with. */
+  readonly tlsDir: string;
   readonly adminTokenFile: string;
   /** The token of a former start; undefined if there is none. */
   readAdminToken(): Promise<string | undefined>;
@@ -90,6 +92,7 @@ async function open(dir: string, withoutVersion: (dir: string) => Promise<void>)
     casDir: path.join(dir, "cas"),
     secretsDir: path.join(dir, "secrets"),
     keysDir: path.join(dir, "keys"),
+    tlsDir: path.join(dir, "tls"),
     adminTokenFile,
     readAdminToken: async () => (await readIfThere(adminTokenFile))?.trim() || undefined,
     writeAdminToken: (token) => writeDurably(adminTokenFile, `${token}\n`, 0o600),

@@ -1,5 +1,4 @@
 export { type AccessRule, type AccessTable, authorize, methodName } from "./auth/access.ts";
-export { authenticateHttp } from "./auth/authenticate-http.ts";
 export { type Authenticator, createAuthenticator } from "./auth/authenticator.ts";
 export { createKeyFiles, type KeyFiles } from "./auth/key-files.ts";
 export { type ApiTokenClaims, Keyring } from "./auth/keyring.ts";
@@ -21,6 +20,7 @@ export {
 export { Revocations, type RevokedPage } from "./auth/revocations.ts";
 export { createInProcessTransport } from "./client/in-process-transport.ts";
 export type { PeerIdentity } from "./client/peer-transport.ts";
+export { Peers } from "./client/peers.ts";
 export { createServiceTransport, type ServiceTransport } from "./client/service-transport.ts";
 export { connectErrorOf, reasonOf } from "./errors/connect-error.ts";
 export { databaseFault } from "./errors/database-fault.ts";
@@ -33,16 +33,17 @@ export { createLogger, type Logger } from "./observe/logger.ts";
 export { createMetrics } from "./observe/metrics.ts";
 export { decodePageToken, encodePageToken, type PageRequest, type PageScope, pageSize, readPage } from "./paging.ts";
 export { Periodic, type PeriodicOptions } from "./periodic.ts";
+export { connectRedis } from "./redis.ts";
 export { reportCrashes } from "./server/crash.ts";
+export { isLoopback } from "./server/loopback.ts";
 export type { HttpCall, HttpRoute, ServiceModule } from "./server/module.ts";
 export { requestBody } from "./server/request-body.ts";
 export type { NodeRequest, NodeResponse } from "./server/rpc-handler.ts";
 export { runMain } from "./server/run-main.ts";
 export { runService } from "./server/run-service.ts";
-export { type RunningServer, serve } from "./server/serve.ts";
+export { type RunningServer, type ServingLimits, serve } from "./server/serve.ts";
+export { serverTlsOf, type TransportConfig, transportSettings } from "./server/settings.ts";
 export {
-  commonSettings,
-  deletesSetting,
   type ListenAddress,
   parseListen,
   readSettings,
@@ -51,5 +52,8 @@ export {
   type Settings,
   setting,
   type Values,
-} from "./settings.ts";
+} from "./setting.ts";
+export { commonSettings, deletesSetting } from "./settings.ts";
 export { parseTime } from "./timestamp.ts";
+export { type CertificateFiles, readCertificates } from "./tls/certificate-files.ts";
+export type { ServerTls } from "./tls/secure-server.ts";

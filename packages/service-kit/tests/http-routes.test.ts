@@ -2,7 +2,6 @@ import type { ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import {
-  authenticateHttp,
   authorize,
   createMetrics,
   DomainError,
@@ -32,14 +31,14 @@ const module = {
   ],
 };
 
-async function handle(request: NodeRequest, answer: NodeResponse, { signal }: HttpCall): Promise<void> {
+async function handle(request: NodeRequest, answer: NodeResponse, { signal, authenticate }: HttpCall): Promise<void> {
   const response = answer as ServerResponse;
   const [path, query] = (request.url ?? "").split("?");
   const what = path?.split("/")[3];
   switch (what) {
     case "mine": {
       const token = new URLSearchParams(query).get("token") ?? undefined;
-      const caller = await authenticateHttp(module.authenticator, { headers: request.headers, token });
+      const caller = await authenticate(token);
       authorize("GET /v1/things/", { api: "reader" }, caller);
       response.end(caller.kind);
       return;

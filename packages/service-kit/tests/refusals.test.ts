@@ -45,7 +45,7 @@ beforeAll(async () => {
     listen: { host: "127.0.0.1", port: 0 },
     logger,
     metrics,
-    headersTimeoutMs: 300,
+    limits: { headersTimeoutMs: 300 },
   });
 });
 afterAll(() => server.close());

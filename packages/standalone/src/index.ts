@@ -10,23 +10,26 @@ import {
   type Logger,
   readSettings,
   serve,
+  transportSettings,
 } from "@attestry/service-kit";
 import { expectFree, listenFailure } from "./listen.ts";
 import { type PostgresServer, startPostgres } from "./postgres/index.ts";
 import { composeServices } from "./services.ts";
+import { chooseTls, expectGuarded, type TlsChoice } from "./tls/choose-tls.ts";
 
 export { type DataDir, openDataDir, StartFailure, type StartFailureCode } from "@attestry/data-dir";
 export { expectFree, readListenAddress } from "./listen.ts";
 export { composeServices } from "./services.ts";
+export { Authority, type Pair } from "./tls/authority.ts";
 export { tour } from "./tour.ts";
 
 /** The default backend of the first organization; prepareStorage writes its secret. */
 const localBackend = { name: "local", provider: "filesystem", secretRef: "_shared/local" } as const;
 
 /** Quieter than services on their own: the terminal is the operator's. */
-const settings = { logLevel: { ...commonSettings.logLevel, default: "warn" as const } };
+const settings = { ...transportSettings, logLevel: { ...commonSettings.logLevel, default: "warn" as const } };
 
-export interface StandaloneOptions {
+export interface StandaloneOptions extends TlsChoice {
   listen: ListenAddress;
   /** Made if absent. */
   dataDir: string;
@@ -39,8 +42,10 @@ export interface StandaloneOptions {
 }
 
 export interface Standalone {
-  /** http://HOST:PORT. */
+  /** http://HOST:PORT, or https. */
   readonly url: string;
+  /** What clients need to trust its certificate; undefined: nothing. */
+  readonly trustFile: string | undefined;
   readonly port: number;
   /** Undefined if the first token was revoked and its file removed. */
   readonly adminToken: string | undefined;
@@ -62,12 +67,13 @@ export interface Standalone {
  */
 export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
   const { listen, env = process.env } = options;
-  const { logLevel } = readSettings(settings, env);
+  const { logLevel, ...transport } = readSettings(settings, env);
   const logger = options.logger ?? createLogger({ name: "attestry", level: logLevel });
   const metrics = createMetrics();
   await using started = new AsyncDisposableStack();
 
   // Before anything is made: a start that is refused leaves no folder.
+  expectGuarded(listen, options, transport);
   await expectFree(listen);
   const dataDir = await openDataDir(options.dataDir);
   started.defer(() => dataDir.release());
@@ -75,6 +81,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   if (options.adopt === true) await dataDir.adopt();
   const restored = await dataDir.isRestored();
   const keys = await createKeyFiles(dataDir.keysDir);
+  const tls = await chooseTls(dataDir.tlsDir, listen, options, transport);
   await prepareStorage(dataDir);
   const postgres = await startPostgres({ dir: dataDir.postgresDir, detached: true });
   started.defer(() => postgres.stop());
@@ -103,7 +110,8 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     await dataDir.writeAdminToken(bootstrapped.adminToken);
   }
 
-  const server = await serve({ modules: services.modules, listen, logger, metrics }).catch((error: unknown) => {
+  const serving = { modules: services.modules, listen, tls: tls?.files, limits: transport };
+  const server = await serve({ ...serving, logger, metrics }).catch((error: unknown) => {
     throw listenFailure(listen, error);
   });
   started.defer(() => server.close());
@@ -114,6 +122,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   return {
     url: server.url,
     port: server.port,
+    trustFile: tls?.trustFile,
     adminToken: known ?? bootstrapped.adminToken,
     adminTokenFile: dataDir.adminTokenFile,
     firstStart: known === undefined,

@@ -15,6 +15,8 @@ const program = new Command("npm start --")
   .addOption(
     new Option("--data-dir <FOLDER>", "where to keep all data").env("ATTESTRY_DATA_DIR").default("./.attestry"),
   )
+  .option("--tls", "serve with TLS: with tls/cert.pem and tls/key.pem of the data folder, made if absent (docs/tls.md)")
+  .option("--plaintext", "serve without TLS though other machines reach it: when something in front of it speaks TLS")
   .option("--adopt", "let a restored copy delete, as retention asks: after you have looked at it (docs/backup.md)")
   .addHelpText("after", "\nAll other settings are environment variables: docs/settings.md")
   .allowExcessArguments(false)
@@ -27,7 +29,15 @@ const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 reportCrashes("attestry");
 await program.parseAsync();
 
-async function main(options: { listen: string; dataDir: string; adopt?: boolean }): Promise<void> {
+interface Options {
+  listen: string;
+  dataDir: string;
+  tls?: boolean;
+  plaintext?: boolean;
+  adopt?: boolean;
+}
+
+async function main(options: Options): Promise<void> {
   // From here on a signal is handled in order, also one that comes while the server is still starting.
   const asked = Promise.withResolvers<void>();
   let stopping = false;
@@ -38,8 +48,7 @@ async function main(options: { listen: string; dataDir: string; adopt?: boolean 
   for (const signal of signals) process.on(signal, stop);
 
   try {
-    const { dataDir, adopt = false } = options;
-    const standalone = await startStandalone({ listen: readListenAddress(options.listen), dataDir, adopt });
+    const standalone = await startStandalone({ ...options, listen: readListenAddress(options.listen) });
     process.stdout.write(
       `${standalone.firstStart ? welcome(tourStop(standalone)) : welcomeBack(tourStop(standalone))}\n`,
     );
@@ -55,8 +64,8 @@ async function main(options: { listen: string; dataDir: string; adopt?: boolean 
   for (const signal of signals) process.off(signal, stop);
 }
 
-function tourStop({ url, adminToken, adminTokenFile }: Standalone) {
-  return { address: reachable(url), adminToken, adminTokenFile };
+function tourStop({ url, adminToken, adminTokenFile, trustFile }: Standalone) {
+  return { address: reachable(url), adminToken, adminTokenFile, trustFile };
 }
 
 /** A server that listens on all addresses is reached at the loopback one. */

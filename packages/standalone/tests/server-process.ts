@@ -56,7 +56,7 @@ export function startProcessWith(env: NodeJS.ProcessEnv, dataDir: string, ...arg
 export async function untilReady(server: ServerProcess, deadlineMs: number): Promise<string> {
   const end = Date.now() + deadlineMs;
   for (;;) {
-    const address = /Attestry is ready: (http:\S+)/.exec(server.stdout())?.[1];
+    const address = /Attestry is ready: (https?:\S+)/.exec(server.stdout())?.[1];
     if (address !== undefined) return address;
     if (!running.has(server) || Date.now() > end) {
       throw new Error(`not ready within ${deadlineMs} ms; it wrote:\n${server.stdout()}\n${server.stderr()}`);

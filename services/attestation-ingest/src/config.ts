@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { DEFAULT_LIMITS } from "@attestry/bundle";
 import { commonSettings, deletesSetting, setting, type Values } from "@attestry/service-kit";
 
 /** Folder with schema.prisma and migrations/. */
@@ -39,11 +40,7 @@ export const serviceSettings = {
     min: 1,
     doc: "Bundles kept in the process, in bytes",
   }),
-  redisUrl: setting.optionalText({
-    env: "REDIS_URL",
-    doc: "Redis for bundles, shared by all replicas: redis://HOST:PORT/NUMBER; unset: none",
-    secret: true,
-  }),
+  redisUrl: commonSettings.redisUrl,
   redisTtlMs: setting.milliseconds({
     env: "ATTESTATION_INGEST_REDIS_TTL",
     default: 3_600_000,
@@ -53,6 +50,33 @@ export const serviceSettings = {
     env: "ATTESTATION_INGEST_REDIS_MAX_ENTRY_BYTES",
     default: 1024 * 1024,
     doc: "Largest bundle that Redis is given, in bytes",
+  }),
+  maxJsonDepth: setting.integer({
+    env: "ATTESTATION_INGEST_MAX_JSON_DEPTH",
+    default: DEFAULT_LIMITS.jsonDepth,
+    min: 10,
+    max: 10_000,
+    doc: "How deeply objects and arrays of a bundle or statement may stand in each other",
+  }),
+  maxSignatures: setting.integer({
+    env: "ATTESTATION_INGEST_MAX_SIGNATURES",
+    default: DEFAULT_LIMITS.signatures,
+    min: 1,
+    max: 10_000,
+    doc: "Signatures of one bundle",
+  }),
+  maxSubjects: setting.integer({
+    env: "ATTESTATION_INGEST_MAX_SUBJECTS",
+    default: DEFAULT_LIMITS.subjects,
+    min: 1,
+    max: 1_000_000,
+    doc: "Digests of the subjects of one bundle, all together",
+  }),
+  maxTextCharacters: setting.integer({
+    env: "ATTESTATION_INGEST_MAX_TEXT",
+    default: DEFAULT_LIMITS.textCharacters,
+    min: 512,
+    doc: "A subject's name or uri, or a signature's keyid, in characters",
   }),
   uploadConcurrency: setting.integer({
     env: "ATTESTATION_INGEST_UPLOAD_CONCURRENCY",

@@ -1,3 +1,4 @@
+import { type BundleLimits, DEFAULT_LIMITS } from "@attestry/bundle";
 import {
   type Authenticator,
   createAuthenticator,
@@ -60,6 +61,7 @@ export interface Context {
   uploads: Uploads;
   mark: (id: string) => Promise<void>;
   bundles: Bundles;
+  bundleLimits: BundleLimits;
   /** Which bundles a backend must have. */
   references: (page: ReferencePage) => Promise<BundleReference[]>;
   /** Resolves when the database can be used. */
@@ -197,6 +199,13 @@ export function createContext(
     uploads,
     mark,
     bundles,
+    bundleLimits: {
+      ...DEFAULT_LIMITS,
+      jsonDepth: config.maxJsonDepth,
+      signatures: config.maxSignatures,
+      subjects: config.maxSubjects,
+      textCharacters: config.maxTextCharacters,
+    },
     references: (page) => listReferences(pool, page),
     ready: () => readiness.check(),
     start,

@@ -3,8 +3,8 @@ import {
   createClockReport,
   createLogger,
   createMetrics,
-  createServiceTransport,
   Keyring,
+  Peers,
   readSettings,
   runMain,
   runService,
@@ -21,14 +21,14 @@ await runMain("attestation-ingest", async () => {
     const config = readSettings(settings);
     const metrics = createMetrics();
     const keyring = await Keyring.load(config, createClockReport({ logger, metrics }));
-    const run = createServiceTransport({ address: config.runAddress, keyring, to: "workflow-run" });
-    const cas = createServiceTransport({ address: config.casAddress, keyring, to: "cas-gateway" });
+    const peers = await Peers.open(config, { keyring, logger, metrics });
+    const run = peers.at(config.runAddress, "workflow-run");
+    const cas = peers.at(config.casAddress, "cas-gateway");
     const ingest = await createAttestationIngest(config, { keyring, logger, metrics, run, cas });
     async function destroy(): Promise<void> {
       await ingest.destroy();
-      run.close();
-      cas.close();
+      await peers.close();
     }
-    await runService({ ...ingest, destroy }, { listen: config.listen, drainMs: config.drainMs, logger, metrics });
+    await runService({ ...ingest, destroy }, { config, logger, metrics });
   }
 });

@@ -2,8 +2,8 @@ import {
   createClockReport,
   createLogger,
   createMetrics,
-  createServiceTransport,
   Keyring,
+  Peers,
   readSettings,
   runMain,
   runService,
@@ -15,16 +15,14 @@ await runMain("cas-gateway", async () => {
   const logger = createLogger({ name: "cas-gateway", level: config.logLevel });
   const metrics = createMetrics();
   const keyring = await Keyring.load(config, createClockReport({ logger, metrics }));
-  const run = createServiceTransport({ address: config.runAddress, keyring, to: "workflow-run" });
-  const ingest =
-    config.ingestAddress === undefined
-      ? undefined
-      : createServiceTransport({ address: config.ingestAddress, keyring, to: "attestation-ingest" });
+  const peers = await Peers.open(config, { keyring, logger, metrics });
+  const run = peers.at(config.runAddress, "workflow-run");
+  const { ingestAddress } = config;
+  const ingest = ingestAddress === undefined ? undefined : peers.at(ingestAddress, "attestation-ingest");
   const gateway = await createCasGateway(config, { keyring, logger, run, ingest, metrics });
   async function destroy(): Promise<void> {
     await gateway.destroy();
-    run.close();
-    ingest?.close();
+    await peers.close();
   }
-  await runService({ ...gateway, destroy }, { listen: config.listen, drainMs: config.drainMs, logger, metrics });
+  await runService({ ...gateway, destroy }, { config, logger, metrics });
 });

@@ -3,9 +3,9 @@ import {
   createClockReport,
   createLogger,
   createMetrics,
-  createServiceTransport,
   Keyring,
   type Logger,
+  Peers,
   readSettings,
   runMain,
   runService,
@@ -22,7 +22,7 @@ await runMain("workflow-run", async () => {
       return bootstrapInstance(config, logger);
     default: {
       const { module, metrics } = await create(config, logger);
-      await runService(module, { listen: config.listen, drainMs: config.drainMs, logger, metrics });
+      await runService(module, { config, logger, metrics });
     }
   }
 });
@@ -30,11 +30,12 @@ await runMain("workflow-run", async () => {
 async function create(config: Config, logger: Logger) {
   const metrics = createMetrics();
   const keyring = await Keyring.load(config, createClockReport({ logger, metrics }));
-  const cas = createServiceTransport({ address: config.casAddress, keyring, to: "cas-gateway" });
+  const peers = await Peers.open(config, { keyring, logger, metrics });
+  const cas = peers.at(config.casAddress, "cas-gateway");
   const service = await createWorkflowRun(config, { keyring, logger, metrics, cas });
   async function destroy(): Promise<void> {
     await service.destroy();
-    cas.close();
+    await peers.close();
   }
   return { metrics, module: { ...service, destroy } };
 }

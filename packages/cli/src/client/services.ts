@@ -106,13 +106,13 @@ export class Services {
       interceptors: [bearer(this.#connections.token)],
       readMaxBytes,
     });
-    return namingInDeadlines(transport, address);
+    return namingPeer(transport, address);
   }
 
   #session(address: string): Session {
     const known = this.#sessions.get(address);
     if (known !== undefined) return known;
-    const session = new Session(address);
+    const session = new Session(address, this.#connections.tls);
     this.#sessions.set(address, session);
     return session;
   }
@@ -129,16 +129,22 @@ function bearer(token: string | undefined): Interceptor {
 }
 
 /**
- * A deadline that passed here says nothing of its own: this makes it say who did not answer. No interceptor, as those
- * do not see it.
+ * A deadline that passed here, and an answer that is no HTTP/2, say nothing of their own: this makes them say who it was. No
+ * interceptor, as those do not see it.
  */
-function namingInDeadlines(transport: Transport, address: string): Transport {
+function namingPeer(transport: Transport, address: string): Transport {
   const rename = (typeName: string) => (error: unknown) => {
-    if (!(error instanceof ConnectError) || error.code !== Code.DeadlineExceeded || reasonOf(error) !== undefined) {
-      throw error;
+    if (!(error instanceof ConnectError) || reasonOf(error) !== undefined) throw error;
+    const { code, rawMessage, metadata } = error;
+    if (code === Code.DeadlineExceeded) {
+      const message = `${serviceOf(typeName)} at ${address} did not answer in the time given`;
+      throw new ConnectError(message, code, metadata, undefined, error);
     }
-    const message = `${serviceOf(typeName)} at ${address} did not answer in the time given`;
-    throw new ConnectError(message, error.code, error.metadata, undefined, error);
+    if (rawMessage === "Protocol error") {
+      const message = `what answers at ${address} does not speak HTTP/2`;
+      throw new ConnectError(message, Code.Unavailable, metadata, undefined, error);
+    }
+    throw error;
   };
   return {
     unary: (method, ...call) => transport.unary(method, ...call).catch(rename(method.parent.typeName)),

@@ -1,6 +1,7 @@
 import http2 from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { GrpcTransportOptions } from "@connectrpc/connect-node";
+import type { ClientTls } from "../settings.ts";
 
 type SessionManager = NonNullable<GrpcTransportOptions["sessionManager"]>;
 
@@ -17,12 +18,14 @@ const pingAnswerMs = 60_000;
  */
 export class Session implements SessionManager {
   readonly authority: string;
+  readonly #tls: ClientTls;
   #session: Promise<http2.ClientHttp2Session> | undefined;
   #open: http2.ClientHttp2Session | undefined;
 
   /** `address`: `http://host:port` (without TLS) or `https://host:port`. */
-  constructor(address: string) {
+  constructor(address: string, tls: ClientTls) {
     this.authority = new URL(address).origin;
+    this.#tls = tls;
   }
 
   async request(
@@ -53,26 +56,24 @@ export class Session implements SessionManager {
     return new Promise((resolve, reject) => {
       const session = http2.connect(this.authority, {
         settings: { initialWindowSize: windowBytes, enablePush: false },
+        ...this.#tls,
       });
       this.#open = session;
-      session.on("error", (error) => {
+      const fail = (error: Error) => {
         this.#session = undefined;
-        reject(
-          new ConnectError(
-            `cannot reach ${this.authority}: ${causeOf(error)}`,
-            Code.Unavailable,
-            undefined,
-            undefined,
-            error,
-          ),
-        );
-      });
+        const message = `cannot reach ${this.authority}: ${causeOf(error)}`;
+        reject(new ConnectError(message, Code.Unavailable, undefined, undefined, error));
+      };
+      session.on("error", fail);
+      // Of a TLS alert after the handshake the session says nothing, not even that it closes (Node 24).
+      session.socket.on("error", fail);
       session.on("close", () => reject(new ConnectError(`${this.authority} closed the connection`, Code.Unavailable)));
       session.on("connect", () => {
         watch(session);
         session.setLocalWindowSize(windowBytes);
-        resolve(session);
       });
+      // In TLS 1.3 a server refuses a client's certificate only after the client holds the connection for made.
+      session.on(this.authority.startsWith("https:") ? "remoteSettings" : "connect", () => resolve(session));
     });
   }
 }

@@ -4,7 +4,7 @@ import type { CasRole, Principal, Role, ServiceName } from "./principal.ts";
 
 /** Who may call a method. Several kinds may be let in: any one that fits is enough. */
 export interface AccessRule {
-  /** Without any token: health and reflection. */
+  /** Without any token, as often as an address may call without a good one: the request says who calls. */
   public?: true;
   /** API tokens of at least this role. */
   api?: Role;

@@ -4,10 +4,18 @@ import type { Keyring, VerifiedToken } from "./keyring.ts";
 import type { Principal } from "./principal.ts";
 import type { Revocations } from "./revocations.ts";
 
+/** Those whose tokens are not known yet: to verify one costs more than all else that a refusal does. */
+export interface Strangers {
+  /** Throws if too many came. */
+  expectRoom(): void;
+  /** One came whose token is not good, or who has none. */
+  came(): void;
+}
+
 /** Decides who a caller is, by the Authorization header. */
 export interface Authenticator {
-  /** Throws TOKEN_MISSING, TOKEN_MALFORMED, TOKEN_EXPIRED, TOKEN_AUDIENCE_WRONG, TOKEN_SIGNATURE_INVALID, TOKEN_REVOKED, REVOCATIONS_UNKNOWN. */
-  authenticate(authorization: string | null): Promise<Principal>;
+  /** Throws what `strangers` throws, which is asked before a signature is verified, TOKEN_MISSING, TOKEN_MALFORMED, TOKEN_EXPIRED, TOKEN_AUDIENCE_WRONG, TOKEN_SIGNATURE_INVALID, TOKEN_REVOKED, REVOCATIONS_UNKNOWN. */
+  authenticate(authorization: string | null, strangers?: Strangers): Promise<Principal>;
 }
 
 const longestToken = 8_192;
@@ -23,17 +31,24 @@ export function createAuthenticator({
 }): Authenticator {
   const verified = new LRUCache<string, VerifiedToken>({ max: rememberedTokens });
 
-  async function verify(token: string): Promise<VerifiedToken> {
-    const known = verified.get(token);
-    if (known !== undefined && known.expiresAt > Date.now()) return known;
-    const fresh = await keyring.verify(token);
-    verified.set(token, fresh);
-    return fresh;
+  async function verify(authorization: string | null, strangers: Strangers | undefined): Promise<VerifiedToken> {
+    try {
+      const token = bearerToken(authorization);
+      const known = verified.get(token);
+      if (known !== undefined && known.expiresAt > Date.now()) return known;
+      strangers?.expectRoom();
+      const fresh = await keyring.verify(token);
+      verified.set(token, fresh);
+      return fresh;
+    } catch (error) {
+      strangers?.came();
+      throw error;
+    }
   }
 
   return {
-    async authenticate(authorization) {
-      const { principal } = await verify(bearerToken(authorization));
+    async authenticate(authorization, strangers) {
+      const { principal } = await verify(authorization, strangers);
       if (principal.kind === "api") await revocations?.check(principal.tokenId);
       return principal;
     },

@@ -23,6 +23,8 @@ import {
   status,
 } from "@grpc/grpc-js";
 import { methodPath } from "../auth/access.ts";
+import { peerCredentials } from "../tls/peer-certificates.ts";
+import type { WatchedCertificates } from "../tls/watched-certificates.ts";
 
 const windowBytes = 8 * 1024 * 1024;
 const largestMessageBytes = 64 * 1024 * 1024;
@@ -36,12 +38,15 @@ const secondTryAfterMs = 50;
 export class GrpcTransport implements Transport {
   readonly #client: Client;
 
-  /** @param address http://HOST:PORT of the peer; the name may stand for several replicas. */
-  constructor(address: string) {
+  /**
+   * @param address http://HOST:PORT of the peer, or https; the name may stand for several replicas
+   * @param certificates of calls over https; undefined: the machine's authorities, and no certificate to show
+   */
+  constructor(address: string, certificates?: WatchedCertificates) {
     const { hostname, port, protocol } = new URL(address);
     this.#client = new Client(
       `dns:///${hostname}:${port || (protocol === "https:" ? 443 : 80)}`,
-      protocol === "https:" ? credentials.createSsl() : credentials.createInsecure(),
+      protocol === "https:" ? peerCredentials(certificates) : credentials.createInsecure(),
       {
         "grpc.service_config": JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
         "grpc.initial_reconnect_backoff_ms": 100,

@@ -1,4 +1,5 @@
 import type { Transport } from "@connectrpc/connect";
+import type { WatchedCertificates } from "../tls/watched-certificates.ts";
 import { GrpcTransport } from "./grpc-transport.ts";
 import { type PeerIdentity, peerTransport } from "./peer-transport.ts";
 
@@ -7,8 +8,15 @@ export interface ServiceTransport extends Transport {
   close(): void;
 }
 
+export interface PeerAddress extends PeerIdentity {
+  /** http://HOST:PORT, or https. */
+  address: string;
+  /** Of calls over https; undefined: the machine's authorities, and no certificate to show. */
+  certificates?: WatchedCertificates | undefined;
+}
+
 /** Calls to a peer over the network. */
-export function createServiceTransport({ address, ...identity }: PeerIdentity & { address: string }): ServiceTransport {
-  const grpc = new GrpcTransport(address);
+export function createServiceTransport({ address, certificates, ...identity }: PeerAddress): ServiceTransport {
+  const grpc = new GrpcTransport(address, certificates);
   return { ...peerTransport(() => grpc, identity), close: () => grpc.close() };
 }

@@ -64,6 +64,7 @@ export const reasons = {
   // Bundles
   BUNDLE_EMPTY: Code.InvalidArgument,
   BUNDLE_TOO_LARGE: Code.InvalidArgument,
+  BUNDLE_TOO_COMPLEX: Code.InvalidArgument,
   BUNDLE_NOT_UTF8: Code.InvalidArgument,
   BUNDLE_NOT_JSON: Code.InvalidArgument,
   BUNDLE_COMPRESSED: Code.InvalidArgument,
@@ -109,6 +110,7 @@ export const reasons = {
   PEER_UNAVAILABLE: Code.Unavailable,
   GC_UNDER_WAY: Code.Unavailable,
   STORE_BUSY: Code.ResourceExhausted,
+  RATE_LIMITED: Code.ResourceExhausted,
   SHUTTING_DOWN: Code.Unavailable,
 
   // A bug, or what the framework says without more

@@ -1,5 +1,5 @@
 import type { ServerHttp2Stream } from "node:http2";
-import type { HandlerContext, Interceptor, StreamResponse } from "@connectrpc/connect";
+import { createContextValues, type HandlerContext, type Interceptor, type StreamResponse } from "@connectrpc/connect";
 import { principalKey } from "../auth/principal.ts";
 import { connectErrorOf } from "../errors/connect-error.ts";
 import type { BodyBudget } from "./body-budget.ts";
@@ -19,6 +19,7 @@ import {
   type UnaryMethod,
 } from "./recorded-call.ts";
 import { refusedCall } from "./refused-call.ts";
+import { remoteAddressKey } from "./remote-address.ts";
 
 export interface GrpcDirectOptions {
   gate: (context: HandlerContext) => Promise<void>;
@@ -103,8 +104,9 @@ export function createGrpcDirect(options: GrpcDirectOptions): Serve {
       const cause = signal.aborted ? signal.reason : error;
       throw refusedCall(report, recorded.method, header, began, cause);
     }
+    const values = createContextValues().set(remoteAddressKey, stream.session?.socket?.remoteAddress);
     try {
-      const context = attempt(() => recordedContext(recorded.method, header, signal), refused);
+      const context = attempt(() => recordedContext(recorded.method, header, signal, values), refused);
       const timeoutMs = context.timeoutMs();
       if (timeoutMs !== undefined)
         timer = setTimeout(() => abort.abort(deadlinePassed()), Math.min(timeoutMs, longestTimer));

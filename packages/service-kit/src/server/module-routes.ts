@@ -2,21 +2,27 @@ import http2 from "node:http2";
 import { RetryInfoSchema } from "@attestry/api/errors";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { codeFromHttpStatus, codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import type { Authenticator } from "../auth/authenticator.ts";
 import { connectErrorOf } from "../errors/connect-error.ts";
+import type { RateLimits } from "../limits/rate-limits.ts";
 import type { Logger } from "../observe/logger.ts";
 import { requestContextOf, requestStorage } from "../observe/request-context.ts";
 import { callerGone } from "./caller-gone.ts";
 import type { FinishedCall } from "./interceptor.ts";
 import type { HttpRoute, ServiceModule } from "./module.ts";
+import { remoteAddressOf } from "./remote-address.ts";
 import type { NodeRequest, NodeResponse } from "./rpc-handler.ts";
 import { letGoOfBody } from "./unread-body.ts";
 
 export interface ModuleRoutesOptions {
   modules: readonly ServiceModule[];
+  limits: RateLimits;
   report: (call: FinishedCall) => void;
   shutdownSignal: AbortSignal;
   logger: Logger;
 }
+
+type GuardedRoute = HttpRoute & { authenticator: Authenticator };
 
 /** What says something of a content that an error does not send. */
 const contentHeaders = [
@@ -34,8 +40,12 @@ const contentHeaders = [
  * Serves the HTTP routes of modules; false if the path is none's. Throws at once if two routes have one prefix. Each
  * request is logged and counted by its method and the route's prefix: a path has no bound, and a query may carry a token.
  */
-export function createModuleRoutes({ modules, report, shutdownSignal, logger }: ModuleRoutesOptions) {
-  const routes = modules.flatMap(({ http = [] }) => http).sort((a, b) => b.prefix.length - a.prefix.length);
+export function createModuleRoutes({ modules, limits, report, shutdownSignal, logger }: ModuleRoutesOptions) {
+  const routes = modules
+    .flatMap(({ http = [], authenticator }) =>
+      http.map((route) => ({ ...route, handle: route.handle.bind(route), authenticator })),
+    )
+    .sort((a, b) => b.prefix.length - a.prefix.length);
   const prefixes = new Set(routes.map(({ prefix }) => prefix));
   if (prefixes.size < routes.length)
     throw new Error(`two HTTP routes have one prefix among ${[...prefixes].join(", ")}`);
@@ -44,7 +54,14 @@ export function createModuleRoutes({ modules, report, shutdownSignal, logger }: 
     for (const call of live) call.abort(shutdownSignal.reason);
   });
 
-  async function serve(route: HttpRoute, request: NodeRequest, response: NodeResponse): Promise<void> {
+  async function authenticate({ authenticator }: GuardedRoute, request: NodeRequest, token: string | undefined) {
+    const authorization = token === undefined ? (request.headers.authorization ?? null) : `Bearer ${token}`;
+    const strangers = limits.strangersAt(remoteAddressOf(request));
+    const principal = await authenticator.authenticate(authorization, strangers);
+    limits.admit(principal);
+    return principal;
+  }
+  async function serve(route: GuardedRoute, request: NodeRequest, response: NodeResponse): Promise<void> {
     const began = performance.now();
     const context = requestContextOf(webHeaders(request), undefined);
     const abort = new AbortController();
@@ -63,7 +80,10 @@ export function createModuleRoutes({ modules, report, shutdownSignal, logger }: 
       report({ method, code, error, ms: performance.now() - began, context });
     }
     try {
-      const call = { signal, logger: logger.child({ requestId: context.requestId }) };
+      const call = {
+        ...{ signal, logger: logger.child({ requestId: context.requestId }) },
+        authenticate: (token?: string) => authenticate(route, request, token),
+      };
       await requestStorage.run(context, () => route.handle(request, response, call));
       if (!response.writableEnded) throw new Error(`the route ${route.prefix} left a request without its whole answer`);
       if (signal.aborted) throw signal.reason;

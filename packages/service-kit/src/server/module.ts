@@ -2,7 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { AccessTable } from "../auth/access.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
-import type { ServiceName } from "../auth/principal.ts";
+import type { Principal, ServiceName } from "../auth/principal.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { NodeRequest, NodeResponse } from "./rpc-handler.ts";
 
@@ -11,7 +11,7 @@ export interface HttpRoute {
   /** Paths that begin with it are the route's, `/v1/blobs/`. */
   readonly prefix: string;
   /**
-   * Answers a request; decides itself who may call, by the module's authenticator and access rules. What it throws before
+   * Answers a request; decides itself who may call, by `call.authenticate` and the access rules. What it throws before
    * the head of the answer is sent becomes a JSON error with the status of its code; later, the connection ends.
    */
   handle(request: NodeRequest, response: NodeResponse, call: HttpCall): Promise<void>;
@@ -21,6 +21,11 @@ export interface HttpCall {
   /** Aborts when the caller goes away, and when the server has to end. */
   signal: AbortSignal;
   logger: Logger;
+  /**
+   * Who sends the request: the bearer of the token, where a link carries one, or else of the Authorization header. Throws what
+   * `Authenticator.authenticate` throws, and RATE_LIMITED. Whether they may is `authorize`'s to say.
+   */
+  authenticate: (token?: string) => Promise<Principal>;
 }
 
 /**

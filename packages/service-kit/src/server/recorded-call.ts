@@ -46,7 +46,12 @@ export function deadlinePassed(): ConnectError {
 }
 
 /** What a handler is told of a call. Throws REQUEST_MALFORMED for a bad timeout header. */
-export function recordedContext(method: DescMethod, requestHeader: Headers, signal: AbortSignal): HandlerContext {
+export function recordedContext(
+  method: DescMethod,
+  requestHeader: Headers,
+  signal: AbortSignal,
+  values = createContextValues(),
+): HandlerContext {
   const timeout = callTimeoutMs(requestHeader);
   const deadline = timeout === undefined ? undefined : performance.now() + timeout;
   return {
@@ -59,7 +64,7 @@ export function recordedContext(method: DescMethod, requestHeader: Headers, sign
     responseHeader: new Headers(),
     responseTrailer: new Headers(),
     protocolName: "grpc",
-    values: createContextValues(),
+    values,
     url: `http://localhost${methodPath(method)}`,
   };
 }

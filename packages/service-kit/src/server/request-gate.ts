@@ -2,18 +2,21 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { authorize, methodName } from "../auth/access.ts";
 import { principalKey } from "../auth/principal.ts";
 import { DomainError } from "../errors/domain-error.ts";
+import type { RateLimits } from "../limits/rate-limits.ts";
 import type { FinishedCall } from "./interceptor.ts";
 import type { ServiceModule } from "./module.ts";
 import { refusedCall } from "./refused-call.ts";
+import { remoteAddressKey } from "./remote-address.ts";
 
 /**
- * What runs on the headers of each call, before a byte of its body is read: who calls, and whether they may. The
+ * What runs on the headers of each call, before a byte of its body is read: who calls, whether they may, and not too often. The
  * same function guards calls over the network and calls in process. A call that it refuses never reaches the
  * interceptor, so it reports these itself.
  */
 export function createRequestGate(
   modules: readonly ServiceModule[],
   report: (call: FinishedCall) => void,
+  limits?: RateLimits,
 ): (context: HandlerContext) => Promise<void> {
   const moduleOf = new Map(modules.flatMap((module) => module.services.map((service) => [service.typeName, module])));
 
@@ -23,8 +26,14 @@ export function createRequestGate(
     const rule = module?.access[method];
     if (module === undefined || rule === undefined)
       throw new DomainError("METHOD_UNKNOWN", `${method} is not served here`);
-    if (rule.public) return;
-    const principal = await module.authenticator.authenticate(context.requestHeader.get("authorization"));
+    const strangers = limits?.strangersAt(context.values.get(remoteAddressKey));
+    if (rule.public) {
+      strangers?.expectRoom();
+      strangers?.came();
+      return;
+    }
+    const principal = await module.authenticator.authenticate(context.requestHeader.get("authorization"), strangers);
+    limits?.admit(principal);
     authorize(method, rule, principal);
     context.values.set(principalKey, principal);
   }

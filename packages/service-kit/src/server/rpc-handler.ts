@@ -1,7 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import http2 from "node:http2";
-import { ConnectError, type ConnectRouter, createConnectRouter, type Interceptor } from "@connectrpc/connect";
+import {
+  ConnectError,
+  type ConnectRouter,
+  createConnectRouter,
+  createContextValues,
+  type Interceptor,
+} from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import {
   codeFromHttpStatus,
@@ -18,6 +24,7 @@ import {
 } from "@connectrpc/connect-node";
 import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
+import type { RateLimits } from "../limits/rate-limits.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import { framed } from "./framework-error.ts";
@@ -28,6 +35,7 @@ import type { ServiceModule } from "./module.ts";
 import type { ReceiveWindows } from "./receive-windows.ts";
 import type { RecordedMethod } from "./recorded-call.ts";
 import { recordMethods } from "./recording-router.ts";
+import { remoteAddressKey, remoteAddressOf } from "./remote-address.ts";
 import { createRequestGate } from "./request-gate.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -44,6 +52,7 @@ export interface RpcHandlerOptions {
   /** Registers what is not of a module, and what anyone may call: health, reflection. */
   extraRoutes(router: ConnectRouter): void;
   budget: BodyBudget;
+  limits: RateLimits;
   windows: ReceiveWindows;
   shutdownSignal: AbortSignal;
   /** How long a caller of plain gRPC may let a call wait, in milliseconds. */
@@ -60,7 +69,7 @@ export interface RpcHandler {
 
 /** Serves RPCs in the protocols gRPC, gRPC-Web and Connect. */
 export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
-  const gate = createRequestGate(options.modules, options.report);
+  const gate = createRequestGate(options.modules, options.report, options.limits);
   const common = {
     readMaxBytes: defaultReadMaxBytes,
     interceptors: [options.interceptor],
@@ -118,7 +127,8 @@ async function respond(
   if ("stream" in request) endWhenAnswered(request.stream);
   // Over HTTP/1.1 a caller sends all of its body before it looks for the answer: what nobody reads is let go by.
   else response.once("finish", () => request.removeAllListeners("readable").resume());
-  const universal = universalRequestFromNodeRequest(request, response, undefined, undefined);
+  const values = createContextValues().set(remoteAddressKey, remoteAddressOf(request));
+  const universal = universalRequestFromNodeRequest(request, response, undefined, values);
   const lease = handler.method?.methodKind === "unary" ? budget.lease() : undefined;
   // Not when the answer was handed over: until it is sent, the message is held.
   if (lease !== undefined) response.once("close", lease.release);

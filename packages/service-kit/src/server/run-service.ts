@@ -1,21 +1,29 @@
 import type { Registry } from "prom-client";
 import type { Logger } from "../observe/logger.ts";
-import type { ListenAddress } from "../settings.ts";
+import type { ListenAddress } from "../setting.ts";
+import { isLoopback } from "./loopback.ts";
 import type { ServiceModule } from "./module.ts";
 import { serve } from "./serve.ts";
+import { serverTlsOf, type TransportConfig } from "./settings.ts";
 
 export interface RunServiceOptions {
-  listen: ListenAddress;
+  /** `drainMs`: how long it takes calls after it was told to end, in milliseconds. */
+  config: TransportConfig & { listen: ListenAddress; drainMs: number };
   logger: Logger;
   metrics: Registry;
-  /** How long it takes calls after it was told to end, in milliseconds. */
-  drainMs: number;
 }
 
 /** The life of a service process: serve, work, and end in order on SIGTERM or SIGINT. Then the process ends by itself. */
 export async function runService(module: ServiceModule, options: RunServiceOptions): Promise<void> {
-  const { listen, drainMs, logger, metrics } = options;
-  const server = await serve({ modules: [module], listen, drainMs, logger, metrics });
+  const { config, logger, metrics } = options;
+  const { listen, drainMs } = config;
+  const tls = serverTlsOf(config);
+  if (tls === undefined && !isLoopback(listen.host))
+    logger.warn(
+      { listen },
+      "tokens cross the network in clear text: serve with TLS (docs/tls.md), or behind something that does",
+    );
+  const server = await serve({ modules: [module], listen, drainMs, tls, limits: config, logger, metrics });
   await module.start();
   logger.info({ url: server.url }, `${module.name} is serving`);
 

@@ -6,19 +6,24 @@ import type { Registry } from "prom-client";
 import { checkAccessTable } from "../auth/access.ts";
 import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
+import { RateLimits } from "../limits/rate-limits.ts";
 import { createCallReport } from "../observe/call-report.ts";
 import type { Logger } from "../observe/logger.ts";
-import type { ListenAddress } from "../settings.ts";
+import { type ListenAddress, readSettings } from "../setting.ts";
+import { createSecureServer, type ServerTls } from "../tls/secure-server.ts";
 import { createBodyBudget } from "./body-budget.ts";
+import { createConnectionTelemetry } from "./connection-telemetry.ts";
 import { registerHealth } from "./health.ts";
 import { createHttpRoutes } from "./http-routes.ts";
 import { createCallInterceptor } from "./interceptor.ts";
 import { checkDistinct, type ServiceModule } from "./module.ts";
 import { createModuleRoutes } from "./module-routes.ts";
 import { createPortSniffer } from "./port-sniffer.ts";
-import { createReceiveWindows, largestWindowBytes, type ReceiveWindows } from "./receive-windows.ts";
+import { createReceiveWindows, largestWindowBytes } from "./receive-windows.ts";
 import { registerReflection } from "./reflection.ts";
 import { createRpcHandler, type NodeRequest, type NodeResponse, type RpcHandler } from "./rpc-handler.ts";
+import { trackSessions } from "./sessions.ts";
+import { type TransportConfig, transportSettings } from "./settings.ts";
 
 /** Node counts what waits to be sent: of each of many streams, a message of 1 MiB. */
 const sessionMemoryMiB = 512;
@@ -27,11 +32,25 @@ const defaultGraceMs = 10_000;
 const idleCheckMs = 100;
 const lastAnswersMs = 250;
 const defaultIdleMs = 60_000;
-/** An old connection is ended gracefully, so that clients spread over replicas that came later. */
-const sessionAgeMs = 30 * 60_000;
 /** A large upload over HTTP/1.1 is one request. */
 const slowBodyMs = 60 * 60_000;
-const slowHeadersMs = 10_000;
+const defaultLimits: ServingLimits = readSettings(transportSettings, {});
+
+/** Each is a setting that says more. */
+export type ServingLimits = Pick<
+  TransportConfig,
+  | "headersTimeoutMs"
+  | "idleConnectionMs"
+  | "maxConnections"
+  | "maxHeaderBytes"
+  | "maxStreams"
+  | "rateOfFailures"
+  | "ratePerOrganization"
+  | "ratePerToken"
+  | "redisUrl"
+  | "resetBurst"
+  | "resetsPerSecond"
+>;
 
 export interface ServeOptions {
   modules: readonly ServiceModule[];
@@ -42,8 +61,10 @@ export interface ServeOptions {
   drainMs?: number;
   /** How long `close` then lets calls under way go on, in milliseconds. */
   graceMs?: number;
-  /** How long a caller over HTTP/1.1 may take for its headers, in milliseconds; it may become half as much again. */
-  headersTimeoutMs?: number;
+  /** Certificate and key to serve with, and the authorities that clients' certificates must come from; undefined: no TLS. */
+  tls?: ServerTls | undefined;
+  /** What connections and callers may do; each is as its setting says unless given. */
+  limits?: Partial<ServingLimits>;
   /** What the bodies of unary calls under way may hold together, in bytes; a call alone may have more. */
   inFlightBytes?: number;
   /**
@@ -54,7 +75,7 @@ export interface ServeOptions {
 }
 
 export interface RunningServer {
-  /** http://HOST:PORT. */
+  /** http://HOST:PORT, or https. */
   url: string;
   port: number;
   /** Turns not ready; when it has drained, stops taking calls, lets those under way finish within 10 s, and ends the rest. Safe to call twice. */
@@ -73,7 +94,8 @@ export async function serve({
   metrics,
   drainMs = 0,
   graceMs = defaultGraceMs,
-  headersTimeoutMs = slowHeadersMs,
+  tls,
+  limits,
   inFlightBytes = defaultInFlightBytes,
   idleMs = defaultIdleMs,
 }: ServeOptions): Promise<RunningServer> {
@@ -87,6 +109,14 @@ export async function serve({
   const sessions = new Set<http2.ServerHttp2Session>();
   const windows = createReceiveWindows(sessions);
 
+  const { headersTimeoutMs, idleConnectionMs, maxConnections, ...bounds } = { ...defaultLimits, ...limits };
+  const rateLimits = new RateLimits({
+    rates: { token: bounds.ratePerToken, organization: bounds.ratePerOrganization, failures: bounds.rateOfFailures },
+    redisUrl: bounds.redisUrl,
+    prefix: modules.map(({ name }) => name).join("+"),
+    ...{ logger, metrics },
+  });
+
   const rpc = createRpcHandler({
     modules,
     interceptor: createCallInterceptor(report),
@@ -96,12 +126,19 @@ export async function serve({
       registerReflection(router, services);
     },
     budget: createBodyBudget(inFlightBytes, idleMs),
+    limits: rateLimits,
     windows,
     shutdownSignal: shutdown.signal,
     idleMs,
     logger,
   });
-  const moduleRoutes = createModuleRoutes({ modules, report, shutdownSignal: shutdown.signal, logger });
+  const moduleRoutes = createModuleRoutes({
+    modules,
+    limits: rateLimits,
+    report,
+    shutdownSignal: shutdown.signal,
+    logger,
+  });
   const routes = createHttpRoutes(modules, metrics, logger, draining.signal);
   function handle(request: NodeRequest, response: NodeResponse): void {
     if (rpc.handle(request, response) || moduleRoutes(request, response)) return;
@@ -121,6 +158,7 @@ export async function serve({
   const http1 = http.createServer(
     {
       requestTimeout: slowBodyMs,
+      maxHeaderSize: bounds.maxHeaderBytes,
       headersTimeout: headersTimeoutMs,
       // How often the time-outs are looked at: Node's default is 30 s.
       connectionsCheckingInterval: headersTimeoutMs / 2,
@@ -132,19 +170,32 @@ export async function serve({
   http1.emit("listening");
   const http2Server = http2.createServer(
     {
-      settings: { initialWindowSize: largestWindowBytes, maxConcurrentStreams: 1_000 },
+      settings: {
+        initialWindowSize: largestWindowBytes,
+        maxConcurrentStreams: bounds.maxStreams,
+        maxHeaderListSize: bounds.maxHeaderBytes,
+      },
       maxSessionMemory: sessionMemoryMiB,
+      streamResetBurst: bounds.resetBurst,
+      streamResetRate: bounds.resetsPerSecond,
     },
     handle,
   );
   http1.on("checkContinue", handleExpecting);
   http2Server.on("checkContinue", handleExpecting);
   preferBareStreams(http2Server, rpc.handleStream);
-  trackSessions(http2Server, sessions, windows, logger);
-  const { server, destroyUndecided, destroySockets } = createPortSniffer(http1, http2Server);
+  trackSessions(http2Server, { sessions, windows, idleMs: idleConnectionMs, logger });
+  const secure = tls && (await createSecureServer({ files: tls, logger, metrics }));
+  const { server, destroyUndecided, destroySockets } = createPortSniffer({
+    ...{ http1, http2: http2Server, tls: secure?.server, maxConnections },
+    telemetry: createConnectionTelemetry(metrics),
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(listen.port, listen.host, resolve);
+  }).catch(async (error: unknown) => {
+    await Promise.all([secure?.destroy(), rateLimits.destroy()]);
+    throw error;
   });
   const { port } = server.address() as AddressInfo;
 
@@ -171,36 +222,17 @@ export async function serve({
     destroySockets();
     http1.close();
     http2Server.close();
+    await Promise.all([secure?.destroy(), rateLimits.destroy()]);
     await closed;
   }
   return {
-    url: `http://${listen.host.includes(":") ? `[${listen.host}]` : listen.host}:${port}`,
+    url: `${tls === undefined ? "http" : "https"}://${listen.host.includes(":") ? `[${listen.host}]` : listen.host}:${port}`,
     port,
     close: () => {
       closing ??= close();
       return closing;
     },
   };
-}
-
-function trackSessions(
-  server: http2.Http2Server,
-  sessions: Set<http2.ServerHttp2Session>,
-  windows: ReceiveWindows,
-  logger: Logger,
-): void {
-  server.on("session", (session) => {
-    sessions.add(session);
-    session.setLocalWindowSize(largestWindowBytes);
-    windows.joined(session);
-    const age = setTimeout(() => session.close(), sessionAgeMs * (0.8 + 0.4 * Math.random())).unref();
-    session.once("close", () => {
-      clearTimeout(age);
-      sessions.delete(session);
-    });
-    session.on("error", (error) => logger.debug({ err: error }, "HTTP/2 session ended by an error"));
-  });
-  server.on("sessionError", () => undefined);
 }
 
 /** Offers each stream to `take` before Node wraps it as a request and a response, which plain gRPC has no use for. */

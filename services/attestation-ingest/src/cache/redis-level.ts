@@ -1,13 +1,11 @@
-import type { Logger } from "@attestry/service-kit";
+import { connectRedis, type Logger } from "@attestry/service-kit";
 import { type CircuitBreakerPolicy, ConsecutiveBreaker, circuitBreaker, handleAll } from "cockatiel";
-import { Redis } from "ioredis";
+import type { Redis } from "ioredis";
 import type { Telemetry } from "../telemetry.ts";
 
-/** A command to a server that says nothing costs this much, and after three of them nothing for a while. */
-const commandTimeoutMs = 250;
+/** A server that says nothing is left alone for a while after so many commands. */
 const failuresToSkip = 3;
 const skipMs = 5_000;
-const largestReconnectDelayMs = 5_000;
 
 export interface RedisLevelOptions {
   url: string;
@@ -30,22 +28,8 @@ export class RedisLevel {
       halfOpenAfter: skipMs,
       breaker: new ConsecutiveBreaker(failuresToSkip),
     });
-    this.#redis = new Redis(options.url, {
-      commandTimeout: commandTimeoutMs,
-      connectTimeout: 2_000,
-      // Without a connection a command fails at once, rather than to wait for one.
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-      retryStrategy: (times) => Math.min(times * 100, largestReconnectDelayMs),
-    });
-    let reported = false;
-    this.#redis.on("ready", () => {
-      reported = false;
-    });
-    this.#redis.on("error", (error) => {
-      if (!reported) options.logger.warn({ err: error }, "Redis is away; bundles are read without it");
-      reported = true;
-    });
+    const { url, logger } = options;
+    this.#redis = connectRedis({ url, whenAway: "Redis is away; bundles are read without it", logger });
   }
 
   /** The bytes under the key, unchecked; undefined if there are none or Redis is away. */

@@ -27,7 +27,7 @@ export async function store(
   const runId = parseUuid(request.runId, "RUN_ID_INVALID", "run_id");
   const bundle = boundedBundle(request.bundle);
   const digest = digestOf(bundle);
-  const parsed = parseBundle(bundle);
+  const parsed = parseBundle(bundle, context.bundleLimits);
 
   const wanted = { organizationId, runId, digest, sizeBytes: bundle.length };
   const found = await findStoredOrPlan(context, wanted, call.signal);

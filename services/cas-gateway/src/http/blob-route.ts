@@ -2,6 +2,7 @@ import type { HttpCall, HttpRoute, NodeRequest, NodeResponse } from "@attestry/s
 import type { Context } from "../context.ts";
 import { blobsPrefix, parseBlobUrl } from "./blob-url.ts";
 import { ClientWatch } from "./client-watch.ts";
+import type { Exchange } from "./exchange.ts";
 import { getBlob } from "./get-blob.ts";
 import { HttpRefusal, sendRefusal } from "./http-refusal.ts";
 import { putBlob } from "./put-blob.ts";
@@ -20,7 +21,7 @@ export function createBlobRoute(context: Context): HttpRoute {
 async function handle(context: Context, request: NodeRequest, response: NodeResponse, call: HttpCall): Promise<void> {
   const watch = new ClientWatch(call.signal, context.config.idleTimeoutMs);
   try {
-    await answer(context, request, response, watch);
+    await answer(context, { request, response, watch, authenticate: call.authenticate });
   } catch (error) {
     // Too late for an answer: the connection ends.
     if (response.headersSent) throw error;
@@ -33,18 +34,14 @@ async function handle(context: Context, request: NodeRequest, response: NodeResp
   }
 }
 
-async function answer(
-  context: Context,
-  request: NodeRequest,
-  response: NodeResponse,
-  watch: ClientWatch,
-): Promise<void> {
+async function answer(context: Context, asked: Omit<Exchange, "url">): Promise<void> {
+  const { request, response } = asked;
   switch (request.method) {
     case "GET":
     case "HEAD":
-      return getBlob(context, { request, response, url: parseBlobUrl(request.url ?? ""), watch });
+      return getBlob(context, { ...asked, url: parseBlobUrl(request.url ?? "") });
     case "PUT":
-      return putBlob(context, { request, response, url: parseBlobUrl(request.url ?? ""), watch });
+      return putBlob(context, { ...asked, url: parseBlobUrl(request.url ?? "") });
     case "OPTIONS":
       return sendAnswer(request, response, { status: 204, headers: { allow: allowed } });
     default:

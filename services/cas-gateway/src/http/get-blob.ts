@@ -1,23 +1,15 @@
-import type { CasPrincipal, NodeRequest, NodeResponse } from "@attestry/service-kit";
+import type { CasPrincipal } from "@attestry/service-kit";
 import { isEmptyBlob } from "../blobs/blob-ref.ts";
 import { readBlob } from "../blobs/read-blob.ts";
 import { spacesOf } from "../blobs/stored-blobs.ts";
 import { checkDigest } from "../callers/permissions.ts";
 import type { Context } from "../context.ts";
 import { digestField, representation, type Shown, validators } from "./blob-headers.ts";
-import type { BlobUrl } from "./blob-url.ts";
-import type { ClientWatch } from "./client-watch.ts";
+import type { Exchange } from "./exchange.ts";
 import { httpCaller, isLink } from "./http-caller.ts";
 import { HttpRefusal } from "./http-refusal.ts";
 import { byteRange, entityTag, hasPreconditions, judgePreconditions, rangeAsked } from "./preconditions.ts";
 import { sendAnswer, sendChunks } from "./send-chunks.ts";
-
-interface Exchange {
-  request: NodeRequest;
-  response: NodeResponse;
-  url: BlobUrl;
-  watch: ClientWatch;
-}
 
 /**
  * GET and HEAD of a blob. A whole blob is proven before its last bytes go out: a corrupt one breaks off before its
@@ -28,7 +20,7 @@ export async function getBlob(context: Context, exchange: Exchange): Promise<voi
   const { request, response, url, watch } = exchange;
   const { headers: asked } = request;
   const { hex } = url;
-  const caller = await httpCaller(context, request, url, "download");
+  const caller = await httpCaller(context, exchange, "download");
   checkDigest(caller, hex);
   const shown: Shown = { hex, fileName: caller.fileName, byLink: isLink(request, url) };
   const tag = entityTag(hex);

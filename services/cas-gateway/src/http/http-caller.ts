@@ -1,15 +1,9 @@
-import {
-  authenticateHttp,
-  authorize,
-  type CasPrincipal,
-  DomainError,
-  type NodeRequest,
-  type Principal,
-} from "@attestry/service-kit";
+import { authorize, type CasPrincipal, DomainError, type NodeRequest, type Principal } from "@attestry/service-kit";
 import { access } from "../access.ts";
 import type { Purpose } from "../callers/callers.ts";
 import type { Context } from "../context.ts";
 import type { BlobUrl } from "./blob-url.ts";
+import type { Exchange } from "./exchange.ts";
 
 /** Who may do over HTTP what is done by these calls otherwise. */
 const methods: Record<Purpose, string> = {
@@ -28,13 +22,11 @@ export function isLink(request: NodeRequest, { token }: BlobUrl): boolean {
  */
 export async function httpCaller(
   context: Context,
-  request: NodeRequest,
-  url: BlobUrl,
+  { request, url, authenticate }: Exchange,
   purpose: Purpose,
 ): Promise<CasPrincipal> {
-  const { headers } = request;
   const byLink = isLink(request, url);
-  const principal = await authenticateHttp(context.authenticator, { headers, token: byLink ? url.token : undefined });
+  const principal = await (byLink ? authenticate(url.token) : authenticate());
   if (byLink) checkLink(principal);
   const method = methods[purpose];
   authorize(method, access[method] ?? {}, principal);

@@ -10,9 +10,9 @@ import { digestOf, parseSize } from "../blobs/blob-ref.ts";
 import { storeBlob } from "../blobs/store-blob.ts";
 import { checkUpload } from "../callers/permissions.ts";
 import type { Context } from "../context.ts";
-import type { BlobUrl } from "./blob-url.ts";
 import { checkDigestFields } from "./body-digest.ts";
 import type { ClientWatch } from "./client-watch.ts";
+import type { Exchange } from "./exchange.ts";
 import { httpCaller } from "./http-caller.ts";
 import { HttpRefusal } from "./http-refusal.ts";
 import { entityTag, hasPreconditions, judgePreconditions } from "./preconditions.ts";
@@ -22,12 +22,10 @@ import { sendAnswer } from "./send-chunks.ts";
  * PUT of a blob: 201 when it was stored, 200 when it was there already. All that can be refused by the head of the request is
  * refused before a byte of its body is asked for. Preconditions are those of RFC 9110, section 13.
  */
-export async function putBlob(
-  context: Context,
-  { request, response, url, watch }: { request: NodeRequest; response: NodeResponse; url: BlobUrl; watch: ClientWatch },
-): Promise<void> {
+export async function putBlob(context: Context, exchange: Exchange): Promise<void> {
+  const { request, response, url, watch } = exchange;
   const { hex } = url;
-  const caller = await httpCaller(context, request, url, "upload");
+  const caller = await httpCaller(context, exchange, "upload");
   const sizeBytes = contentLength(request);
   checkPlainBody(request);
   checkDigestFields(request.headers, hex);
