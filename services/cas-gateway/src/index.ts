@@ -7,6 +7,7 @@ import { type ContextConfig, createContext, type Dependencies } from "./context.
 import { createBlobRoute } from "./http/blob-route.ts";
 import { registerRoutes } from "./routes/index.ts";
 
+export { access } from "./access.ts";
 export { type Config, settings } from "./config.ts";
 
 /**

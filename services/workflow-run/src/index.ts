@@ -6,6 +6,7 @@ import { type AppContext, createContext, type Dependencies } from "./context.ts"
 import { schemaDir } from "./db/database.ts";
 import { registerRoutes, services } from "./routes.ts";
 
+export { access } from "./access.ts";
 export { type BootstrapOptions, type Bootstrapped, bootstrap, type FirstBackend } from "./bootstrap.ts";
 export { bootstrapSettings, type Config, settings } from "./config.ts";
 export type { AppContext, Dependencies } from "./context.ts";

@@ -15,6 +15,8 @@ const timeAudience = (service: ServiceName): string => `attestry/time/${service}
 
 const casTokenSeconds = 5 * 60;
 const serviceTokenSeconds = 60;
+/** A token that would live for longer than it can have been made to was not made by `Keyring`. */
+const longestSeconds = { service: serviceTokenSeconds, cas: casTokenSeconds };
 /** Clocks of two hosts may differ by this much. */
 const leewaySeconds = 30;
 
@@ -186,6 +188,7 @@ interface TokenPayload {
   iss?: string;
   aud?: string | string[];
   jti?: string;
+  iat?: number;
   exp?: number;
   org_id?: string;
   org?: string;
@@ -197,12 +200,8 @@ interface TokenPayload {
 function principalOf(payload: TokenPayload, issuer: ServiceName, here: ServiceName): Principal {
   const audiences = new Set([payload.aud ?? []].flat());
   const isCas = here === "cas-gateway" && issuer === "workflow-run" && audiences.has(casAudience);
-  if ((audiences.has(serviceAudience(here)) || isCas) && payload.exp === undefined) {
-    throw new DomainError(
-      "TOKEN_MALFORMED",
-      `a token for ${isCas ? "the CAS" : "a service"} must run out; it has no exp`,
-    );
-  }
+  if (isCas) checkLife(payload, "the CAS", longestSeconds.cas);
+  if (audiences.has(serviceAudience(here))) checkLife(payload, "a service", longestSeconds.service);
   if (audiences.has(serviceAudience(here))) return { kind: "service", service: issuer };
   const { org_id: organizationId, org: organization } = payload;
   if (issuer === "workflow-run" && organizationId !== undefined && organization !== undefined) {
@@ -221,6 +220,15 @@ function principalOf(payload: TokenPayload, issuer: ServiceName, here: ServiceNa
       metadata: { expected: apiAudience, actual: came },
     },
   );
+}
+
+function checkLife({ iat, exp }: TokenPayload, of: string, longest: number): void {
+  const life = exp === undefined || iat === undefined ? Number.POSITIVE_INFINITY : exp - iat;
+  if (life <= longest) return;
+  const came = exp === undefined ? "no exp" : iat === undefined ? "no iat" : `${life} s`;
+  throw new DomainError("TOKEN_MALFORMED", `a token for ${of} must run out, ${longest} s after its iat; came ${came}`, {
+    metadata: { expected: `1..${longest} s`, actual: came },
+  });
 }
 
 // The leeway is jose's: a token that has just run out is let through by it, so it must be remembered for as long.
