@@ -15,7 +15,11 @@ import { Keys } from "./signed-by.ts";
 const tables = { "workflow-run": runAccess, "attestation-ingest": ingestAccess, "cas-gateway": casAccess } as const;
 const serviceNames = Object.keys(tables) as ServiceName[];
 /** What each server has beside its module's services, for everybody. */
-const forEverybody = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
+const forEverybody = [
+  "grpc.health.v1.Health",
+  "grpc.reflection.v1.ServerReflection",
+  "grpc.reflection.v1alpha.ServerReflection",
+];
 
 interface Caller {
   who: string;
@@ -23,7 +27,9 @@ interface Caller {
   /** What the call is told; "admitted": whatever the method says to an empty request. */
   verdict: "admitted" | Refusal;
 }
-type Refusal = `TOKEN_${"MISSING" | "MALFORMED" | "EXPIRED" | "SIGNATURE_INVALID" | "AUDIENCE_WRONG"}` | "ROLE_INSUFFICIENT";
+type Refusal =
+  | `TOKEN_${"MISSING" | "MALFORMED" | "EXPIRED" | "SIGNATURE_INVALID" | "AUDIENCE_WRONG"}`
+  | "ROLE_INSUFFICIENT";
 
 let attestry: Constellation;
 let keys: Keys;
@@ -33,11 +39,18 @@ const methods = new Map<ServiceName, DescMethod[]>();
 beforeAll(async () => {
   attestry = await startConstellation({ shape: "processes", backend: "filesystem" });
   keys = new Keys(attestry);
-  const urls = { "workflow-run": attestry.runUrl, "attestation-ingest": attestry.ingestUrl, "cas-gateway": attestry.casUrl };
+  const urls = {
+    "workflow-run": attestry.runUrl,
+    "attestation-ingest": attestry.ingestUrl,
+    "cas-gateway": attestry.casUrl,
+  };
   for (const service of serviceNames) {
     const transport = createGrpcTransport({ baseUrl: urls[service] });
     transports.set(service, transport);
-    methods.set(service, (await reflectedServices(transport)).flatMap((described) => described.methods));
+    methods.set(
+      service,
+      (await reflectedServices(transport)).flatMap((described) => described.methods),
+    );
   }
 }, 120_000);
 afterAll(async () => {
@@ -78,7 +91,8 @@ function outcome(service: ServiceName, method: DescMethod, token: string): Promi
 }
 
 function isAsToBe({ code, reason = "" }: Outcome, verdict: Caller["verdict"]): boolean {
-  if (verdict === "admitted") return code !== "Unauthenticated" && code !== "PermissionDenied" && reason !== "REVOCATIONS_UNKNOWN";
+  if (verdict === "admitted")
+    return code !== "Unauthenticated" && code !== "PermissionDenied" && reason !== "REVOCATIONS_UNKNOWN";
   return reason === verdict && code === (verdict === "ROLE_INSUFFICIENT" ? "PermissionDenied" : "Unauthenticated");
 }
 
@@ -117,7 +131,11 @@ async function strangers(service: ServiceName): Promise<Caller[]> {
       token: await foreign["workflow-run"].issueApiToken(claims("admin", true)),
       verdict: "TOKEN_SIGNATURE_INVALID",
     },
-    { who: "a foreign service", token: await foreign["cas-gateway"].serviceToken(service), verdict: "TOKEN_SIGNATURE_INVALID" },
+    {
+      who: "a foreign service",
+      token: await foreign["cas-gateway"].serviceToken(service),
+      verdict: "TOKEN_SIGNATURE_INVALID",
+    },
     { who: "alg none", token: await keys.unsigned(admin), verdict: "TOKEN_SIGNATURE_INVALID" },
     { who: "HS256", token: await keys.withPublicKeyAsSecret(admin), verdict: "TOKEN_SIGNATURE_INVALID" },
     {
@@ -136,7 +154,11 @@ async function strangers(service: ServiceName): Promise<Caller[]> {
       verdict: "TOKEN_SIGNATURE_INVALID",
     },
     { who: "a service token for another", token: await run.serviceToken(other), verdict: "TOKEN_AUDIENCE_WRONG" },
-    { who: "a service token without end", token: await keys.sign("workflow-run", serviceClaims), verdict: "TOKEN_MALFORMED" },
+    {
+      who: "a service token without end",
+      token: await keys.sign("workflow-run", serviceClaims),
+      verdict: "TOKEN_MALFORMED",
+    },
     {
       who: "a service token that lives too long",
       token: await keys.sign("workflow-run", { ...serviceClaims, exp: second + 61 }),

@@ -2,7 +2,10 @@ import { ErrorInfoSchema, RetryInfoSchema } from "@attestry/api/errors";
 import { ServerReflection } from "@attestry/api/reflection";
 import {
   createFileRegistry,
+  createRegistry,
   type DescMethod,
+  type DescMethodStreaming,
+  type DescMethodUnary,
   type DescService,
   fromBinary,
   fromJson,
@@ -13,13 +16,16 @@ import {
 import { type FileDescriptorProto, FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 
+/** Of what answers hold as `Any`. */
+const registry = createRegistry(ErrorInfoSchema, RetryInfoSchema);
 const deadlineMs = 30_000;
 
 /** Every service that a server says it has, by its reflection, with the methods as it describes them. */
 export async function reflectedServices(transport: Transport): Promise<DescService[]> {
   const client = createClient(ServerReflection, transport);
   async function ask(messageRequest: { case: "listServices" | "fileContainingSymbol"; value: string }) {
-    for await (const { messageResponse } of client.serverReflectionInfo(once({ messageRequest }))) return messageResponse;
+    for await (const { messageResponse } of client.serverReflectionInfo(once({ messageRequest })))
+      return messageResponse;
     throw new Error("reflection did not answer");
   }
   const listed = await ask({ case: "listServices", value: "" });
@@ -27,7 +33,8 @@ export async function reflectedServices(transport: Transport): Promise<DescServi
   const services: DescService[] = [];
   for (const { name } of listed.value.service) {
     const described = await ask({ case: "fileContainingSymbol", value: name });
-    if (described.case !== "fileDescriptorResponse") throw new Error(`reflection answered ${described.case} for ${name}`);
+    if (described.case !== "fileDescriptorResponse")
+      throw new Error(`reflection answered ${described.case} for ${name}`);
     services.push(serviceIn(described.value.fileDescriptorProto, name));
   }
   return services;
@@ -62,13 +69,22 @@ export async function outcomeOf(
   const message = fromJson(method.input, json);
   try {
     const answers: Message[] = [];
-    if (method.methodKind === "unary") {
+    if (isUnary(method)) {
       answers.push((await transport.unary(method, undefined, deadlineMs, header, message)).message);
     } else {
-      const { message: stream } = await transport.stream(method, undefined, deadlineMs, header, once(message));
+      const { message: stream } = await transport.stream(
+        method as DescMethodStreaming,
+        undefined,
+        deadlineMs,
+        header,
+        once(message),
+      );
       for await (const answer of stream) answers.push(answer);
     }
-    return { code: "OK", message: answers.map((answer) => toJsonString(method.output, answer)).join("\n") };
+    return {
+      code: "OK",
+      message: answers.map((answer) => toJsonString(method.output, answer, { registry })).join("\n"),
+    };
   } catch (thrown) {
     const error = ConnectError.from(thrown);
     const [info] = error.findDetails(ErrorInfoSchema);
@@ -76,6 +92,10 @@ export async function outcomeOf(
     const shape = [...Object.keys(info?.metadata ?? {}).sort(), ...retry].join(",");
     return { code: Code[error.code], reason: info?.reason, message: error.rawMessage, shape };
   }
+}
+
+function isUnary(method: DescMethod): method is DescMethodUnary {
+  return method.methodKind === "unary";
 }
 
 async function* once<T>(message: T): AsyncGenerator<T> {
