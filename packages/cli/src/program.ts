@@ -8,6 +8,7 @@ import { addBlobCommand } from "./commands/blob.ts";
 import { addBootstrapCommand } from "./commands/bootstrap.ts";
 import { addGcCommand } from "./commands/gc.ts";
 import { addGetCommand } from "./commands/get.ts";
+import { addKeyCommand } from "./commands/key.ts";
 import { addListCommand } from "./commands/list.ts";
 import { addOrgCommand } from "./commands/org.ts";
 import { addRestoreCommand } from "./commands/restore.ts";
@@ -73,6 +74,7 @@ function createProgram(): Command {
   addAuditCommand(program);
   addStatusCommand(program);
   addBootstrapCommand(program);
+  addKeyCommand(program);
   addBackupCommand(program);
   addRestoreCommand(program);
   return program;

@@ -26,13 +26,16 @@ export async function createCasGateway(config: ContextConfig, dependencies: Depe
     ready: async () => undefined,
     start: async () => {
       context.revocations.start();
+      context.tokenUses.start();
       context.scrubber?.start();
       context.sweeper.start();
       context.materials?.start();
     },
     destroy: async () => {
-      const { revocations, scrubber, sweeper, materials } = context;
-      await Promise.all([revocations, scrubber, sweeper, materials].map(async (running) => running?.destroy()));
+      const { revocations, tokenUses, scrubber, sweeper, materials } = context;
+      await Promise.all(
+        [revocations, tokenUses, scrubber, sweeper, materials].map(async (running) => running?.destroy()),
+      );
       context.backends.close();
     },
   };

@@ -37,6 +37,7 @@ export const access: AccessTable = {
   [`${tokens}/List`]: { api: "admin" },
   [`${tokens}/Revoke`]: { api: "admin" },
   [`${tokens}/ListRevoked`]: { services: ["attestation-ingest", "cas-gateway"] },
+  [`${tokens}/RecordUses`]: { services: ["attestation-ingest", "cas-gateway"] },
 
   [`${audit}/List`]: { api: "admin" },
   [`${audit}/Record`]: { services: ["cas-gateway"] },

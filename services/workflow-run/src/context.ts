@@ -5,6 +5,7 @@ import {
   type Logger,
   Periodic,
   Revocations,
+  TokenUses,
 } from "@attestry/service-kit";
 import { AuditLog } from "@attestry/service-kit/audit";
 import type { Transport } from "@connectrpc/connect";
@@ -47,6 +48,7 @@ export interface AppContext {
   links: DownloadLinks;
   authenticator: Authenticator;
   revocations: Revocations;
+  tokenUses: TokenUses;
   /** Work in the background, to be started and destroyed. */
   background: { start?(): void; destroy(): Promise<void> }[];
 }
@@ -71,6 +73,7 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     onResult: (result) => telemetry.backendValidated(result),
   });
   const revocations = new Revocations({ fetch: (cursor) => tokens.listRevoked(cursor, revokedPageSize), logger });
+  const tokenUses = new TokenUses({ report: (uses) => tokens.recordUses(uses), logger });
   const expirer = new Periodic({
     name: "the expirer of runs",
     intervalMs: config.expirerIntervalMs,
@@ -89,8 +92,9 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     workflows: new WorkflowStore(database.prisma),
     audit: new AuditLog(database.pool),
     links: new DownloadLinks(config.casPublicUrl),
-    authenticator: createAuthenticator({ keyring, revocations }),
+    authenticator: createAuthenticator({ keyring, revocations, uses: tokenUses }),
     revocations,
+    tokenUses,
     background: [expirer, revalidation, validator],
   };
 }

@@ -143,6 +143,7 @@ export function tokenMessage(token: Token): MessageInitShape<typeof api.TokenSch
     createdAt: timestampFromDate(token.createdAt),
     ...when("expiresAt", token.expiresAt),
     ...when("revokedAt", token.revokedAt),
+    ...when("lastUsedAt", token.lastUsedAt),
   };
 }
 

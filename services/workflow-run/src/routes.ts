@@ -31,6 +31,7 @@ import { listRuns } from "./routes/list-runs.ts";
 import { listTokens } from "./routes/list-tokens.ts";
 import { listWorkflows } from "./routes/list-workflows.ts";
 import { recordAuditEvents } from "./routes/record-audit-events.ts";
+import { recordTokenUses } from "./routes/record-token-uses.ts";
 import { revokeToken } from "./routes/revoke-token.ts";
 import { updateBackend } from "./routes/update-backend.ts";
 import { updateOrganization } from "./routes/update-organization.ts";
@@ -84,6 +85,7 @@ export function registerRoutes(router: ConnectRouter, context: AppContext): void
     list: bind(listTokens),
     revoke: bind(revokeToken),
     listRevoked: bind(listRevokedTokens),
+    recordUses: bind(recordTokenUses),
   });
   router.service(CredentialService, { issueCasToken: bind(issueCasToken) });
   router.service(AuditService, { list: bind(listAuditEvents), record: bind(recordAuditEvents) });

@@ -25,7 +25,7 @@ export interface Ask {
   /** Such as `NotFound RUN_NOT_FOUND`; `OK`: the answer tells of nothing. */
   told: string;
   /** `own`: what the caller has. */
-  request(named: Named, own: { organizationId: string; backendId: string }): JsonValue;
+  request: (named: Named, own: { organizationId: string; backendId: string }) => JsonValue;
 }
 
 /** The Digest message of a blob of 5 bytes. */
@@ -270,6 +270,7 @@ export const namesNothing = [
   `${run}.BackendService/List`,
   `${run}.TokenService/List`,
   `${run}.TokenService/ListRevoked`, // ids of all organizations, to services only
+  `${run}.TokenService/RecordUses`, // the same, and it answers nothing
   "attestry.audit.v1.AuditService/List",
   "attestry.audit.v1.AuditService/Record", // under the organization that the gateway names
   `${ingest}.UploadService/List`,

@@ -3,6 +3,7 @@ import { DomainError } from "../errors/domain-error.ts";
 import type { Keyring, VerifiedToken } from "./keyring.ts";
 import type { Principal } from "./principal.ts";
 import type { Revocations } from "./revocations.ts";
+import type { TokenUses } from "./token-uses.ts";
 
 /** Decides who a caller is, by the Authorization header. */
 export interface Authenticator {
@@ -17,9 +18,12 @@ const rememberedTokens = 10_000;
 export function createAuthenticator({
   keyring,
   revocations,
+  uses,
 }: {
   keyring: Keyring;
   revocations?: Revocations;
+  /** Told of each API token that is taken. */
+  uses?: TokenUses;
 }): Authenticator {
   const verified = new LRUCache<string, VerifiedToken>({ max: rememberedTokens });
 
@@ -34,7 +38,10 @@ export function createAuthenticator({
   return {
     async authenticate(authorization) {
       const { principal } = await verify(bearerToken(authorization));
-      if (principal.kind === "api") await revocations?.check(principal.tokenId);
+      if (principal.kind === "api") {
+        await revocations?.check(principal.tokenId);
+        uses?.record(principal.tokenId);
+      }
       return principal;
     },
   };

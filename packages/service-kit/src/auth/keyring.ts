@@ -42,13 +42,21 @@ export class Keyring {
   readonly service: ServiceName;
   readonly #signing: SigningKey;
   readonly #verifying: ReadonlyMap<string, CryptoKey>;
+  /** By which workflow-run's tokens are verified: the key it signs with, and former ones that are still trusted. */
+  readonly tokenKeys: readonly JWK[];
   readonly #serviceTokens = new Map<ServiceName, { token: Promise<string>; renewAt: number }>();
   readonly #clocks: PeerClocks;
 
-  private constructor(signing: SigningKey, verifying: ReadonlyMap<string, CryptoKey>, clockReport: ClockReport) {
+  private constructor(
+    signing: SigningKey,
+    verifying: ReadonlyMap<string, CryptoKey>,
+    tokenKeys: readonly JWK[],
+    clockReport: ClockReport,
+  ) {
     this.service = signing.service;
     this.#signing = signing;
     this.#verifying = verifying;
+    this.tokenKeys = tokenKeys;
     this.#clocks = new PeerClocks(clockReport);
   }
 
@@ -76,9 +84,13 @@ export class Keyring {
       if (jwk.kid !== undefined) verifying.set(jwk.kid, (await importJWK(jwk, "EdDSA")) as CryptoKey);
     }
     const kid = signing.kid ?? "";
+    const tokenKeys = keys
+      .filter((key) => key.kid?.startsWith("workflow-run.") === true)
+      .map(({ d: _private, ...jwk }) => jwk);
     return new Keyring(
       { key: (await importJWK(signing, "EdDSA")) as CryptoKey, kid, service: serviceOf(kid) },
       verifying,
+      tokenKeys,
       clockReport,
     );
   }

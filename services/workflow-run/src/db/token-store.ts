@@ -1,4 +1,4 @@
-import { isUuid } from "@attestry/service-kit";
+import { isUuid, type TokenUse } from "@attestry/service-kit";
 import type { NewToken, Token } from "../tokens/token.ts";
 import type { Prisma, PrismaClient } from "./client/client.ts";
 import { transactionLimits } from "./database.ts";
@@ -70,6 +70,21 @@ export class TokenStore {
       const data = { revokedAt: new Date(), revocation: (_max.revocation ?? 0n) + 1n };
       return tx.token.update({ where: { id: found.id }, data });
     }, transactionLimits);
+  }
+
+  /** Notes the newest use of each, never an older one; what is not known is left out. */
+  async recordUses(uses: readonly TokenUse[]): Promise<void> {
+    const ids = uses.map(({ tokenId }) => tokenId);
+    const ago = uses.map(({ agoMs }) => agoMs);
+    // Locked in order, so that the reports of two services do not block each other for ever.
+    await this.#prisma.$executeRaw`
+      with told as (
+        select id, now() - min(ago_ms) * interval '1 millisecond' as at
+        from unnest(${ids}::uuid[], ${ago}::float8[]) u (id, ago_ms) group by id),
+      locked as materialized (
+        select t.id, told.at from token t join told on told.id = t.id order by t.id for no key update of t)
+      update token set last_used_at = greatest(last_used_at, locked.at) from locked
+      where token.id = locked.id and (token.last_used_at is null or token.last_used_at < locked.at)`;
   }
 
   /** What was revoked after the cursor and may still count as valid somewhere, oldest first. */

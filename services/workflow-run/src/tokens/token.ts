@@ -10,9 +10,11 @@ export interface Token {
   expiresAt: Date | null;
   /** Null: not revoked. */
   revokedAt: Date | null;
+  /** Null: not that it was told. */
+  lastUsedAt: Date | null;
 }
 
-export type NewToken = Omit<Token, "createdAt" | "revokedAt"> & { organizationId: string };
+export type NewToken = Omit<Token, "createdAt" | "revokedAt" | "lastUsedAt"> & { organizationId: string };
 
 const longestLifetimeSeconds = 10n * 366n * 86_400n;
 
