@@ -6,6 +6,7 @@ import { addBackendCommand } from "./commands/backend.ts";
 import { addBackupCommand } from "./commands/backup.ts";
 import { addBlobCommand } from "./commands/blob.ts";
 import { addBootstrapCommand } from "./commands/bootstrap.ts";
+import { addFederationCommand } from "./commands/federation.ts";
 import { addGcCommand } from "./commands/gc.ts";
 import { addGetCommand } from "./commands/get.ts";
 import { addKeyCommand } from "./commands/key.ts";
@@ -71,6 +72,7 @@ function createProgram(): Command {
   addBlobCommand(program);
   addOrgCommand(program);
   addTokenCommand(program);
+  addFederationCommand(program);
   addAuditCommand(program);
   addStatusCommand(program);
   addBootstrapCommand(program);

@@ -16,10 +16,14 @@ import { BackendValidator } from "./backends/validator.ts";
 import type { Config } from "./config.ts";
 import { BackendStore } from "./db/backend-store.ts";
 import { type Database, openDatabase } from "./db/database.ts";
+import { FederationStore } from "./db/federation-store.ts";
 import { OrganizationStore } from "./db/organization-store.ts";
 import { RunStore } from "./db/run-store.ts";
 import { TokenStore } from "./db/token-store.ts";
 import { WorkflowStore } from "./db/workflow-store.ts";
+import type { IssuerBounds } from "./federation/issuer-address.ts";
+import { IssuerDocuments } from "./federation/issuer-documents.ts";
+import { IssuerKeys } from "./federation/issuer-keys.ts";
 import { expireRuns } from "./runs/expirer.ts";
 import { Telemetry } from "./telemetry.ts";
 
@@ -43,6 +47,9 @@ export interface AppContext {
   runs: RunStore;
   backends: BackendStore;
   tokens: TokenStore;
+  federation: FederationStore;
+  issuerBounds: IssuerBounds;
+  issuerKeys: IssuerKeys;
   audit: AuditLog;
   validator: BackendValidator;
   links: DownloadLinks;
@@ -55,6 +62,9 @@ export interface AppContext {
 
 /** Revoked tokens in one answer. */
 export const revokedPageSize = 1_000;
+/** Time between two looks for federated tokens to forget, in milliseconds, and tokens in one statement. */
+const forgetEveryMs = 3_600_000;
+const mostForgotten = 1_000;
 /** Time between two looks for backends that are due, in milliseconds. */
 const validationPollMs = 15_000;
 
@@ -74,6 +84,16 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
   });
   const revocations = new Revocations({ fetch: (cursor) => tokens.listRevoked(cursor, revokedPageSize), logger });
   const tokenUses = new TokenUses({ report: (uses) => tokens.recordUses(uses), logger });
+  const issuerBounds = { allowPrivate: config.privateIssuers };
+  const issuers = new IssuerDocuments(issuerBounds);
+  const forgetting = new Periodic({
+    name: "the forgetting of federated tokens",
+    intervalMs: forgetEveryMs,
+    work: async (signal) => {
+      while (!signal.aborted && (await tokens.forgetFederated(mostForgotten)) === mostForgotten);
+    },
+    logger,
+  });
   const expirer = new Periodic({
     name: "the expirer of runs",
     intervalMs: config.expirerIntervalMs,
@@ -90,11 +110,14 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     ...{ config, keyring, logger, telemetry, database, runs, backends, tokens, validator },
     organizations: new OrganizationStore(database.prisma),
     workflows: new WorkflowStore(database.prisma),
+    federation: new FederationStore(database.prisma),
+    issuerBounds,
+    issuerKeys: new IssuerKeys({ fetch: (issuer) => issuers.jwks(issuer), logger }),
     audit: new AuditLog(database.pool),
     links: new DownloadLinks(config.casPublicUrl),
     authenticator: createAuthenticator({ keyring, revocations, uses: tokenUses }),
     revocations,
     tokenUses,
-    background: [expirer, revalidation, validator],
+    background: [issuers, forgetting, expirer, revalidation, validator],
   };
 }

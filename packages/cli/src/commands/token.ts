@@ -8,6 +8,7 @@ import { addExamples, addOutputOption } from "../output/option.ts";
 import type { Cell, Column } from "../output/output.ts";
 import { enumValue, enumWord, enumWords, plain } from "../output/plain.ts";
 import { addPageOptions, fetchPages, noteMore, type PageOptions } from "../paging.ts";
+import { addTokenExchange } from "./token-exchange.ts";
 
 const fields = "id, name, role, instanceAdmin, createdAt, expiresAt, revokedAt, lastUsedAt";
 
@@ -19,6 +20,7 @@ export function addTokenCommand(program: Command): void {
   addCreate(token);
   addList(token);
   addRevoke(token);
+  addTokenExchange(token);
 }
 
 interface CreateOptions {

@@ -34,6 +34,7 @@ const absent: Named = {
   ...{ project: "nobodys-project", workflow: "nobodys-workflow", backend: "nobodys-backend" },
   ...{ backendId: "0190a000-0000-7000-8000-000000000003", token: "nobodys-token" },
   tokenId: "0190a000-0000-7000-8000-000000000004",
+  rule: "nobodys-rule",
 };
 
 beforeAll(async () => {
@@ -77,6 +78,10 @@ async function fillDefault(): Promise<Named> {
   const made = await startRun(admin);
   await admin.attestations.store({ runId: made, bundle });
   const { token } = await admin.tokens.create({ name: "theirs", role: Role.CI });
+  const rule = { name: "their-rule", issuer: "https://id.example.test", audience: "attestry", role: "ROLE_CI" };
+  await ask("attestry.run.v1.FederationService/Create", attestry.adminToken, {
+    rule: { ...rule, conditions: [{ claim: "repository", pattern: "acme/app" }] },
+  });
   const { backend } = await admin.backends.get({ name: "local" });
   const blob = digestOf(Buffer.from("hello")).slice("sha256:".length);
   await ask(`${reapi}/BatchUpdateBlobs`, attestry.adminToken, {
@@ -86,7 +91,7 @@ async function fillDefault(): Promise<Named> {
     bundle: bundle.toString("base64"),
     ...{ organization: "default", organizationId: attestry.organizationId, run: made, digest: digestOf(bundle), blob },
     ...{ project: "shop", workflow: "release", backend: "local", backendId: backend?.id ?? "" },
-    ...{ token: "theirs", tokenId: token?.id ?? "" },
+    ...{ token: "theirs", tokenId: token?.id ?? "", rule: "their-rule" },
   };
 }
 

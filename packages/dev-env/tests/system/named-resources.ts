@@ -16,6 +16,7 @@ export interface Named {
   backendId: string;
   token: string;
   tokenId: string;
+  rule: string;
 }
 
 export interface Ask {
@@ -114,6 +115,16 @@ export const asks: Ask[] = [
     method: `${run}.BackendService/Validate`,
     told: "NotFound BACKEND_NOT_FOUND",
     request: ({ backend }) => ({ name: backend }),
+  },
+  {
+    method: `${run}.FederationService/Delete`,
+    told: "NotFound FEDERATION_RULE_NOT_FOUND",
+    request: ({ rule }) => ({ name: rule }),
+  },
+  {
+    method: `${run}.FederationService/Exchange`,
+    told: "PermissionDenied FEDERATION_REFUSED",
+    request: ({ organization }) => ({ organization, idToken: "e30.e30.e30" }),
   },
   {
     method: `${run}.CredentialService/IssueCasToken`,
@@ -268,6 +279,8 @@ export const namesNothing = [
   `${run}.RunService/Create`,
   `${run}.BackendService/Create`,
   `${run}.BackendService/List`,
+  `${run}.FederationService/Create`,
+  `${run}.FederationService/List`,
   `${run}.TokenService/List`,
   `${run}.TokenService/ListRevoked`, // ids of all organizations, to services only
   `${run}.TokenService/RecordUses`, // the same, and it answers nothing

@@ -1,4 +1,5 @@
 import { isUuid, type TokenUse } from "@attestry/service-kit";
+import type { AuditEntry } from "@attestry/service-kit/audit";
 import type { NewToken, Token } from "../tokens/token.ts";
 import type { Prisma, PrismaClient } from "./client/client.ts";
 import { transactionLimits } from "./database.ts";
@@ -29,6 +30,26 @@ export class TokenStore {
   async create(token: NewToken): Promise<Token | null> {
     const [made] = await this.#prisma.token.createManyAndReturn({ data: [token], skipDuplicates: true });
     return made ?? null;
+  }
+
+  /** One for an ID token, told to the audit log with it. */
+  createFederated(token: NewToken, entry: AuditEntry): Promise<Token> {
+    return this.#prisma.$transaction(async (tx) => {
+      const made = await tx.token.create({ data: token });
+      await tx.auditEvent.create({ data: { organizationId: token.organizationId, ...entry } });
+      return made;
+    }, transactionLimits);
+  }
+
+  /**
+   * Removes at most `limit` tokens that federation gave and that ran out a week ago; the audit log keeps what they were.
+   * Revoked ones stay: the numbers of revocations must not come twice. Answers how many.
+   */
+  forgetFederated(limit: number): Promise<number> {
+    return this.#prisma.$executeRaw`
+      delete from token where id in (
+        select id from token where federated and revoked_at is null and expires_at < now() - interval '7 days'
+        limit ${limit} for update skip locked)`;
   }
 
   find(organizationId: string, id: string): Promise<Token | null> {
