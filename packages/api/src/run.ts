@@ -1,6 +1,7 @@
 // Package attestry.run.v1: organizations, workflows, runs, backends, tokens.
 export * from "./gen/attestry/run/v1/backend_pb.ts";
 export * from "./gen/attestry/run/v1/credential_pb.ts";
+export * from "./gen/attestry/run/v1/federation_pb.ts";
 export * from "./gen/attestry/run/v1/organization_pb.ts";
 export * from "./gen/attestry/run/v1/run_pb.ts";
 export * from "./gen/attestry/run/v1/token_pb.ts";

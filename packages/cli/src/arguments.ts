@@ -13,6 +13,11 @@ export function duration(text: string): number {
   return milliseconds;
 }
 
+/** A duration, or 0 for `never`. */
+export function durationOrNever(text: string): number {
+  return text === "never" ? 0 : duration(text);
+}
+
 /** A time: RFC 3339 (`2026-11-24` or `2026-11-24T10:00:00Z`), or how long ago (`24h`, `7d`, `24h ago`). */
 export function time(text: string): Timestamp {
   if (/^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text)) {

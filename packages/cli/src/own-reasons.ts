@@ -9,6 +9,8 @@ export const ownReasons = {
   PUBLIC_URL_UNSET: "`blob link`: the server does not know the address that browsers reach it at",
   FILE_UNREADABLE: "a local file or folder cannot be read",
   FILE_UNWRITABLE: "a local file or folder cannot be written",
+  KEY_NOT_FOUND: "`key remove`: the folder has no such former key",
+  ID_TOKEN_MISSING: "`token exchange`: the CI system gave no ID token",
   FILES_FAILED: "`blob sync`: not all files were uploaded; each failure has a line of its own",
   CONTENT_CORRUPT: "what came is not what its digest names; nothing was written",
   BLOB_CORRUPT: "what came of a blob is not what its digest and size name",

@@ -17,7 +17,9 @@ export {
   type ServiceName,
   type ServicePrincipal,
 } from "./auth/principal.ts";
+export { reportTokenUses } from "./auth/report-token-uses.ts";
 export { Revocations, type RevokedPage } from "./auth/revocations.ts";
+export { type TokenUse, TokenUses, type TokenUsesOptions } from "./auth/token-uses.ts";
 export { createInProcessTransport } from "./client/in-process-transport.ts";
 export type { PeerIdentity } from "./client/peer-transport.ts";
 export { Peers } from "./client/peers.ts";

@@ -5,7 +5,7 @@ import path from "node:path";
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
 import { CompactSign, importJWK, SignJWT } from "jose";
 import { authorize, checkAccessTable } from "../src/auth/access.ts";
-import { newKey } from "../src/auth/key-files.ts";
+import { listKeys, newKey, removeFormerKey, rotateKey } from "../src/auth/key-files.ts";
 import {
   type CasPrincipal,
   createAuthenticator,
@@ -225,6 +225,40 @@ test("key files: private, kept, and whole when many make them at once", async ()
     const authenticator = createAuthenticator({ keyring: await Keyring.load(runKeys) });
     expect(await verdict(await keyring.serviceToken("workflow-run"), authenticator)).toBe("service");
     expect(await readFile(files.jwksFile, "utf8")).not.toContain('"d"');
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
+test("rotation: what the former key signed is good until it is removed, and so is what the new one signs", async () => {
+  const dir = await mkdtemp(path.join(os.tmpdir(), "keys-"));
+  try {
+    const files = await createKeyFiles(dir);
+    const load = (service: "workflow-run" | "cas-gateway") =>
+      Keyring.load({ signingKeyFile: files.signingKeyFile(service), jwksFile: files.jwksFile });
+    const judge = async (token: string) => verdict(token, createAuthenticator({ keyring: await load("cas-gateway") }));
+    const tokens = [await (await load("workflow-run")).issueApiToken(adminClaims)];
+    const kids: string[] = [];
+    for (let turn = 0; turn < 2; turn++) {
+      const { kid, formerKid } = await rotateKey(dir, "workflow-run");
+      expect(kid).not.toBe(formerKid);
+      kids.push(formerKid);
+      tokens.push(await (await load("workflow-run")).issueApiToken(adminClaims));
+    }
+    // A start in between changes nothing.
+    await createKeyFiles(dir);
+    expect(await Promise.all(tokens.map(judge))).toEqual(["api", "api", "api"]);
+    expect((await listKeys(dir)).former).toEqual(kids);
+    expect((await load("workflow-run")).tokenKeys.map(({ kid }) => kid)).toEqual(expect.arrayContaining(kids));
+
+    expect(await removeFormerKey(dir, kids[0] ?? "")).toBe(true);
+    expect(await removeFormerKey(dir, kids[0] ?? "")).toBe(false);
+    expect(await removeFormerKey(dir, (await listKeys(dir)).signing[0] ?? "")).toBe(false);
+    expect(await Promise.all(tokens.map(judge))).toEqual(["TOKEN_SIGNATURE_INVALID", "api", "api"]);
+    expect((await stat(files.signingKeyFile("workflow-run"))).mode & 0o777).toBe(0o600);
+    for (const name of ["jwks.json", "former.jwks.json"]) {
+      expect(await readFile(path.join(dir, name), "utf8")).not.toContain('"d"');
+    }
   } finally {
     await rm(dir, { recursive: true });
   }

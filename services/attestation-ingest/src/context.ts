@@ -6,6 +6,8 @@ import {
   type Logger,
   Periodic,
   Revocations,
+  reportTokenUses,
+  TokenUses,
 } from "@attestry/service-kit";
 import { AuditLog } from "@attestry/service-kit/audit";
 import { createPool, DatabaseReadiness, plannedOnce } from "@attestry/service-kit/postgres";
@@ -95,6 +97,7 @@ export function createContext(
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
   const run = new RunPeer(runTransport);
   const revocations = new Revocations({ fetch: (cursor, signal) => run.revoked(cursor, signal), logger });
+  const tokenUses = new TokenUses({ report: reportTokenUses(runTransport), logger });
 
   const attestations = new Attestations({ hot, pool });
   const uploads = new Uploads(pool);
@@ -170,6 +173,7 @@ export function createContext(
   }
   function start(): void {
     revocations.start();
+    tokenUses.start();
     starting ??= startBackground(stopping);
   }
 
@@ -177,7 +181,7 @@ export function createContext(
   async function destroy(): Promise<void> {
     stopping.abort();
     await starting;
-    await Promise.all([revocations, ...background].map((work) => work.destroy()));
+    await Promise.all([revocations, tokenUses, ...background].map((work) => work.destroy()));
     redis?.destroy();
     await prisma.$disconnect();
     await Promise.all([hot.end(), pool.end(), marks.end()]);
@@ -187,7 +191,7 @@ export function createContext(
     config,
     logger,
     telemetry,
-    authenticator: createAuthenticator({ keyring, revocations }),
+    authenticator: createAuthenticator({ keyring, revocations, uses: tokenUses }),
     run,
     cas,
     prisma,

@@ -1,5 +1,13 @@
 import { TokenService } from "@attestry/api/run";
-import { type Authenticator, createAuthenticator, type Keyring, type Logger, Revocations } from "@attestry/service-kit";
+import {
+  type Authenticator,
+  createAuthenticator,
+  type Keyring,
+  type Logger,
+  Revocations,
+  reportTokenUses,
+  TokenUses,
+} from "@attestry/service-kit";
 import { createClient, type Transport } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
 import { BackendPool } from "./backends/backend-pool.ts";
@@ -35,6 +43,7 @@ export interface Context {
   logger: Logger;
   authenticator: Authenticator;
   revocations: Revocations;
+  tokenUses: TokenUses;
   callers: Callers;
   backends: BackendPool;
   blobs: StoredBlobs;
@@ -68,6 +77,7 @@ export function createContext(config: ContextConfig, { keyring, logger, run, ing
     logger,
     fetch: (cursor, signal) => tokens.listRevoked({ cursor }, { signal }),
   });
+  const tokenUses = new TokenUses({ report: reportTokenUses(run), logger });
   const backends = new BackendPool({
     secrets: new Secrets(config.secretsDir),
     requestTimeoutMs: config.storeTimeoutMs,
@@ -91,8 +101,9 @@ export function createContext(config: ContextConfig, { keyring, logger, run, ing
   return {
     config,
     logger,
-    authenticator: createAuthenticator({ keyring, revocations }),
+    authenticator: createAuthenticator({ keyring, revocations, uses: tokenUses }),
     revocations,
+    tokenUses,
     callers: new Callers({ run, keyring }),
     backends,
     blobs: new StoredBlobs(backends, { suspects, proofs }),

@@ -7,6 +7,7 @@ import { type ContextConfig, createContext, type Dependencies } from "./context.
 import { createBlobRoute } from "./http/blob-route.ts";
 import { registerRoutes } from "./routes/index.ts";
 
+export { access } from "./access.ts";
 export { type Config, settings } from "./config.ts";
 
 /**
@@ -25,13 +26,16 @@ export async function createCasGateway(config: ContextConfig, dependencies: Depe
     ready: async () => undefined,
     start: async () => {
       context.revocations.start();
+      context.tokenUses.start();
       context.scrubber?.start();
       context.sweeper.start();
       context.materials?.start();
     },
     destroy: async () => {
-      const { revocations, scrubber, sweeper, materials } = context;
-      await Promise.all([revocations, scrubber, sweeper, materials].map(async (running) => running?.destroy()));
+      const { revocations, tokenUses, scrubber, sweeper, materials } = context;
+      await Promise.all(
+        [revocations, tokenUses, scrubber, sweeper, materials].map(async (running) => running?.destroy()),
+      );
       context.backends.close();
     },
   };

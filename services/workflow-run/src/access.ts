@@ -5,6 +5,7 @@ const workflows = "attestry.run.v1.WorkflowService";
 const runs = "attestry.run.v1.RunService";
 const backends = "attestry.run.v1.BackendService";
 const tokens = "attestry.run.v1.TokenService";
+const federation = "attestry.run.v1.FederationService";
 const audit = "attestry.audit.v1.AuditService";
 const credentials = "attestry.run.v1.CredentialService";
 
@@ -37,6 +38,12 @@ export const access: AccessTable = {
   [`${tokens}/List`]: { api: "admin" },
   [`${tokens}/Revoke`]: { api: "admin" },
   [`${tokens}/ListRevoked`]: { services: ["attestation-ingest", "cas-gateway"] },
+  [`${tokens}/RecordUses`]: { services: ["attestation-ingest", "cas-gateway"] },
+
+  [`${federation}/Create`]: { api: "admin" },
+  [`${federation}/List`]: { api: "admin" },
+  [`${federation}/Delete`]: { api: "admin" },
+  [`${federation}/Exchange`]: { public: true },
 
   [`${audit}/List`]: { api: "admin" },
   [`${audit}/Record`]: { services: ["cas-gateway"] },

@@ -46,6 +46,7 @@ export async function bootstrap(context: AppContext, options: BootstrapOptions):
     name: firstTokenName,
     role: "admin",
     instanceAdmin: true,
+    federated: false,
     expiresAt: null,
   });
   if (token.revokedAt !== null) return { created };

@@ -46,6 +46,11 @@ export const settings = {
     default: 10_000,
     doc: "Longest that one validation of a backend may take",
   }),
+  privateIssuers: setting.flag({
+    env: "FEDERATION_PRIVATE_ISSUERS",
+    default: false,
+    doc: "Whether issuers of federation rules may be at private and loopback addresses, at loopback over plain http",
+  }),
 };
 
 export type Config = Values<typeof settings>;

@@ -5,6 +5,7 @@ import {
   type Logger,
   Periodic,
   Revocations,
+  TokenUses,
 } from "@attestry/service-kit";
 import { AuditLog } from "@attestry/service-kit/audit";
 import type { Transport } from "@connectrpc/connect";
@@ -15,10 +16,14 @@ import { BackendValidator } from "./backends/validator.ts";
 import type { Config } from "./config.ts";
 import { BackendStore } from "./db/backend-store.ts";
 import { type Database, openDatabase } from "./db/database.ts";
+import { FederationStore } from "./db/federation-store.ts";
 import { OrganizationStore } from "./db/organization-store.ts";
 import { RunStore } from "./db/run-store.ts";
 import { TokenStore } from "./db/token-store.ts";
 import { WorkflowStore } from "./db/workflow-store.ts";
+import type { IssuerBounds } from "./federation/issuer-address.ts";
+import { IssuerDocuments } from "./federation/issuer-documents.ts";
+import { IssuerKeys } from "./federation/issuer-keys.ts";
 import { expireRuns } from "./runs/expirer.ts";
 import { Telemetry } from "./telemetry.ts";
 
@@ -42,17 +47,24 @@ export interface AppContext {
   runs: RunStore;
   backends: BackendStore;
   tokens: TokenStore;
+  federation: FederationStore;
+  issuerBounds: IssuerBounds;
+  issuerKeys: IssuerKeys;
   audit: AuditLog;
   validator: BackendValidator;
   links: DownloadLinks;
   authenticator: Authenticator;
   revocations: Revocations;
+  tokenUses: TokenUses;
   /** Work in the background, to be started and destroyed. */
   background: { start?(): void; destroy(): Promise<void> }[];
 }
 
 /** Revoked tokens in one answer. */
 export const revokedPageSize = 1_000;
+/** Time between two looks for federated tokens to forget, in milliseconds, and tokens in one statement. */
+const forgetEveryMs = 3_600_000;
+const mostForgotten = 1_000;
 /** Time between two looks for backends that are due, in milliseconds. */
 const validationPollMs = 15_000;
 
@@ -71,6 +83,17 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     onResult: (result) => telemetry.backendValidated(result),
   });
   const revocations = new Revocations({ fetch: (cursor) => tokens.listRevoked(cursor, revokedPageSize), logger });
+  const tokenUses = new TokenUses({ report: (uses) => tokens.recordUses(uses), logger });
+  const issuerBounds = { allowPrivate: config.privateIssuers };
+  const issuers = new IssuerDocuments(issuerBounds);
+  const forgetting = new Periodic({
+    name: "the forgetting of federated tokens",
+    intervalMs: forgetEveryMs,
+    work: async (signal) => {
+      while (!signal.aborted && (await tokens.forgetFederated(mostForgotten)) === mostForgotten);
+    },
+    logger,
+  });
   const expirer = new Periodic({
     name: "the expirer of runs",
     intervalMs: config.expirerIntervalMs,
@@ -87,10 +110,14 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     ...{ config, keyring, logger, telemetry, database, runs, backends, tokens, validator },
     organizations: new OrganizationStore(database.prisma),
     workflows: new WorkflowStore(database.prisma),
+    federation: new FederationStore(database.prisma),
+    issuerBounds,
+    issuerKeys: new IssuerKeys({ fetch: (issuer) => issuers.jwks(issuer), logger }),
     audit: new AuditLog(database.pool),
     links: new DownloadLinks(config.casPublicUrl),
-    authenticator: createAuthenticator({ keyring, revocations }),
+    authenticator: createAuthenticator({ keyring, revocations, uses: tokenUses }),
     revocations,
-    background: [expirer, revalidation, validator],
+    tokenUses,
+    background: [issuers, forgetting, expirer, revalidation, validator],
   };
 }

@@ -4,8 +4,10 @@ import { access } from "./access.ts";
 import type { Config } from "./config.ts";
 import { type AppContext, createContext, type Dependencies } from "./context.ts";
 import { schemaDir } from "./db/database.ts";
+import { createJwksRoute } from "./http/jwks-route.ts";
 import { registerRoutes, services } from "./routes.ts";
 
+export { access } from "./access.ts";
 export { type BootstrapOptions, type Bootstrapped, bootstrap, type FirstBackend } from "./bootstrap.ts";
 export { bootstrapSettings, type Config, settings } from "./config.ts";
 export type { AppContext, Dependencies } from "./context.ts";
@@ -26,7 +28,7 @@ export async function migrateDatabase(config: Pick<Config, "databaseUrl">, logge
  */
 export async function createWorkflowRun(config: Config, dependencies: Dependencies): Promise<WorkflowRunModule> {
   const context = createContext(config, dependencies);
-  const { database, revocations, background } = context;
+  const { database, revocations, tokenUses, background } = context;
   const stopping = new AbortController();
   let starting: Promise<void> | undefined;
   let destroyed: Promise<void> | undefined;
@@ -38,7 +40,7 @@ export async function createWorkflowRun(config: Config, dependencies: Dependenci
   async function destroy(): Promise<void> {
     stopping.abort();
     await starting;
-    await Promise.all([revocations, ...background].map((work) => work.destroy()));
+    await Promise.all([revocations, tokenUses, ...background].map((work) => work.destroy()));
     await database.close();
   }
   return {
@@ -46,11 +48,13 @@ export async function createWorkflowRun(config: Config, dependencies: Dependenci
     services,
     routes: (router) => registerRoutes(router, context),
     access,
+    http: [createJwksRoute(dependencies.keyring)],
     authenticator: context.authenticator,
     context,
     ready: () => database.readiness.check(),
     async start() {
       revocations.start();
+      tokenUses.start();
       starting ??= startBackground(stopping);
     },
     destroy() {

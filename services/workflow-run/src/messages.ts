@@ -10,6 +10,7 @@ import {
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type DurationSchema, type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Backend, BackendProvider, BackendStatus } from "./backends/backend.ts";
+import type { FederationRule } from "./federation/rule.ts";
 import type { Organization, StorageMode } from "./organizations/organization.ts";
 import type { Run, RunState } from "./runs/run.ts";
 import type { Token } from "./tokens/token.ts";
@@ -137,6 +138,7 @@ export function tokenMessage(token: Token): MessageInitShape<typeof api.TokenSch
     createdAt: timestampFromDate(token.createdAt),
     ...when("expiresAt", token.expiresAt),
     ...when("revokedAt", token.revokedAt),
+    ...when("lastUsedAt", token.lastUsedAt),
   };
 }
 
@@ -147,6 +149,16 @@ export function durationOf<K extends string>(
 ): { [P in K]?: MessageInitShape<typeof DurationSchema> } {
   return (seconds === 0 ? {} : { [key]: { seconds: BigInt(seconds) } }) as {
     [P in K]?: MessageInitShape<typeof DurationSchema>;
+  };
+}
+
+export function federationRuleMessage(rule: FederationRule): MessageInitShape<typeof api.FederationRuleSchema> {
+  const { id, name, issuer, audience, conditions } = rule;
+  return {
+    ...{ id, name, issuer, audience, conditions },
+    role: roles[rule.role],
+    lifetimeSeconds: BigInt(rule.lifetimeSeconds),
+    createdAt: timestampFromDate(rule.createdAt),
   };
 }
 

@@ -2,6 +2,7 @@ import { AuditService } from "@attestry/api/audit";
 import {
   BackendService,
   CredentialService,
+  FederationService,
   OrganizationService,
   RunService,
   TokenService,
@@ -12,10 +13,13 @@ import type { AppContext } from "./context.ts";
 import { cancelRun } from "./routes/cancel-run.ts";
 import { completeRun } from "./routes/complete-run.ts";
 import { createBackend } from "./routes/create-backend.ts";
+import { createFederationRule } from "./routes/create-federation-rule.ts";
 import { createOrganization } from "./routes/create-organization.ts";
 import { createRun } from "./routes/create-run.ts";
 import { createToken } from "./routes/create-token.ts";
 import { deleteBackend } from "./routes/delete-backend.ts";
+import { deleteFederationRule } from "./routes/delete-federation-rule.ts";
+import { exchangeToken } from "./routes/exchange-token.ts";
 import { findOrCreateWorkflow } from "./routes/find-or-create-workflow.ts";
 import { getBackend } from "./routes/get-backend.ts";
 import { getOrganization } from "./routes/get-organization.ts";
@@ -25,12 +29,14 @@ import { getWorkflow } from "./routes/get-workflow.ts";
 import { issueCasToken } from "./routes/issue-cas-token.ts";
 import { listAuditEvents } from "./routes/list-audit-events.ts";
 import { listBackends } from "./routes/list-backends.ts";
+import { listFederationRules } from "./routes/list-federation-rules.ts";
 import { listOrganizations } from "./routes/list-organizations.ts";
 import { listRevokedTokens } from "./routes/list-revoked-tokens.ts";
 import { listRuns } from "./routes/list-runs.ts";
 import { listTokens } from "./routes/list-tokens.ts";
 import { listWorkflows } from "./routes/list-workflows.ts";
 import { recordAuditEvents } from "./routes/record-audit-events.ts";
+import { recordTokenUses } from "./routes/record-token-uses.ts";
 import { revokeToken } from "./routes/revoke-token.ts";
 import { updateBackend } from "./routes/update-backend.ts";
 import { updateOrganization } from "./routes/update-organization.ts";
@@ -43,6 +49,7 @@ export const services = [
   BackendService,
   TokenService,
   CredentialService,
+  FederationService,
   AuditService,
 ] as const;
 
@@ -84,6 +91,13 @@ export function registerRoutes(router: ConnectRouter, context: AppContext): void
     list: bind(listTokens),
     revoke: bind(revokeToken),
     listRevoked: bind(listRevokedTokens),
+    recordUses: bind(recordTokenUses),
+  });
+  router.service(FederationService, {
+    create: bind(createFederationRule),
+    list: bind(listFederationRules),
+    delete: bind(deleteFederationRule),
+    exchange: bind(exchangeToken),
   });
   router.service(CredentialService, { issueCasToken: bind(issueCasToken) });
   router.service(AuditService, { list: bind(listAuditEvents), record: bind(recordAuditEvents) });

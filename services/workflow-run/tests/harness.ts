@@ -3,6 +3,7 @@ import { BlobService } from "@attestry/api/cas";
 import {
   BackendService,
   CredentialService,
+  FederationService,
   OrganizationService,
   RunService,
   TokenService,
@@ -119,6 +120,7 @@ function clientsOf(transport: Transport) {
     backends: createClient(BackendService, transport),
     tokens: createClient(TokenService, transport),
     credentials: createClient(CredentialService, transport),
+    federation: createClient(FederationService, transport),
     audit: createClient(AuditService, transport),
   };
 }

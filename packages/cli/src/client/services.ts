@@ -10,6 +10,7 @@ import {
 import {
   BackendService,
   CredentialService,
+  FederationService,
   OrganizationService,
   RunService,
   TokenService,
@@ -51,6 +52,10 @@ export class Services {
 
   get tokens() {
     return createClient(TokenService, this.#transport(this.#connections.runAddress));
+  }
+
+  get federation() {
+    return createClient(FederationService, this.#transport(this.#connections.runAddress));
   }
 
   get credentials() {

@@ -1,27 +1,32 @@
 import { type Role, RoleSchema, type Token, TokenSchema, TokenServiceListResponseSchema } from "@attestry/api/run";
 import { create } from "@bufbuild/protobuf";
 import { type Command, Option } from "commander";
-import { duration } from "../arguments.ts";
+import { durationOrNever } from "../arguments.ts";
 import { withContext } from "../context.ts";
 import { timeCell } from "../output/cells.ts";
 import { addExamples, addOutputOption } from "../output/option.ts";
 import type { Cell, Column } from "../output/output.ts";
 import { enumValue, enumWord, enumWords, plain } from "../output/plain.ts";
 import { addPageOptions, fetchPages, noteMore, type PageOptions } from "../paging.ts";
+import { addTokenExchange } from "./token-exchange.ts";
 
-const fields = "id, name, role, instanceAdmin, createdAt, expiresAt, revokedAt";
+const fields = "id, name, role, instanceAdmin, createdAt, expiresAt, revokedAt, lastUsedAt";
+
+/** A token that somebody forgets ends by itself. */
+const defaultLifetimeMs = 90 * 86_400_000;
 
 export function addTokenCommand(program: Command): void {
   const token = program.command("token").description("API tokens: make, list and revoke them");
   addCreate(token);
   addList(token);
   addRevoke(token);
+  addTokenExchange(token);
 }
 
 interface CreateOptions {
   name: string;
   role: string;
-  expires?: number;
+  expires: number;
   org: string;
 }
 
@@ -35,14 +40,18 @@ function addCreate(token: Command): void {
         .choices(enumWords(RoleSchema))
         .makeOptionMandatory(),
     )
-    .option("--expires <duration>", "how long it is good, for example 30d (default: it does not expire)", duration)
+    .addOption(
+      new Option("--expires <duration>", "how long it is good, for example 30d, or never")
+        .argParser(durationOrNever)
+        .default(defaultLifetimeMs, "90d"),
+    )
     .option("--org <name>", "another organization (needs an instance admin's token)", "")
     .action((options: CreateOptions, self: Command) =>
       withContext(self, async (context) => {
         const request = {
           name: options.name,
           ...roleOf(options.role),
-          lifetimeSeconds: BigInt(Math.ceil((options.expires ?? 0) / 1000)),
+          lifetimeSeconds: BigInt(Math.ceil(options.expires / 1000)),
           organization: options.org,
         };
         const { token: made, secret } = await context.caller.once((call) =>
@@ -105,6 +114,7 @@ const columns: Column<Token>[] = [
   { head: "role", cell: roleCell },
   { head: "created", cell: ({ createdAt }) => timeCell(createdAt) },
   { head: "expires", cell: ({ expiresAt }) => timeCell(expiresAt) ?? "never" },
+  { head: "last used", cell: ({ lastUsedAt }) => timeCell(lastUsedAt) },
   { head: "revoked", cell: ({ revokedAt }) => timeCell(revokedAt) },
   { head: "id", cell: ({ id }) => id },
 ];

@@ -3,6 +3,7 @@ import { DomainError } from "../errors/domain-error.ts";
 import type { Keyring, VerifiedToken } from "./keyring.ts";
 import type { Principal } from "./principal.ts";
 import type { Revocations } from "./revocations.ts";
+import type { TokenUses } from "./token-uses.ts";
 
 /** Those whose tokens are not known yet: to verify one costs more than all else that a refusal does. */
 export interface Strangers {
@@ -25,9 +26,12 @@ const rememberedTokens = 10_000;
 export function createAuthenticator({
   keyring,
   revocations,
+  uses,
 }: {
   keyring: Keyring;
   revocations?: Revocations;
+  /** Told of each API token that is taken. */
+  uses?: TokenUses;
 }): Authenticator {
   const verified = new LRUCache<string, VerifiedToken>({ max: rememberedTokens });
 
@@ -49,7 +53,10 @@ export function createAuthenticator({
   return {
     async authenticate(authorization, strangers) {
       const { principal } = await verify(authorization, strangers);
-      if (principal.kind === "api") await revocations?.check(principal.tokenId);
+      if (principal.kind === "api") {
+        await revocations?.check(principal.tokenId);
+        uses?.record(principal.tokenId);
+      }
       return principal;
     },
   };

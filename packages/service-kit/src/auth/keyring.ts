@@ -16,6 +16,8 @@ const timeAudience = (service: ServiceName): string => `attestry/time/${service}
 
 const casTokenSeconds = 5 * 60;
 const serviceTokenSeconds = 60;
+/** A token that would live for longer than it can have been made to was not made by `Keyring`. */
+const longestSeconds = { service: serviceTokenSeconds, cas: casTokenSeconds };
 /** Clocks of two hosts may differ by this much. */
 const leewaySeconds = 30;
 
@@ -41,13 +43,21 @@ export class Keyring {
   readonly service: ServiceName;
   readonly #signing: SigningKey;
   readonly #verifying: ReadonlyMap<string, CryptoKey>;
+  /** By which workflow-run's tokens are verified: the key it signs with, and former ones that are still trusted. */
+  readonly tokenKeys: readonly JWK[];
   readonly #serviceTokens = new Map<ServiceName, { token: Promise<string>; renewAt: number }>();
   readonly #clocks: PeerClocks;
 
-  private constructor(signing: SigningKey, verifying: ReadonlyMap<string, CryptoKey>, clockReport: ClockReport) {
+  private constructor(
+    signing: SigningKey,
+    verifying: ReadonlyMap<string, CryptoKey>,
+    tokenKeys: readonly JWK[],
+    clockReport: ClockReport,
+  ) {
     this.service = signing.service;
     this.#signing = signing;
     this.#verifying = verifying;
+    this.tokenKeys = tokenKeys;
     this.#clocks = new PeerClocks(clockReport);
   }
 
@@ -75,9 +85,13 @@ export class Keyring {
       if (jwk.kid !== undefined) verifying.set(jwk.kid, (await importJWK(jwk, "EdDSA")) as CryptoKey);
     }
     const kid = signing.kid ?? "";
+    const tokenKeys = keys
+      .filter((key) => key.kid?.startsWith("workflow-run.") === true)
+      .map(({ d: _private, ...jwk }) => jwk);
     return new Keyring(
       { key: (await importJWK(signing, "EdDSA")) as CryptoKey, kid, service: serviceOf(kid) },
       verifying,
+      tokenKeys,
       clockReport,
     );
   }
@@ -187,12 +201,8 @@ export class Keyring {
 function principalOf(payload: TokenPayload, issuer: ServiceName, here: ServiceName): Principal {
   const audiences = new Set([payload.aud ?? []].flat());
   const isCas = here === "cas-gateway" && issuer === "workflow-run" && audiences.has(casAudience);
-  if ((audiences.has(serviceAudience(here)) || isCas) && payload.exp === undefined) {
-    throw new DomainError(
-      "TOKEN_MALFORMED",
-      `a token for ${isCas ? "the CAS" : "a service"} must run out; it has no exp`,
-    );
-  }
+  if (isCas) checkLife(payload, "the CAS", longestSeconds.cas);
+  if (audiences.has(serviceAudience(here))) checkLife(payload, "a service", longestSeconds.service);
   if (audiences.has(serviceAudience(here))) return { kind: "service", service: issuer };
   const { org_id: organizationId, org: organization } = payload;
   if (issuer === "workflow-run" && organizationId !== undefined && organization !== undefined) {
@@ -211,6 +221,15 @@ function principalOf(payload: TokenPayload, issuer: ServiceName, here: ServiceNa
       metadata: { expected: apiAudience, actual: came },
     },
   );
+}
+
+function checkLife({ iat, exp }: TokenPayload, of: string, longest: number): void {
+  const life = exp === undefined || iat === undefined ? Number.POSITIVE_INFINITY : exp - iat;
+  if (life <= longest) return;
+  const came = exp === undefined ? "no exp" : iat === undefined ? "no iat" : `${life} s`;
+  throw new DomainError("TOKEN_MALFORMED", `a token for ${of} must run out, ${longest} s after its iat; came ${came}`, {
+    metadata: { expected: `1..${longest} s`, actual: came },
+  });
 }
 
 // The leeway is jose's: a token that has just run out is let through by it, so it must be remembered for as long.

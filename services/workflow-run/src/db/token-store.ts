@@ -1,4 +1,5 @@
-import { isUuid } from "@attestry/service-kit";
+import { isUuid, type TokenUse } from "@attestry/service-kit";
+import type { AuditEntry } from "@attestry/service-kit/audit";
 import type { NewToken, Token } from "../tokens/token.ts";
 import type { Prisma, PrismaClient } from "./client/client.ts";
 import { transactionLimits } from "./database.ts";
@@ -29,6 +30,26 @@ export class TokenStore {
   async create(token: NewToken): Promise<Token | null> {
     const [made] = await this.#prisma.token.createManyAndReturn({ data: [token], skipDuplicates: true });
     return made ?? null;
+  }
+
+  /** One for an ID token, told to the audit log with it. */
+  createFederated(token: NewToken, entry: AuditEntry): Promise<Token> {
+    return this.#prisma.$transaction(async (tx) => {
+      const made = await tx.token.create({ data: token });
+      await tx.auditEvent.create({ data: { organizationId: token.organizationId, ...entry } });
+      return made;
+    }, transactionLimits);
+  }
+
+  /**
+   * Removes at most `limit` tokens that federation gave and that ran out a week ago; the audit log keeps what they were.
+   * Revoked ones stay: the numbers of revocations must not come twice. Answers how many.
+   */
+  forgetFederated(limit: number): Promise<number> {
+    return this.#prisma.$executeRaw`
+      delete from token where id in (
+        select id from token where federated and revoked_at is null and expires_at < now() - interval '7 days'
+        limit ${limit} for update skip locked)`;
   }
 
   find(organizationId: string, id: string): Promise<Token | null> {
@@ -70,6 +91,21 @@ export class TokenStore {
       const data = { revokedAt: new Date(), revocation: (_max.revocation ?? 0n) + 1n };
       return tx.token.update({ where: { id: found.id }, data });
     }, transactionLimits);
+  }
+
+  /** Notes the newest use of each, never an older one; what is not known is left out. */
+  async recordUses(uses: readonly TokenUse[]): Promise<void> {
+    const ids = uses.map(({ tokenId }) => tokenId);
+    const ago = uses.map(({ agoMs }) => agoMs);
+    // Locked in order, so that the reports of two services do not block each other for ever.
+    await this.#prisma.$executeRaw`
+      with told as (
+        select id, now() - min(ago_ms) * interval '1 millisecond' as at
+        from unnest(${ids}::uuid[], ${ago}::float8[]) u (id, ago_ms) group by id),
+      locked as materialized (
+        select t.id, told.at from token t join told on told.id = t.id order by t.id for no key update of t)
+      update token set last_used_at = greatest(last_used_at, locked.at) from locked
+      where token.id = locked.id and (token.last_used_at is null or token.last_used_at < locked.at)`;
   }
 
   /** What was revoked after the cursor and may still count as valid somewhere, oldest first. */

@@ -21,6 +21,7 @@ export async function createToken(
   const token = await context.tokens.create({
     ...{ id: uuidv7(), organizationId: organization.id, name, role, expiresAt },
     instanceAdmin: false,
+    federated: false,
   });
   if (token === null)
     throw new DomainError("TOKEN_EXISTS", `there is a token ${name} already; revoke it first, or take another name`);

@@ -8,7 +8,7 @@ import { findOrganization } from "../organizations/find-organization.ts";
 import { organizationNotFound } from "../organizations/organization.ts";
 import type { OrganizationChange } from "../organizations/organization-change.ts";
 import { parseRetention } from "../organizations/retention.ts";
-import { tokenActor } from "../tokens/token.ts";
+import { callerActor } from "../tokens/token.ts";
 
 export async function updateOrganization(
   context: AppContext,
@@ -18,7 +18,7 @@ export async function updateOrganization(
   const caller = apiPrincipal(call);
   const present = await findOrganization(context.organizations, caller, request.name);
   const change = parseChange(request);
-  const actor = tokenActor(caller.tokenId, await context.tokens.find(caller.organizationId, caller.tokenId));
+  const actor = await callerActor(context.tokens, caller);
   const organization = await context.organizations.update(present.id, change, actor);
   if (organization === null) throw organizationNotFound(present.name);
   return { organization: organizationMessage(organization) };

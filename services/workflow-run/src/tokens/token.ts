@@ -1,4 +1,4 @@
-import { DomainError, type Role } from "@attestry/service-kit";
+import { type ApiPrincipal, DomainError, type Role } from "@attestry/service-kit";
 
 export interface Token {
   id: string;
@@ -10,9 +10,13 @@ export interface Token {
   expiresAt: Date | null;
   /** Null: not revoked. */
   revokedAt: Date | null;
+  /** Null: not that it was told. */
+  lastUsedAt: Date | null;
+  /** Given for an ID token; forgotten a week after it ran out. */
+  federated: boolean;
 }
 
-export type NewToken = Omit<Token, "createdAt" | "revokedAt"> & { organizationId: string };
+export type NewToken = Omit<Token, "createdAt" | "revokedAt" | "lastUsedAt"> & { organizationId: string };
 
 const longestLifetimeSeconds = 10n * 366n * 86_400n;
 
@@ -26,8 +30,17 @@ export function parseLifetime(seconds: bigint): Date | null {
   });
 }
 
+interface TokenNames {
+  find(organizationId: string, id: string): Promise<Pick<Token, "name"> | null>;
+}
+
+/** The caller, as the audit log names it. */
+export async function callerActor(tokens: TokenNames, { organizationId, tokenId }: ApiPrincipal): Promise<string> {
+  return tokenActor(tokenId, await tokens.find(organizationId, tokenId));
+}
+
 /** The caller with a token, as the audit log names it; null: what is not kept of it has no name. */
-export function tokenActor(id: string, token: Pick<Token, "name"> | null): string {
+function tokenActor(id: string, token: Pick<Token, "name"> | null): string {
   return token === null ? `token ${id}` : `token ${token.name} (${id})`;
 }
 

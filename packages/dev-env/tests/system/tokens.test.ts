@@ -1,0 +1,67 @@
+import { Role } from "@attestry/api/run";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { type Constellation, startConstellation } from "../../src/constellation/index.ts";
+import { type Clients, clientsOf, eventually } from "./clients.ts";
+import { outcomeOf, reflectedServices } from "./reflected.ts";
+
+let attestry: Constellation;
+let admin: Clients;
+/** A read on each service, by name; answers the reason of its refusal. */
+const reads = new Map<string, (token: string) => Promise<string | undefined>>();
+
+beforeAll(async () => {
+  attestry = await startConstellation({ shape: "processes", backend: "filesystem" });
+  admin = clientsOf(attestry, attestry.adminToken);
+  for (const [baseUrl, name] of [
+    [attestry.runUrl, "attestry.run.v1.RunService.List"],
+    [attestry.ingestUrl, "attestry.ingest.v1.AttestationService.List"],
+    [attestry.casUrl, "build.bazel.remote.execution.v2.Capabilities.GetCapabilities"],
+  ] as const) {
+    const transport = createGrpcTransport({ baseUrl });
+    const methods = (await reflectedServices(transport)).flatMap((service) => service.methods);
+    const method = methods.find((one) => `${one.parent.typeName}.${one.name}` === name);
+    if (method === undefined) throw new Error(`${name} is not served`);
+    reads.set(name, async (token) => (await outcomeOf(transport, method, token)).reason);
+  }
+}, 120_000);
+afterAll(async () => {
+  await attestry?.stop();
+});
+
+const refusals = (token: string) => Promise.all([...reads.values()].map((read) => read(token)));
+
+test("a revoked token is refused by every service", async () => {
+  const { secret } = await admin.tokens.create({ name: "revoked", role: Role.READER });
+  expect(await refusals(secret)).toEqual([undefined, undefined, undefined]);
+  await admin.tokens.revoke({ token: "revoked" });
+  // The promise is 10 s; the services ask every 5 s, and a busy machine takes its time.
+  const refused = (reasons: (string | undefined)[]) => reasons.every((reason) => reason === "TOKEN_REVOKED");
+  await eventually(() => refusals(secret), refused, 20_000);
+}, 60_000);
+
+test("the last use of a token is known, wherever it was used, once a service has told of it", async () => {
+  const lastUsed = async (name: string) => {
+    const { tokens } = await admin.tokens.list({ pageSize: 200 });
+    return tokens.find((token) => token.name === name)?.lastUsedAt;
+  };
+  const { secret } = await admin.tokens.create({ name: "used-at-cas", role: Role.READER });
+  await admin.tokens.create({ name: "never-used", role: Role.READER });
+  const [, , atCas] = reads.values();
+  await atCas?.(secret);
+  expect(await lastUsed("used-at-cas")).toBeUndefined();
+  // A service tells what is left when it ends.
+  await attestry.end("cas-gateway");
+  expect(await lastUsed("used-at-cas")).toBeDefined();
+  expect(await lastUsed("never-used")).toBeUndefined();
+}, 60_000);
+
+test("the keys of tokens are published, without what is secret of them", async () => {
+  const answer = await fetch(`${attestry.runUrl}/.well-known/jwks.json`);
+  expect(answer.headers.get("content-type")).toBe("application/jwk-set+json");
+  const { keys } = (await answer.json()) as { keys: Record<string, string>[] };
+  expect(keys.map(({ kid = "" }) => kid.split(".")[0])).toEqual(["workflow-run"]);
+  expect(keys.every((key) => key.d === undefined)).toBe(true);
+  expect(keys[0]).toMatchObject({ kty: "OKP", crv: "Ed25519" });
+  expect((await fetch(`${attestry.runUrl}/.well-known/jwks.json`, { method: "POST" })).status).toBe(405);
+});

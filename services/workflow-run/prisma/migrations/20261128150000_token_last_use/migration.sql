@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "token" ADD COLUMN "last_used_at" TIMESTAMPTZ(3);
