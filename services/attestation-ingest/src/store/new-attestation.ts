@@ -1,5 +1,6 @@
 import { type ParsedBundle, type Subject, subjectDigests } from "@attestry/bundle";
-import { timeOfId, uuidv7 } from "@attestry/service-kit";
+import { timeOfId } from "@attestry/service-kit";
+import type { Verification } from "../verification/verification.ts";
 import type { NewAttestation } from "./attestation.ts";
 import type { PlanRequest, StoragePlan } from "./plan.ts";
 
@@ -7,11 +8,17 @@ const shownSubjects = 100;
 /** Of all that a row shows, so that a page of 200 rows stays below a client's 4 MiB whatever a statement contains. */
 const shownSubjectsBytes = 16 * 1024;
 
-/** The row of an attestation: who and where from the plan, what from the bundle. */
-export function newAttestation(request: PlanRequest, plan: StoragePlan, bundle: ParsedBundle): NewAttestation {
-  const id = uuidv7();
+/** The row of an attestation that was received at the time of its id: who and where from the plan, what from the bundle. */
+export function newAttestation(
+  id: string,
+  request: PlanRequest,
+  plan: StoragePlan,
+  bundle: Pick<ParsedBundle, "mediaType" | "statement">,
+  verification: Verification,
+): NewAttestation {
   return {
     id,
+    ...verification,
     organizationId: request.organizationId,
     runId: request.runId,
     digest: request.digest,
