@@ -118,7 +118,7 @@ export function createContext(
   const bundles = new Bundles({ cacheBytes: config.cacheBytes, redis, origin, telemetry });
 
   const verifyPool = new VerifyPool({ threads: config.verifyThreads, queueBytes: mostWaitingBytes });
-  const verifier = new Verifier({ pool: verifyPool, policies: new TrustPolicies(run) });
+  const verifier = new Verifier({ pool: verifyPool, policies: new TrustPolicies(run), telemetry });
 
   const unfinished = { run, attestations, mark, telemetry, logger, warned: createWarned() };
   const reconciler = new Periodic({

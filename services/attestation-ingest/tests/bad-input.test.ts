@@ -112,11 +112,12 @@ describe("reads refuse", () => {
   });
 });
 
-// All others are kept.
+// All others are kept, at the mode signature.
 const refused: Record<string, string> = {
   "C08-no-signature.json": "SIGNATURE_MISSING",
   "C10-junk-in-base64.json": "PAYLOAD_NOT_BASE64",
   "C14-snappy.json.sn": "BUNDLE_COMPRESSED",
+  "dsse-invalid-sig_fail.json": "SIGNATURE_INVALID",
   "happy-path-v0.3.json": "MESSAGE_SIGNATURE",
 };
 

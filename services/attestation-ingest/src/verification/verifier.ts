@@ -1,5 +1,6 @@
-import { checkSignature, type Digest, digestOf, type ParsedBundle, parseBundle } from "@attestry/bundle";
+import { BundleError, checkSignature, type Digest, digestOf, type ParsedBundle, parseBundle } from "@attestry/bundle";
 import type { VerifyPool } from "@attestry/bundle/pool";
+import type { Telemetry } from "../telemetry.ts";
 import type { VerificationPlan } from "./plan.ts";
 import type { TrustPolicies } from "./trust-policies.ts";
 import type { Verification } from "./verification.ts";
@@ -21,14 +22,22 @@ export interface Received extends ReadBundle {
 /** A bundle up to this size is hashed, parsed and its one signature checked in less than 1 ms, without a thread. */
 const largestInline = 64 * 1024;
 
+export interface VerifierOptions {
+  pool: VerifyPool;
+  policies: TrustPolicies;
+  telemetry: Pick<Telemetry, "verified">;
+}
+
 /** Reads bundles and verifies their signatures. What would hold up the event loop for long is done in other threads. */
 export class Verifier {
   readonly #pool: VerifyPool;
   readonly #policies: TrustPolicies;
+  readonly #telemetry: Pick<Telemetry, "verified">;
 
-  constructor({ pool, policies }: { pool: VerifyPool; policies: TrustPolicies }) {
+  constructor({ pool, policies, telemetry }: VerifierOptions) {
     this.#pool = pool;
     this.#policies = policies;
+    this.#telemetry = telemetry;
   }
 
   /** Throws what parseBundle throws. */
@@ -39,6 +48,17 @@ export class Verifier {
 
   /** Throws what checkSignature and verifyTrusted throw, and what TrustPolicies.get does. */
   async verify(received: Received, plan: VerificationPlan, signal: AbortSignal): Promise<Verification> {
+    try {
+      const verification = await this.#verify(received, plan, signal);
+      this.#telemetry.verified(plan.mode, verification.verificationResult);
+      return verification;
+    } catch (error) {
+      if (error instanceof BundleError) this.#telemetry.verified(plan.mode, "refused");
+      throw error;
+    }
+  }
+
+  async #verify(received: Received, plan: VerificationPlan, signal: AbortSignal): Promise<Verification> {
     switch (plan.mode) {
       case "off":
         return { ...unknown, verificationMode: "off", verificationResult: "off" };
