@@ -79,7 +79,11 @@ const table: [name: string, policy: object, at: Partial<Record<VerificationMode,
   ["intoto-with-custom-trust-root.json", chainloopCa, { [TRUSTED]: "SIGNER_UNTRUSTED" }],
   ["happy-path-intoto-in-dsse-v3.json", customRoot, { [TRUSTED]: "TRANSPARENCY_LOG_THRESHOLD" }],
   ["intoto-expired-certificate_fail.json", customRoot, { [TRUSTED]: "SIGNER_UNTRUSTED" }],
-  ["dsse-invalid-sig_fail.json", customRoot, { [SIGNATURE]: "SIGNATURE_INVALID", [TRUSTED]: "TRANSPARENCY_LOG_THRESHOLD" }],
+  [
+    "dsse-invalid-sig_fail.json",
+    customRoot,
+    { [SIGNATURE]: "SIGNATURE_INVALID", [TRUSTED]: "TRANSPARENCY_LOG_THRESHOLD" },
+  ],
   ["C02-string-predicate.json", chainloopCa, { [TRUSTED]: "SIGNER_UNTRUSTED" }],
   ["C11-newline-at-end.json", chainloopCa, { [TRUSTED]: "SIGNER_UNTRUSTED" }],
   ["C16-v01-no-checkpoint.json", customRoot, { [TRUSTED]: "TRANSPARENCY_LOG_THRESHOLD" }],
@@ -131,7 +135,9 @@ describe("what is kept", () => {
     const verification = await verificationOf(runId);
     expect(verification).toMatchObject({
       ...{ status: VERIFIED, mode: TRUSTED, trustRevision: 2 },
-      signer: expect.stringContaining("https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/"),
+      signer: expect.stringContaining(
+        "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/",
+      ),
       issuer: "https://token.actions.githubusercontent.com",
     });
     const integratedAt = verification?.integratedAt && timestampDate(verification.integratedAt);
@@ -160,9 +166,9 @@ describe("what is kept", () => {
     "verification_result = null, verification_mode = null, trust_revision = 1",
   ])("is whole: the database refuses %s", async (change) => {
     const { runId } = await store(bundleOf());
-    await expect(
-      ingest.database.query(`update attestation set ${change} where run_id = $1`, [runId]),
-    ).rejects.toThrow("attestation_verification_check");
+    await expect(ingest.database.query(`update attestation set ${change} where run_id = $1`, [runId])).rejects.toThrow(
+      "attestation_verification_check",
+    );
   });
 });
 

@@ -47,7 +47,10 @@ describe("the trust policy", () => {
     expect(present).toMatchObject({ revision: 3, policy: { ...policy, publicKeys: [] } });
     expect(present.setAt && timestampDate(present.setAt).getTime()).toBeGreaterThan(began);
     const second = await harness.ingest.trust.get({ organizationId: id, revision: 2 });
-    expect(second).toMatchObject({ revision: 2, policy: { trustedRoots: [], certificateAuthorities: [ca], signers: [] } });
+    expect(second).toMatchObject({
+      revision: 2,
+      policy: { trustedRoots: [], certificateAuthorities: [ca], signers: [] },
+    });
     expect(await reader.trust.get({ revision: 1 })).toMatchObject({ policy });
     await expectRefusal(reader.trust.get({ revision: 4 }), "NotFound", "TRUST_NOT_FOUND");
     await expectRefusal(reader.trust.get({ revision: -1 }), "InvalidArgument", "REQUEST_INVALID");
@@ -126,13 +129,13 @@ describe("the trust policy", () => {
     await expectRefusal(harness.ingest.trust.set({ policy }), "PermissionDenied", "ROLE_INSUFFICIENT");
     await admin.trust.set({ policy });
     await expectRefusal(other.admin.trust.get({ organization: name }), "NotFound", "ORGANIZATION_NOT_FOUND");
-    await expectRefusal(
-      other.admin.trust.set({ organization: name, policy }),
-      "NotFound",
-      "ORGANIZATION_NOT_FOUND",
-    );
+    await expectRefusal(other.admin.trust.set({ organization: name, policy }), "NotFound", "ORGANIZATION_NOT_FOUND");
     await expectRefusal(other.admin.trust.get({ organizationId: id }), "InvalidArgument", "REQUEST_INVALID");
-    await expectRefusal(harness.gatewayService.trust.get({ organizationId: id }), "PermissionDenied", "ROLE_INSUFFICIENT");
+    await expectRefusal(
+      harness.gatewayService.trust.get({ organizationId: id }),
+      "PermissionDenied",
+      "ROLE_INSUFFICIENT",
+    );
     await expectRefusal(other.admin.trust.get({}), "NotFound", "TRUST_NOT_FOUND");
     expect(await harness.admin.trust.get({ organization: name })).toMatchObject({ revision: 1 });
   });
@@ -171,11 +174,7 @@ describe("the verification mode", () => {
       "FailedPrecondition",
       "TRUST_NOT_SET",
     );
-    await expectRefusal(
-      harness.admin.organizations.get({ name: "new-trusted" }),
-      "NotFound",
-      "ORGANIZATION_NOT_FOUND",
-    );
+    await expectRefusal(harness.admin.organizations.get({ name: "new-trusted" }), "NotFound", "ORGANIZATION_NOT_FOUND");
   });
 
   test("reaches attestation-ingest with the plan, beside the revision", async () => {
