@@ -193,6 +193,13 @@ describe("the verification mode", () => {
 });
 
 describe("the database itself", () => {
+  test("gives signature to organizations of a build that knows of no modes", async () => {
+    const { rows } = await harness.pool.query(
+      "insert into organization (id, name) values (gen_random_uuid(), 'of-before') returning verification_mode, trust_revision",
+    );
+    expect(rows).toEqual([{ verification_mode: "signature", trust_revision: null }]);
+  });
+
   const insert = `insert into trust_policy (organization_id, revision, trusted_roots, certificate_authorities, public_keys,
     transparency_log_threshold, timestamp_threshold, signers) values ($1, $2, $3, '{}', '{}', 0, 0, '[]')`;
 
