@@ -5,8 +5,8 @@ import type { NewAttestation } from "./attestation.ts";
 import type { PlanRequest, StoragePlan } from "./plan.ts";
 
 const shownSubjects = 100;
-/** Of all that a row shows, so that a page of 200 rows stays below a client's 4 MiB whatever a statement contains. */
-const shownSubjectsBytes = 16 * 1024;
+/** Of subjects and signer together, so that a page of 200 rows stays below a client's 4 MiB whatever a bundle contains. */
+const shownBytes = 16 * 1024;
 
 /** The row of an attestation that was received at the time of its id: who and where from the plan, what from the bundle. */
 export function newAttestation(
@@ -31,17 +31,22 @@ export function newAttestation(
     mode: plan.mode,
     mediaType: bundle.mediaType,
     predicateType: bundle.statement.predicateType,
-    subjects: firstSubjects(bundle.statement.subjects),
+    subjects: firstSubjects(bundle.statement.subjects, shownBytes - signerBytes(verification)),
     subjectKeys: subjectDigests(bundle.statement),
     receivedAt: timeOfId(id),
     keepAtLeastSeconds: plan.keepAtLeastSeconds,
   };
 }
 
-function firstSubjects(subjects: readonly Subject[]): Subject[] {
+/** At most 8 KiB: checkSignature and verifyTrusted refuse names of more than 4 KiB. */
+function signerBytes({ signer, issuer }: Verification): number {
+  return Buffer.byteLength(signer ?? "") + Buffer.byteLength(issuer ?? "");
+}
+
+function firstSubjects(subjects: readonly Subject[], mostBytes: number): Subject[] {
   let bytes = 0;
   return subjects.slice(0, shownSubjects).filter((subject) => {
     bytes += Buffer.byteLength(JSON.stringify(subject));
-    return bytes <= shownSubjectsBytes;
+    return bytes <= mostBytes;
   });
 }
