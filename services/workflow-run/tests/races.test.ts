@@ -117,12 +117,15 @@ describe("expiry", () => {
 
   test("ends each overdue run once, whichever of three replicas does, and no other", async () => {
     const { ci, reader } = await harness.organization("expiry");
-    const old = await many(1_200, () => ci.runs.create({ project: "p", workflow: "w" }));
-    const young = await ci.runs.create({ project: "p", workflow: "w" });
-    await age(
-      old.map(({ run }) => run?.id ?? ""),
-      hour + 1_000,
+    const { run: old } = await ci.runs.create({ project: "p", workflow: "w" });
+    await age([old?.id ?? ""], hour + 1_000);
+    await harness.pool.query(
+      `insert into run (organization_id, id, workflow_id, backend_id, created_at, started_at)
+       select organization_id, gen_random_uuid(), workflow_id, backend_id, created_at, started_at
+       from run, generate_series(1, 1199) where id = $1`,
+      [old?.id],
     );
+    const young = await ci.runs.create({ project: "p", workflow: "w" });
     const counts = await many(3, () => expireRuns(harness.context.runs, hour, never));
     expect(counts.reduce((sum, count) => sum + count)).toBe(1_200);
     expect(await expireRuns(harness.context.runs, hour, never)).toBe(0);

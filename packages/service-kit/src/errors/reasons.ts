@@ -78,6 +78,15 @@ export const reasons = {
   STATEMENT_MALFORMED: Code.InvalidArgument,
   SUBJECT_MISSING: Code.InvalidArgument,
 
+  // Verification
+  SIGNATURE_INVALID: Code.InvalidArgument,
+  SIGNER_UNTRUSTED: Code.InvalidArgument,
+  TRANSPARENCY_LOG_THRESHOLD: Code.InvalidArgument,
+  TIMESTAMP_THRESHOLD: Code.InvalidArgument,
+  VERIFICATION_MATERIAL_INVALID: Code.InvalidArgument,
+  TRUST_MATERIAL_INVALID: Code.InvalidArgument,
+  VERIFIER_CRASHED: Code.Unavailable,
+
   // Attestations
   ATTESTATION_NOT_FOUND: Code.NotFound,
   ATTESTATION_EXPIRED: Code.FailedPrecondition,
