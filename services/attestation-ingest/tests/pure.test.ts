@@ -145,12 +145,12 @@ test("bytes in memory are bounded, and given out in order", async () => {
 
 describe("how a signature is to be verified", () => {
   test("is what the plan says; of an older workflow-run, which says nothing, the signature", () => {
-    const of = (verificationMode: number, trustRevision = 0) => verificationPlan({ verificationMode, trustRevision });
+    const of = (verificationMode: VerificationMode, trustRevision = 0) => verificationPlan({ verificationMode, trustRevision });
     expect(of(VerificationMode.OFF, 3)).toEqual({ mode: "off" });
     expect(of(VerificationMode.SIGNATURE, 3)).toEqual({ mode: "signature" });
     expect(of(VerificationMode.UNSPECIFIED)).toEqual({ mode: "signature" });
     expect(of(VerificationMode.TRUSTED, 3)).toEqual({ mode: "trusted", trustRevision: 3 });
     expect(() => of(VerificationMode.TRUSTED)).toThrow("without a trust revision");
-    expect(() => of(99)).toThrow("verification mode 99");
+    expect(() => of(99 as VerificationMode)).toThrow("verification mode 99");
   });
 });
