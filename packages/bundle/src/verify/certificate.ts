@@ -10,9 +10,13 @@ export type Certificate = {
   signer: string;
   /** The OIDC issuer as Fulcio notes it; empty if it is not there. */
   issuer: string;
+  /** Whether its key usages, if it has any, allow signatures of code (RFC 5280 sections 4.2.1.3 and 4.2.1.12). */
+  isForSigning: boolean;
 };
 
 const SUBJECT_ALTERNATIVE_NAME = "2.5.29.17";
+const EXTENDED_KEY_USAGE = "2.5.29.37";
+const SIGNING_USAGES: ReadonlySet<string> = new Set(["1.3.6.1.5.5.7.3.3", "2.5.29.37.0"]); // codeSigning, anyExtendedKeyUsage
 // Fulcio, docs/oid-info.md: the second one is DER, the first one bare text.
 const ISSUER = "1.3.6.1.4.1.57264.1.8";
 const ISSUER_DEPRECATED = "1.3.6.1.4.1.57264.1.1";
@@ -26,14 +30,16 @@ const LONGEST_NAME = 4096;
  *
  * @throws BundleError VERIFICATION_MATERIAL_INVALID: not a certificate, a key of another kind, or a name that is no text.
  */
-export function readCertificate(der: Buffer): Certificate {
+export function readCertificate(der: Buffer<ArrayBuffer>): Certificate {
   let x509: X509Certificate;
   let spki: Buffer;
   let names: Names;
+  let isForSigning: boolean;
   try {
     x509 = X509Certificate.parse(der);
     spki = x509.publicKey;
     names = readNames(x509);
+    isForSigning = readUsage(x509);
   } catch {
     // What the parser says of bytes that are no certificate helps nobody.
     throw materialError(" certificate", "an X.509 certificate in DER", "something else");
@@ -42,7 +48,8 @@ export function readCertificate(der: Buffer): Certificate {
   if (typeof key === "string") {
     throw materialError(" certificate", KEYS_EXPECTED, key);
   }
-  return { x509, key, signer: nameOf(names.signer, "subject"), issuer: nameOf(names.issuer, "issuer") };
+  const [signer, issuer] = [nameOf(names.signer, "subject"), nameOf(names.issuer, "issuer")];
+  return { x509, key, signer, issuer, isForSigning };
 }
 
 type Names = { signer: Buffer | undefined; issuer: Buffer | undefined };
@@ -52,6 +59,12 @@ function readNames(x509: X509Certificate): Names {
   const named = (tag: number) => general.find((name) => name.tag.isContextSpecific(tag))?.value;
   const issuer = x509.extension(ISSUER)?.valueObj.subs[0]?.value ?? x509.extension(ISSUER_DEPRECATED)?.value;
   return { signer: named(URI_TAG) ?? named(EMAIL_TAG), issuer };
+}
+
+function readUsage(x509: X509Certificate): boolean {
+  const extended = x509.extension(EXTENDED_KEY_USAGE)?.valueObj.subs[0]?.subs;
+  const isForCode = extended === undefined || extended.some((usage) => SIGNING_USAGES.has(usage.toOID()));
+  return isForCode && x509.extKeyUsage?.digitalSignature !== false;
 }
 
 // Decoded with care: a byte that a reader drops or folds could make one name look like another.

@@ -24,7 +24,7 @@ export function materialOf({ verificationMaterial }: ParsedBundle): JsonObject {
  *
  * @throws BundleError VERIFICATION_MATERIAL_INVALID: there are two kinds of key, or the certificate is not there.
  */
-export function leafOf(material: JsonObject): Buffer | undefined {
+export function leafOf(material: JsonObject): Buffer<ArrayBuffer> | undefined {
   const certificate = optionalField(material, "certificate", "");
   const chain = optionalField(material, "x509CertificateChain", "");
   const hint = optionalField(material, "publicKey", "");
@@ -43,7 +43,7 @@ export function leafOf(material: JsonObject): Buffer | undefined {
   return readDer(certificates[0], `${what}.certificates[0]`);
 }
 
-function readDer(certificate: unknown, what: string): Buffer {
+function readDer(certificate: unknown, what: string): Buffer<ArrayBuffer> {
   const der = bytesField(asObject(certificate, what), "rawBytes", what);
   if (der.length === 0 || der.length > LONGEST_CERTIFICATE) {
     throw materialError(`${what}.rawBytes`, `1 to ${LONGEST_CERTIFICATE} bytes`, `${der.length} bytes`);
@@ -73,11 +73,11 @@ export function listField(object: JsonObject, name: string, what: string): reado
 }
 
 /** A field of bytes; empty if it is unset. */
-export function bytesField(object: JsonObject, name: string, what: string): Buffer {
+export function bytesField(object: JsonObject, name: string, what: string): Buffer<ArrayBuffer> {
   return readBytes(optionalField(object, name, what) ?? "", `${what}.${name}`);
 }
 
-export function readBytes(value: unknown, what: string): Buffer {
+export function readBytes(value: unknown, what: string): Buffer<ArrayBuffer> {
   const bytes = typeof value === "string" ? decodeBase64(value) : undefined;
   if (!Buffer.isBuffer(bytes)) {
     const actual = bytes === undefined ? describe(value) : `${bytes.reason} at character ${bytes.offset}`;
