@@ -29,7 +29,6 @@ beforeAll(async () => {
 });
 afterAll(() => ingest.destroy());
 beforeEach(() => {
-  ingest.run.trust.clear();
   ingest.run.verificationMode = SIGNATURE;
 });
 afterEach(() => {
@@ -43,6 +42,15 @@ const customRoot = {
   transparencyLogThreshold: 1,
   timestampThreshold: 1,
 };
+
+type Policy = { certificateAuthorities: string[] } | typeof customRoot | { signers: { subject: string; issuer: string }[] };
+
+/** The policy becomes the organization's next revision, since those before it never change; returns which it is. */
+function trust(policy: Policy): number {
+  const policies = ingest.run.trust.get(ingest.organizationId) ?? [];
+  ingest.run.trust.set(ingest.organizationId, policies);
+  return policies.push(policy);
+}
 
 /** Stores it for a new run. What was refused must leave nothing, and the run as it was. */
 async function store(bundle: Buffer, over = ingest) {
@@ -71,7 +79,7 @@ async function verificationOf(runId: string) {
 }
 
 // What each mode answers: undefined is OK. `trusted` by the policy that is named.
-const table: [name: string, policy: object, at: Partial<Record<VerificationMode, string>>][] = [
+const table: [name: string, policy: Policy, at: Partial<Record<VerificationMode, string>>][] = [
   ["chainloop-cli-63k.json", chainloopCa, {}],
   ["chainloop-cli-63k.json", customRoot, { [TRUSTED]: "TRANSPARENCY_LOG_THRESHOLD" }],
   ["chainloop-v0.3.json", chainloopCa, { [TRUSTED]: "SIGNER_UNTRUSTED" }],
@@ -102,7 +110,7 @@ describe.each([
 ] as const)("at %s", (word, mode) => {
   test.each([...table, ...never])("%s", async (name, policy, at) => {
     ingest.run.verificationMode = mode;
-    ingest.run.trust.set(ingest.organizationId, [policy]);
+    const revision = trust(policy);
     const { runId, refused } = await store(fixture(name));
     expect(refused).toBe(at[mode]);
     if (refused !== undefined) return;
@@ -110,7 +118,7 @@ describe.each([
     expect(verification).toMatchObject(
       mode === OFF
         ? { status: NOT_CHECKED, reason: NotCheckedReason.OFF, mode, signer: "", issuer: "", trustRevision: 0 }
-        : { status: VERIFIED, reason: 0, mode, trustRevision: mode === TRUSTED ? 1 : 0 },
+        : { status: VERIFIED, reason: 0, mode, trustRevision: mode === TRUSTED ? revision : 0 },
     );
     expect(await ingest.metric("attestry_ingest_verifications_total", { mode: word })).toBeGreaterThan(0);
   });
@@ -124,17 +132,17 @@ describe("what is kept", () => {
       ...{ signer: "", issuer: "", trustRevision: 0 },
     });
     ingest.run.verificationMode = TRUSTED;
-    ingest.run.trust.set(ingest.organizationId, [chainloopCa]);
+    trust(chainloopCa);
     expect((await store(bundleOf())).refused).toBe("SIGNER_UNTRUSTED");
   });
 
   test("who signed, by whose word, and when a log took it in", async () => {
     ingest.run.verificationMode = TRUSTED;
-    ingest.run.trust.set(ingest.organizationId, [chainloopCa, customRoot]);
+    const trustRevision = trust(customRoot);
     const { runId } = await store(fixture("intoto-with-custom-trust-root.json"));
     const verification = await verificationOf(runId);
     expect(verification).toMatchObject({
-      ...{ status: VERIFIED, mode: TRUSTED, trustRevision: 2 },
+      ...{ status: VERIFIED, mode: TRUSTED, trustRevision },
       signer: expect.stringContaining(
         "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/",
       ),
@@ -183,14 +191,13 @@ describe("the organization's settings", () => {
 
     const good = fixture("chainloop-cli-63k.json");
     ingest.run.verificationMode = TRUSTED;
-    const policies: object[] = [customRoot];
-    ingest.run.trust.set(ingest.organizationId, policies as never);
+    trust(customRoot);
     expect((await store(good)).refused).toBe("TRANSPARENCY_LOG_THRESHOLD");
-    policies.push(chainloopCa);
+    const trustRevision = trust(chainloopCa);
     const { runId, refused } = await store(good);
     expect(refused).toBeUndefined();
-    expect(await verificationOf(runId)).toMatchObject({ trustRevision: 2 });
-    policies.push({ ...chainloopCa, signers: [{ subject: "https://other.example/*", issuer: "" }] });
+    expect(await verificationOf(runId)).toMatchObject({ trustRevision });
+    trust({ ...chainloopCa, signers: [{ subject: "https://other.example/*", issuer: "" }] });
     expect((await store(good)).refused).toBe("SIGNER_UNTRUSTED");
   });
 
@@ -198,20 +205,20 @@ describe("the organization's settings", () => {
     const other = "11111111-2222-4333-8444-555555555555";
     ingest.run.verificationMode = TRUSTED;
     ingest.run.trust.set(other, [chainloopCa]);
-    ingest.run.trust.set(ingest.organizationId, [customRoot]);
+    trust(customRoot);
     expect((await store(fixture("chainloop-cli-63k.json"))).refused).toBe("TRANSPARENCY_LOG_THRESHOLD");
   });
 
   test("trust is asked for once in each revision, by many Stores at once too", async () => {
     const replica = await ingest.replica();
     ingest.run.verificationMode = TRUSTED;
-    ingest.run.trust.set(ingest.organizationId, [chainloopCa]);
+    trust(chainloopCa);
     const asked = ingest.run.calls.trust;
     const bundle = fixture("chainloop-cli-63k.json");
     const runs = Array.from({ length: 8 }, () => ingest.run.begin(ingest.organizationId));
     await Promise.all(runs.map((runId) => replica.attestations.store({ runId, bundle })));
     expect(ingest.run.calls.trust).toBe(asked + 1);
-    ingest.run.trust.set(ingest.organizationId, [chainloopCa, chainloopCa]);
+    trust(chainloopCa);
     await store(bundle, replica);
     await store(bundle, replica);
     expect(ingest.run.calls.trust).toBe(asked + 2);
@@ -221,7 +228,7 @@ describe("the organization's settings", () => {
   test("that cannot be asked for keep nothing, and the client may try again", async () => {
     const replica = await ingest.replica();
     ingest.run.verificationMode = TRUSTED;
-    ingest.run.trust.set(ingest.organizationId, [chainloopCa]);
+    trust(chainloopCa);
     ingest.run.beforeTrust = () => {
       throw new DomainError("PEER_UNAVAILABLE", "away", { retryAfterMs: 100 });
     };
@@ -235,7 +242,7 @@ describe("the organization's settings", () => {
 describe("the moment of receipt", () => {
   test("decides; a retry of what is stored is OK after the certificate ran out and the trust was narrowed", async () => {
     ingest.run.verificationMode = TRUSTED;
-    ingest.run.trust.set(ingest.organizationId, [chainloopCa]);
+    trust(chainloopCa);
     const bundle = fixture("chainloop-cli-63k.json");
     const runId = ingest.run.begin(ingest.organizationId);
     const answer = await ingest.attestations.store({ runId, bundle });
@@ -244,10 +251,10 @@ describe("the moment of receipt", () => {
     expect(Math.abs((at ?? 0) - received)).toBeLessThan(60_000);
 
     jest.setSystemTime(Date.parse("2026-11-23T23:25:00Z"));
-    ingest.run.trust.set(ingest.organizationId, [chainloopCa, customRoot]);
+    trust(customRoot);
     expect(await ingest.attestations.store({ runId, bundle })).toEqual(answer);
     expect(await verificationOf(runId)).toEqual(before);
-    ingest.run.trust.set(ingest.organizationId, [chainloopCa]);
+    trust(chainloopCa);
     expect((await store(bundle)).refused).toBe("SIGNER_UNTRUSTED");
   });
 });

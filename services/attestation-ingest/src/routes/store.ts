@@ -27,9 +27,9 @@ export async function store(
   const bundle = boundedBundle(request.bundle);
   // Its time is when the attestation was received, by which certificates are judged.
   const id = uuidv7();
-  const { digest, parsed } = await context.verifier.read(bundle, call.signal);
+  const read = await context.verifier.read(bundle, call.signal);
 
-  const wanted = { organizationId, runId, digest, sizeBytes: bundle.length };
+  const wanted = { organizationId, runId, digest: read.digest, sizeBytes: bundle.length };
   const found = await findStoredOrPlan(context, wanted, call.signal);
   if ("stored" in found) {
     refuseExpired(found.stored, context.config.retentionGraceMs);
@@ -38,9 +38,9 @@ export async function store(
     return answer(found.stored);
   }
 
-  const received = { organizationId, bytes: bundle, digest, parsed, receivedAt: timeOfId(id) };
+  const received = { ...read, organizationId, bytes: bundle, receivedAt: timeOfId(id) };
   const verification = await context.verifier.verify(received, found.plan.verification, call.signal);
-  const attestation = newAttestation(id, wanted, found.plan, parsed, verification);
+  const attestation = newAttestation(id, wanted, found.plan, read.summary, verification);
   const kept = await keep(context, attestation, bundle, found.plan, call);
   refuseExpired(kept, context.config.retentionGraceMs);
   // From here on nothing is lost: whatever fails, a retry or the reconciler completes the run.

@@ -1,4 +1,5 @@
-import { type ParsedBundle, type Subject, subjectDigests } from "@attestry/bundle";
+import { type Subject, subjectDigests } from "@attestry/bundle";
+import type { BundleSummary } from "@attestry/bundle/pool";
 import { timeOfId } from "@attestry/service-kit";
 import type { Verification } from "../verification/verification.ts";
 import type { NewAttestation } from "./attestation.ts";
@@ -13,7 +14,7 @@ export function newAttestation(
   id: string,
   request: PlanRequest,
   plan: StoragePlan,
-  bundle: Pick<ParsedBundle, "mediaType" | "statement">,
+  bundle: BundleSummary,
   verification: Verification,
 ): NewAttestation {
   return {

@@ -1,5 +1,5 @@
 import { BundleError, checkSignature, type Digest, digestOf, type ParsedBundle, parseBundle } from "@attestry/bundle";
-import type { VerifyPool } from "@attestry/bundle/pool";
+import type { BundleSummary, VerifyPool } from "@attestry/bundle/pool";
 import type { Telemetry } from "../telemetry.ts";
 import type { VerificationPlan } from "./plan.ts";
 import type { TrustPolicies } from "./trust-policies.ts";
@@ -8,7 +8,9 @@ import type { Verification } from "./verification.ts";
 /** What Store needs of a bundle beside its bytes. */
 export interface ReadBundle {
   digest: Digest;
-  parsed: ParsedBundle;
+  summary: BundleSummary;
+  /** All of it, if it was read in the event loop. */
+  parsed?: ParsedBundle;
 }
 
 /** A bundle that came to be stored. */
@@ -42,8 +44,12 @@ export class Verifier {
 
   /** Throws what parseBundle throws. */
   async read(bytes: Buffer, signal: AbortSignal): Promise<ReadBundle> {
-    if (bytes.length <= largestInline) return { digest: digestOf(bytes), parsed: parseBundle(bytes) };
-    return this.#pool.run(bytes, { check: "none" }, signal);
+    if (bytes.length <= largestInline) {
+      const parsed = parseBundle(bytes);
+      return { digest: digestOf(bytes), summary: parsed, parsed };
+    }
+    const { digest, parsed } = await this.#pool.run(bytes, { check: "none" }, signal);
+    return { digest, summary: parsed };
   }
 
   /** Throws what checkSignature and verifyTrusted throw, and what TrustPolicies.get does. */
@@ -70,10 +76,10 @@ export class Verifier {
   }
 
   async #checkSignature({ bytes, parsed }: Received, signal: AbortSignal): Promise<Verification> {
-    const inline = bytes.length <= largestInline && parsed.envelope.signatures.length === 1;
-    const found = inline
-      ? checkSignature(parsed)
-      : (await this.#pool.run(bytes, { check: "signature" }, signal)).verification;
+    const found =
+      parsed?.envelope.signatures.length === 1
+        ? checkSignature(parsed)
+        : (await this.#pool.run(bytes, { check: "signature" }, signal)).verification;
     if (found.status === "not_checked")
       return { ...unknown, verificationMode: "signature", verificationResult: found.reason };
     const { signer, issuer } = found;
