@@ -1,3 +1,4 @@
+import { VerifyPool } from "@attestry/bundle/pool";
 import {
   type Authenticator,
   createAuthenticator,
@@ -32,6 +33,8 @@ import { createTelemetry, type Telemetry } from "./telemetry.ts";
 import { pruneSpool } from "./uploads/prune.ts";
 import { createUploader } from "./uploads/uploader.ts";
 import { UploadWorker } from "./uploads/worker.ts";
+import { TrustPolicies } from "./verification/trust-policies.ts";
+import { Verifier } from "./verification/verifier.ts";
 
 export interface Dependencies {
   keyring: Keyring;
@@ -60,6 +63,7 @@ export interface Context {
   uploads: Uploads;
   mark: (id: string) => Promise<void>;
   bundles: Bundles;
+  verifier: Verifier;
   /** Which bundles a backend must have. */
   references: (page: ReferencePage) => Promise<BundleReference[]>;
   /** Resolves when the database can be used. */
@@ -68,6 +72,9 @@ export interface Context {
   /** Ends the background work, then closes what was opened. Safe to call twice. */
   destroy: () => Promise<void>;
 }
+
+/** Of bundles that wait for a thread which reads and verifies them. */
+const mostWaitingBytes = 256 * 1024 * 1024;
 
 /** Wires everything once. Nothing is connected before it is used. */
 export function createContext(
@@ -109,6 +116,9 @@ export function createContext(
         });
   const origin = new Origin({ attestations, run, cas, telemetry, logger });
   const bundles = new Bundles({ cacheBytes: config.cacheBytes, redis, origin, telemetry });
+
+  const verifyPool = new VerifyPool({ threads: config.verifyThreads, queueBytes: mostWaitingBytes });
+  const verifier = new Verifier({ pool: verifyPool, policies: new TrustPolicies(run), telemetry });
 
   const unfinished = { run, attestations, mark, telemetry, logger, warned: createWarned() };
   const reconciler = new Periodic({
@@ -176,6 +186,7 @@ export function createContext(
     stopping.abort();
     await starting;
     await Promise.all([revocations, ...background].map((work) => work.destroy()));
+    await verifyPool.close();
     redis?.destroy();
     await prisma.$disconnect();
     await Promise.all([hot.end(), pool.end(), marks.end()]);
@@ -197,6 +208,7 @@ export function createContext(
     uploads,
     mark,
     bundles,
+    verifier,
     references: (page) => listReferences(pool, page),
     ready: () => readiness.check(),
     start,

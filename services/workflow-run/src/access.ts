@@ -5,6 +5,7 @@ const workflows = "attestry.run.v1.WorkflowService";
 const runs = "attestry.run.v1.RunService";
 const backends = "attestry.run.v1.BackendService";
 const tokens = "attestry.run.v1.TokenService";
+const trust = "attestry.run.v1.TrustService";
 const audit = "attestry.audit.v1.AuditService";
 const credentials = "attestry.run.v1.CredentialService";
 
@@ -37,6 +38,9 @@ export const access: AccessTable = {
   [`${tokens}/List`]: { api: "admin" },
   [`${tokens}/Revoke`]: { api: "admin" },
   [`${tokens}/ListRevoked`]: { services: ["attestation-ingest", "cas-gateway"] },
+
+  [`${trust}/Get`]: { api: "reader", instanceAdmin: true, services: ["attestation-ingest"] },
+  [`${trust}/Set`]: { api: "admin", instanceAdmin: true },
 
   [`${audit}/List`]: { api: "admin" },
   [`${audit}/Record`]: { services: ["cas-gateway"] },

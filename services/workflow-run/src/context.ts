@@ -18,6 +18,7 @@ import { type Database, openDatabase } from "./db/database.ts";
 import { OrganizationStore } from "./db/organization-store.ts";
 import { RunStore } from "./db/run-store.ts";
 import { TokenStore } from "./db/token-store.ts";
+import { TrustStore } from "./db/trust-store.ts";
 import { WorkflowStore } from "./db/workflow-store.ts";
 import { expireRuns } from "./runs/expirer.ts";
 import { Telemetry } from "./telemetry.ts";
@@ -42,6 +43,7 @@ export interface AppContext {
   runs: RunStore;
   backends: BackendStore;
   tokens: TokenStore;
+  trust: TrustStore;
   audit: AuditLog;
   validator: BackendValidator;
   links: DownloadLinks;
@@ -87,6 +89,7 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     ...{ config, keyring, logger, telemetry, database, runs, backends, tokens, validator },
     organizations: new OrganizationStore(database.prisma),
     workflows: new WorkflowStore(database.prisma),
+    trust: new TrustStore(database.prisma),
     audit: new AuditLog(database.pool),
     links: new DownloadLinks(config.casPublicUrl),
     authenticator: createAuthenticator({ keyring, revocations }),

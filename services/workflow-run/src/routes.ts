@@ -5,6 +5,7 @@ import {
   OrganizationService,
   RunService,
   TokenService,
+  TrustService,
   WorkflowService,
 } from "@attestry/api/run";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
@@ -21,6 +22,7 @@ import { getBackend } from "./routes/get-backend.ts";
 import { getOrganization } from "./routes/get-organization.ts";
 import { getRun } from "./routes/get-run.ts";
 import { getStoragePlan } from "./routes/get-storage-plan.ts";
+import { getTrust } from "./routes/get-trust.ts";
 import { getWorkflow } from "./routes/get-workflow.ts";
 import { issueCasToken } from "./routes/issue-cas-token.ts";
 import { listAuditEvents } from "./routes/list-audit-events.ts";
@@ -32,6 +34,7 @@ import { listTokens } from "./routes/list-tokens.ts";
 import { listWorkflows } from "./routes/list-workflows.ts";
 import { recordAuditEvents } from "./routes/record-audit-events.ts";
 import { revokeToken } from "./routes/revoke-token.ts";
+import { setTrust } from "./routes/set-trust.ts";
 import { updateBackend } from "./routes/update-backend.ts";
 import { updateOrganization } from "./routes/update-organization.ts";
 import { validateBackend } from "./routes/validate-backend.ts";
@@ -43,6 +46,7 @@ export const services = [
   BackendService,
   TokenService,
   CredentialService,
+  TrustService,
   AuditService,
 ] as const;
 
@@ -86,5 +90,6 @@ export function registerRoutes(router: ConnectRouter, context: AppContext): void
     listRevoked: bind(listRevokedTokens),
   });
   router.service(CredentialService, { issueCasToken: bind(issueCasToken) });
+  router.service(TrustService, { get: bind(getTrust), set: bind(setTrust) });
   router.service(AuditService, { list: bind(listAuditEvents), record: bind(recordAuditEvents) });
 }

@@ -6,6 +6,7 @@ import {
   OrganizationService,
   RunService,
   TokenService,
+  TrustService,
   WorkflowService,
 } from "@attestry/api/run";
 import { createTestDatabase } from "@attestry/dev-env";
@@ -119,6 +120,7 @@ function clientsOf(transport: Transport) {
     backends: createClient(BackendService, transport),
     tokens: createClient(TokenService, transport),
     credentials: createClient(CredentialService, transport),
+    trust: createClient(TrustService, transport),
     audit: createClient(AuditService, transport),
   };
 }

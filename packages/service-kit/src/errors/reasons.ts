@@ -39,6 +39,8 @@ export const reasons = {
   ROLE_INVALID: Code.InvalidArgument,
   LIFETIME_INVALID: Code.InvalidArgument,
   RETENTION_INVALID: Code.InvalidArgument,
+  TRUST_NOT_FOUND: Code.NotFound,
+  TRUST_NOT_SET: Code.FailedPrecondition,
   BACKEND_EXISTS: Code.AlreadyExists,
   BACKEND_NOT_FOUND: Code.NotFound,
   BACKEND_IN_USE: Code.FailedPrecondition,
