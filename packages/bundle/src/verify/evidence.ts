@@ -15,6 +15,9 @@ export type Evidence = {
   timestamps: Timestamp[];
 };
 
+/** How far the clock of a log or timestamp authority may be ahead of the receiver's. */
+const CLOCKS_APART_MS = 5 * 60 * 1000;
+
 /**
  * The evidence of a bundle as far as the policy trusts any log or timestamp authority: what it has none for says
  * nothing and is left out. Thresholds are met, but nothing is verified yet. Without a signed time, receivedAt counts.
@@ -33,13 +36,16 @@ export function readEvidence(bundle: ParsedBundle, policy: ParsedTrustPolicy, re
     const expected = `${policy.timestampThreshold} of trusted authorities or logs`;
     throw mismatch("TIMESTAMP_THRESHOLD", "signed times", expected, String(timestamps.length));
   }
+  if (timestamps.some((timestamp) => timeOf(timestamp) > receivedAt.getTime() + CLOCKS_APART_MS)) {
+    throw mismatch("TIMESTAMP_THRESHOLD", "signed time", `one up to ${receivedAt.toISOString()}`, "a later one");
+  }
   return { tlogEntries, timestamps: timestamps.length === 0 ? [receipt(receivedAt)] : timestamps };
 }
 
 /** When the first of the logs took the bundle in, as it signed; undefined if none signed a time. Of verified entries. */
 export function integratedAt({ tlogEntries }: Evidence): Date | undefined {
-  const seconds = tlogEntries.filter(hasSignedTime).map(({ integratedTime }) => Number(integratedTime));
-  return seconds.length === 0 ? undefined : new Date(Math.min(...seconds) * 1000);
+  const times = tlogEntries.filter(hasSignedTime).map((entry) => timeOf(logTimestamp(entry)));
+  return times.length === 0 ? undefined : new Date(Math.min(...times));
 }
 
 function checkLogs(entries: readonly LogEntry[], { tlogs, transparencyLogThreshold }: ParsedTrustPolicy): void {
@@ -65,9 +71,18 @@ function logTimestamp(tlogEntry: LogEntry): Timestamp {
   return { $case: "transparency-log", tlogEntry };
 }
 
+// In milliseconds since 1970.
+function timeOf(timestamp: Timestamp): number {
+  return timestamp.$case === "timestamp-authority"
+    ? timestamp.timestamp.signingTime.getTime()
+    : Number(timestamp.tlogEntry.integratedTime) * 1000;
+}
+
 function authorityTimestamp(der: Buffer<ArrayBuffer>, index: number): Timestamp {
   try {
-    return { $case: "timestamp-authority", timestamp: RFC3161Timestamp.parse(der) };
+    const timestamp: Timestamp = { $case: "timestamp-authority", timestamp: RFC3161Timestamp.parse(der) };
+    timeOf(timestamp);
+    return timestamp;
   } catch {
     throw materialError(`: timestamp ${index + 1}`, "an RFC 3161 timestamp in DER", "something else");
   }

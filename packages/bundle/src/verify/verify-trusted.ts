@@ -5,6 +5,7 @@ import type { ParsedBundle } from "../parse-bundle.ts";
 import { type Certificate, readCertificate } from "./certificate.ts";
 import { isSignedBy, verifyEnvelope } from "./envelope-signature.ts";
 import { integratedAt, readEvidence } from "./evidence.ts";
+import { checkLoggedKeys } from "./logged-key.ts";
 import { leafOf, materialOf } from "./material.ts";
 import { signedContent } from "./signed-content.ts";
 import { isSignerAllowed } from "./signer-pattern.ts";
@@ -62,6 +63,7 @@ function verifyByCertificate(
   for (const anchor of certificate.isForSigning ? policy.anchors : []) {
     try {
       verifyEntity({ ...evidence, signature, key }, policy, anchor);
+      checkLoggedKeys(evidence.tlogEntries, certificate.key);
       return { signer: certificate.signer, issuer: certificate.issuer };
     } catch (error) {
       if (!(error instanceof BundleError)) {
@@ -72,6 +74,7 @@ function verifyByCertificate(
   }
   if (policy.publicKeys.some((trusted) => trusted.equals(certificate.key))) {
     verifyEntity({ ...evidence, signature, key: KEY }, policy, NO_AUTHORITY, certificate.key);
+    checkLoggedKeys(evidence.tlogEntries, certificate.key);
     return NAMELESS;
   }
   throw mostTelling(refusals) ?? untrustedCertificate(certificate);
@@ -91,6 +94,7 @@ function verifyByKey({ envelope }: ParsedBundle, policy: ParsedTrustPolicy, evid
   }
   const signature = signedContent(envelope, verifyEnvelope(envelope, key));
   verifyEntity({ ...evidence, signature, key: KEY }, policy, NO_AUTHORITY, key);
+  checkLoggedKeys(evidence.tlogEntries, key);
   return NAMELESS;
 }
 
