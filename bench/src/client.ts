@@ -7,6 +7,7 @@ import {
   RunService,
   StorageMode,
   TokenService,
+  VerificationMode,
 } from "@attestry/api/run";
 import { type GrpcClient, openClient } from "./grpc-client.ts";
 
@@ -19,15 +20,19 @@ const storageModes: Record<BenchMode, StorageMode> = {
   spool: StorageMode.SPOOL,
 };
 
-/** An organization that stores in this mode, and a token for it. Its backend is inline for `database`, else external. */
+/** An organization that stores in this mode, verifying as a new one does unless told otherwise, and a token for it. Its backend is inline for `database`, else external. */
 export async function createOrganization(
   admin: GrpcClient,
   runUrl: string,
   mode: BenchMode,
   external: { provider: BackendProvider; secretRef: string },
+  verificationMode: VerificationMode = VerificationMode.UNSPECIFIED,
 ): Promise<string> {
   const name = `bench-${mode.replace("+", "-")}-${Date.now().toString(36)}`;
-  await admin.call(OrganizationService.method.create, { name, storageMode: storageModes[mode] });
+  await admin.call(OrganizationService.method.create, {
+    ...{ name, verificationMode },
+    storageMode: storageModes[mode],
+  });
   const { secret } = await admin.call(TokenService.method.create, {
     name: "bench",
     role: Role.ADMIN,

@@ -6,11 +6,12 @@ import { casTable, type Figure, table, uploadsTable, writeJson } from "./report.
 import { benchStore, type LoadPlan } from "./store.ts";
 import { startTarget, type Target } from "./targets.ts";
 import { benchUploads } from "./uploads/uploads.ts";
+import { benchVerification } from "./verification.ts";
 import { benchView } from "./view.ts";
 
 const modes: readonly BenchMode[] = ["database", "database+upload", "cas", "spool"];
 const targets = ["standalone", "processes"] as const;
-const benches = { store: benchStore, view: benchView };
+const benches = { store: benchStore, view: benchView, verification: benchVerification };
 
 interface Options {
   json?: string;
@@ -32,7 +33,7 @@ const program = new Command("bench")
   )
   .argument(
     "<name>",
-    "store (Store of 63,552-byte bundles), view (Get, hot and cold), cas (blobs through the gateway) or uploads (the durable queue)",
+    "store (Store of 63,552-byte bundles), view (Get, hot and cold), verification (Store at signature beside off), cas (blobs through the gateway) or uploads (the durable queue)",
   )
   .addOption(new Option("--json <file>", "write the figures as JSON too"))
   .addOption(new Option("--targets <list>", "what is loaded").default([...targets], targets.join(",")).argParser(list))

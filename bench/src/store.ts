@@ -7,7 +7,7 @@ import { type Figure, figures } from "./report.ts";
 import type { Target } from "./targets.ts";
 
 const creating = 16;
-const warmInFlight = 32;
+export const warmInFlight = 32;
 
 export interface LoadPlan {
   inFlight: readonly number[];

@@ -1,6 +1,6 @@
 /**
- * Every reason for which this package refuses what it is given. The codes are the reasons that Store, Get and List
- * answer with INVALID_ARGUMENT.
+ * Every reason for which this package refuses what it is given. The codes are the reasons that Store, Get, List and
+ * setting a trust policy answer with INVALID_ARGUMENT.
  */
 export const BUNDLE_ERROR_CODES = [
   "BUNDLE_EMPTY",
@@ -17,6 +17,12 @@ export const BUNDLE_ERROR_CODES = [
   "STATEMENT_MALFORMED",
   "SUBJECT_MISSING",
   "DIGEST_INVALID",
+  "SIGNATURE_INVALID",
+  "SIGNER_UNTRUSTED",
+  "TRANSPARENCY_LOG_THRESHOLD",
+  "TIMESTAMP_THRESHOLD",
+  "VERIFICATION_MATERIAL_INVALID",
+  "TRUST_MATERIAL_INVALID",
 ] as const;
 
 export type BundleErrorCode = (typeof BUNDLE_ERROR_CODES)[number];

@@ -5,3 +5,11 @@ export { type BundleLimits, DEFAULT_LIMITS } from "./limits.ts";
 export { type ParsedBundle, parseBundle } from "./parse-bundle.ts";
 export { parseStatement, type Statement, type StatementType, type Subject, subjectDigests } from "./statement.ts";
 export { MAX_KEY_CHARACTERS, subjectKey } from "./subject-key.ts";
+export { checkSignature, type SignatureCheck } from "./verify/check-signature.ts";
+export {
+  type ParsedTrustPolicy,
+  parseTrustPolicy,
+  type TrustMaterial,
+  type TrustPolicy,
+} from "./verify/trust-policy.ts";
+export { type TrustedSigner, verifyTrusted } from "./verify/verify-trusted.ts";

@@ -4,6 +4,7 @@ import { type Envelope, readEnvelope } from "./envelope.ts";
 import { BundleError, mismatch } from "./error.ts";
 import { decodeUtf8, otherUnicodeOf, readJson } from "./json-text.ts";
 import { type BundleLimits, DEFAULT_LIMITS } from "./limits.ts";
+import { protoField } from "./proto-field.ts";
 import { parseStatement, type Statement } from "./statement.ts";
 
 /** An attestation as it came, in parts. What a verifier needs is all here; nothing of it has been verified. */
@@ -30,15 +31,7 @@ const MEDIA_TYPES_EXPECTED =
   '"application/vnd.dev.sigstore.bundle.v0.3+json" or "application/vnd.dev.sigstore.bundle+json;version=0.3", ' +
   "or the same of 0.1 or 0.2";
 const ACCEPTED = "a Sigstore bundle or a DSSE envelope";
-// Names in proto3 JSON, and the proto's own that a reader takes as well.
-const PROTO_NAMES = {
-  mediaType: "media_type",
-  verificationMaterial: "verification_material",
-  dsseEnvelope: "dsse_envelope",
-  messageSignature: "message_signature",
-} as const;
-type FieldName = keyof typeof PROTO_NAMES;
-const FIELD_NAMES = Object.keys(PROTO_NAMES) as FieldName[];
+const FIELD_NAMES = ["mediaType", "verificationMaterial", "dsseEnvelope", "messageSignature"] as const;
 
 /**
  * Reads a Sigstore bundle (v0.1 to v0.3) or a bare DSSE envelope with an in-toto statement, as JSON in UTF-8 with or
@@ -48,7 +41,7 @@ const FIELD_NAMES = Object.keys(PROTO_NAMES) as FieldName[];
  * fields are ignored. Otherwise it is lenient where bundles in use are, such as a v0.3 bundle with a certificate chain.
  * The size (bytes) is for the caller to bound.
  *
- * @throws BundleError with any of its codes but DIGEST_INVALID.
+ * @throws BundleError BUNDLE_*, MESSAGE_SIGNATURE, PAYLOAD_*, SIGNATURE_MISSING, STATEMENT_MALFORMED, SUBJECT_MISSING.
  */
 export function parseBundle(bytes: Uint8Array, limits: BundleLimits = DEFAULT_LIMITS): ParsedBundle {
   const value = readObject(bytes, limits);
@@ -131,15 +124,8 @@ function readBundle(bundle: JsonObject, limits: BundleLimits): ParsedBundle {
   return { mediaType, envelope, verificationMaterial: material ?? null, statement };
 }
 
-// A field by either of its names; null is unset.
-function fieldOf(bundle: JsonObject, name: FieldName): unknown {
-  const protoName = PROTO_NAMES[name];
-  const value = bundle[name] ?? undefined;
-  const other = bundle[protoName] ?? undefined;
-  if (value !== undefined && other !== undefined) {
-    throw mismatch("BUNDLE_MALFORMED", "bundle", `${name} once`, `${name} and ${protoName}`);
-  }
-  return value ?? other;
+function fieldOf(bundle: JsonObject, name: (typeof FIELD_NAMES)[number]): unknown {
+  return protoField(bundle, name, { code: "BUNDLE_MALFORMED", what: "bundle" });
 }
 
 // What is neither a bundle nor an envelope, told apart as far as it helps to find the right file.

@@ -17,6 +17,7 @@ import { addRunCommand } from "./commands/run.ts";
 import { addStatusCommand } from "./commands/status.ts";
 import { addStoreCommand } from "./commands/store.ts";
 import { addTokenCommand } from "./commands/token.ts";
+import { addTrustCommand } from "./commands/trust.ts";
 import { addUploadCommand } from "./commands/upload.ts";
 import { addWorkflowCommand } from "./commands/workflow.ts";
 import { describeError, exitCodeOf, UsageError } from "./errors.ts";
@@ -83,6 +84,7 @@ function createProgram(): Command {
   addGcCommand(program);
   addBlobCommand(program);
   addOrgCommand(program);
+  addTrustCommand(program);
   addTokenCommand(program);
   addFederationCommand(program);
   addAuditCommand(program);

@@ -3,6 +3,7 @@ import {
   OrganizationService,
   OrganizationServiceUpdateRequestSchema,
   StorageMode,
+  VerificationMode,
 } from "@attestry/api/run";
 import { type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { afterEach, expect, jest, test } from "@jest/globals";
@@ -51,20 +52,29 @@ test("only what is given is sent, so that two who change different bounds do not
   );
   const other = await org("update", "--storage-mode", "cas");
   expect(other.stderr).toBe("");
+  await org("update", "--verification", "off");
   expect(reads).toEqual([]);
   expect(updates).toEqual([
     { name: "acme", attestationRetention: { atLeast: "2592000s" } },
     { attestationRetention: { atMost: "0s" }, materialRetention: { atLeast: "604800s" } },
     { materialRetention: { atLeast: "0s", atMost: "31557600s" } },
     { storageMode: "STORAGE_MODE_CAS" },
+    { verificationMode: "VERIFICATION_MODE_OFF" },
   ]);
 });
 
 test("get shows the settings, in words and as JSON", async () => {
-  const { org } = await serveOrganization({ ...kept, storageMode: StorageMode.SPOOL });
+  const { org } = await serveOrganization({
+    ...kept,
+    storageMode: StorageMode.SPOOL,
+    verificationMode: VerificationMode.TRUSTED,
+    trustRevision: 3,
+  });
   const { stdout, code } = await org("get");
   expect(code).toBe(0);
   expect(stdout).toMatch(/^storage mode +spool$/m);
+  expect(stdout).toMatch(/^verification +trusted$/m);
+  expect(stdout).toMatch(/^trust revision +3$/m);
   expect(stdout).toMatch(/^attestations kept +at least 90d, at most 7y$/m);
   expect(stdout).toMatch(/^materials kept +forever$/m);
   expect(JSON.parse((await org("get", "-o", "json")).stdout)).toMatchObject({

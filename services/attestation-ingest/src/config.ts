@@ -34,6 +34,13 @@ export const serviceSettings = {
     default: 60_000,
     doc: "Time that Store gives an upload before it answers; the client's own deadline, if sooner",
   }),
+  verifyThreads: setting.integer({
+    env: "ATTESTATION_INGEST_VERIFY_THREADS",
+    default: 2,
+    min: 1,
+    max: 64,
+    doc: "Threads that verify signatures at the mode trusted, and read bundles of more than 64 KiB",
+  }),
   cacheBytes: setting.integer({
     env: "ATTESTATION_INGEST_CACHE_BYTES",
     default: 256 * 1024 * 1024,

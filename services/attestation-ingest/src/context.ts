@@ -1,4 +1,5 @@
-import { type BundleLimits, DEFAULT_LIMITS } from "@attestry/bundle";
+import { DEFAULT_LIMITS } from "@attestry/bundle";
+import { VerifyPool } from "@attestry/bundle/pool";
 import {
   type Authenticator,
   createAuthenticator,
@@ -35,6 +36,8 @@ import { createTelemetry, type Telemetry } from "./telemetry.ts";
 import { pruneSpool } from "./uploads/prune.ts";
 import { createUploader } from "./uploads/uploader.ts";
 import { UploadWorker } from "./uploads/worker.ts";
+import { TrustPolicies } from "./verification/trust-policies.ts";
+import { Verifier } from "./verification/verifier.ts";
 
 export interface Dependencies {
   keyring: Keyring;
@@ -63,7 +66,7 @@ export interface Context {
   uploads: Uploads;
   mark: (id: string) => Promise<void>;
   bundles: Bundles;
-  bundleLimits: BundleLimits;
+  verifier: Verifier;
   /** Which bundles a backend must have. */
   references: (page: ReferencePage) => Promise<BundleReference[]>;
   /** Resolves when the database can be used. */
@@ -72,6 +75,9 @@ export interface Context {
   /** Ends the background work, then closes what was opened. Safe to call twice. */
   destroy: () => Promise<void>;
 }
+
+/** Of bundles that wait for a thread which reads and verifies them. */
+const mostWaitingBytes = 256 * 1024 * 1024;
 
 /** Wires everything once. Nothing is connected before it is used. */
 export function createContext(
@@ -114,6 +120,16 @@ export function createContext(
         });
   const origin = new Origin({ attestations, run, cas, telemetry, logger });
   const bundles = new Bundles({ cacheBytes: config.cacheBytes, redis, origin, telemetry });
+
+  const limits = {
+    ...DEFAULT_LIMITS,
+    jsonDepth: config.maxJsonDepth,
+    signatures: config.maxSignatures,
+    subjects: config.maxSubjects,
+    textCharacters: config.maxTextCharacters,
+  };
+  const verifyPool = new VerifyPool({ threads: config.verifyThreads, queueBytes: mostWaitingBytes, limits });
+  const verifier = new Verifier({ pool: verifyPool, limits, policies: new TrustPolicies(run), telemetry });
 
   const unfinished = { run, attestations, mark, telemetry, logger, warned: createWarned() };
   const reconciler = new Periodic({
@@ -182,6 +198,7 @@ export function createContext(
     stopping.abort();
     await starting;
     await Promise.all([revocations, tokenUses, ...background].map((work) => work.destroy()));
+    await verifyPool.close();
     redis?.destroy();
     await prisma.$disconnect();
     await Promise.all([hot.end(), pool.end(), marks.end()]);
@@ -203,13 +220,7 @@ export function createContext(
     uploads,
     mark,
     bundles,
-    bundleLimits: {
-      ...DEFAULT_LIMITS,
-      jsonDepth: config.maxJsonDepth,
-      signatures: config.maxSignatures,
-      subjects: config.maxSubjects,
-      textCharacters: config.maxTextCharacters,
-    },
+    verifier,
     references: (page) => listReferences(pool, page),
     ready: () => readiness.check(),
     start,

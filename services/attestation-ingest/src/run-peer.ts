@@ -7,8 +7,9 @@ import {
   RunService,
   type RunServiceGetStoragePlanResponse,
   TokenService,
+  TrustService,
 } from "@attestry/api/run";
-import type { Digest } from "@attestry/bundle";
+import type { Digest, TrustPolicy } from "@attestry/bundle";
 import type { RevokedPage } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
@@ -16,6 +17,7 @@ import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { durationSeconds } from "./duration-seconds.ts";
 import { answerLastsMs, type FreshPolicy } from "./retention/policy.ts";
 import type { KeptAttestation } from "./store/attestation.ts";
+import type { TrustKey } from "./verification/trust-policies.ts";
 
 const callTimeoutMs = 10_000;
 const pageSize = 200;
@@ -29,12 +31,14 @@ export class RunPeer {
   readonly #credentials: Client<typeof CredentialService>;
   readonly #tokens: Client<typeof TokenService>;
   readonly #organizations: Client<typeof OrganizationService>;
+  readonly #trust: Client<typeof TrustService>;
 
   constructor(transport: Transport) {
     this.#runs = createClient(RunService, transport);
     this.#credentials = createClient(CredentialService, transport);
     this.#tokens = createClient(TokenService, transport);
     this.#organizations = createClient(OrganizationService, transport);
+    this.#trust = createClient(TrustService, transport);
   }
 
   /** Where the attestation of a run is to be kept; a read. */
@@ -46,6 +50,20 @@ export class RunPeer {
       { ...request, sizeBytes: BigInt(request.sizeBytes) },
       { signal, timeoutMs: callTimeoutMs },
     );
+  }
+
+  /** One revision of whom an organization trusts. Throws TRUST_NOT_FOUND. */
+  async trustPolicy(key: TrustKey): Promise<TrustPolicy> {
+    const { policy } = await this.#trust.get(key, { timeoutMs: callTimeoutMs });
+    if (policy === undefined)
+      throw new Error(`workflow-run answered without the trust policy of ${key.organizationId}`);
+    const { trustedRoots, certificateAuthorities, publicKeys } = policy;
+    const { transparencyLogThreshold, timestampThreshold, signers } = policy;
+    return {
+      material: { trustedRoots, certificateAuthorities, publicKeys },
+      ...{ transparencyLogThreshold, timestampThreshold },
+      signers: signers.map(({ subject, issuer }) => ({ subject, issuer })),
+    };
   }
 
   /** Makes the run a success. Once asked it is not cancelled: the row is there, and its run is to follow. */

@@ -1,5 +1,6 @@
 import { Counter, Histogram, type Registry } from "prom-client";
 import type { Mode } from "./store/attestation.ts";
+import type { VerificationMode } from "./verification/verification.ts";
 
 /** Where bytes were looked for. */
 export type Source = "process" | "redis" | "database" | "cas";
@@ -8,6 +9,8 @@ export type Source = "process" | "redis" | "database" | "cas";
 export interface Telemetry {
   /** A Store was answered OK: with a new row, or again. */
   stored(mode: Mode, how: "new" | "again"): void;
+  /** The signature of a bundle was verified, was not checked for this reason, or was refused. */
+  verified(mode: VerificationMode, outcome: "verified" | "off" | "no_key" | "refused"): void;
   /** A row was removed because its run ended otherwise. */
   rowRemoved(reason: string): void;
   /** A row whose Store had not finished was looked at, or an upload that was missing was written. */
@@ -41,6 +44,10 @@ export function createTelemetry(registry: Registry): Telemetry {
     new Counter({ name: `attestry_ingest_${name}_total`, help, labelNames, registers });
 
   const stores = counter("stores", "Stores answered OK", ["mode", "how"]);
+  const verifications = counter("verifications", "Bundles whose signature was verified, or why it was not", [
+    "mode",
+    "outcome",
+  ]);
   const removed = counter("rows_removed", "Rows removed because their run ended otherwise", ["reason"]);
   const reconciles = counter("reconciled", "Rows whose Store had not finished, and uploads that were missing", [
     "outcome",
@@ -64,6 +71,7 @@ export function createTelemetry(registry: Registry): Telemetry {
 
   return {
     stored: (mode, how) => stores.inc({ mode, how }),
+    verified: (mode, outcome) => verifications.inc({ mode, outcome }),
     rowRemoved: (reason) => removed.inc({ reason }),
     reconciled: (outcome) => reconciles.inc({ outcome }),
     bundleRead: (source) => reads.inc({ source }),

@@ -12,6 +12,10 @@ import {
   type RunServiceGetStoragePlanRequest,
   StorageMode,
   TokenService,
+  type TrustPolicySchema,
+  TrustService,
+  type TrustServiceGetRequest,
+  VerificationMode,
 } from "@attestry/api/run";
 import {
   type CasPrincipal,
@@ -23,6 +27,7 @@ import {
   type ServiceModule,
   uuidv7,
 } from "@attestry/service-kit";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 
 type State = "initialized" | "success" | "error" | "cancelled" | "expired";
@@ -57,13 +62,17 @@ export class FakeRun {
   readonly workflowId = randomUUID();
   backend: FakeBackend = { id: randomUUID(), name: "inline", provider: BackendProvider.INLINE };
   storageMode: StorageMode = StorageMode.UNSPECIFIED;
+  verificationMode: VerificationMode = VerificationMode.SIGNATURE;
+  /** By organization, its trust policies in order of revision, the last one in force. */
+  readonly trust = new Map<string, MessageInitShape<typeof TrustPolicySchema>[]>();
   /** By organization, in seconds; 0: no bound. Those that are not here are not listed. */
   readonly retention = new Map<string, { atLeast: number; atMost: number }>();
-  readonly calls = { plan: 0, complete: 0, token: 0, organizations: 0, policy: 0 };
+  readonly calls = { plan: 0, complete: 0, token: 0, organizations: 0, policy: 0, trust: 0 };
   /** Called before each call is answered; what they throw is the answer. */
   beforePlan: (request: RunServiceGetStoragePlanRequest) => void | Promise<void> = () => undefined;
   beforeOrganizations: () => void | Promise<void> = () => undefined;
   beforePolicy: (organizationId: string) => void | Promise<void> = () => undefined;
+  beforeTrust: (request: TrustServiceGetRequest) => void | Promise<void> = () => undefined;
   beforeComplete: (request: RunServiceCompleteRequest) => void | Promise<void> = () => undefined;
   beforeToken: (request: CredentialServiceIssueCasTokenRequest) => void | Promise<void> = () => undefined;
   readonly #keyring: Keyring;
@@ -91,7 +100,7 @@ export class FakeRun {
   }
 
   module(): ServiceModule {
-    const services = [RunService, CredentialService, TokenService, OrganizationService];
+    const services = [RunService, CredentialService, TokenService, OrganizationService, TrustService];
     const peers = { services: ["attestation-ingest", "cas-gateway"] } as const;
     return {
       name: "workflow-run",
@@ -104,6 +113,7 @@ export class FakeRun {
         router.rpc(CredentialService.method.issueCasToken, (request) => this.#issue(request));
         router.rpc(OrganizationService.method.list, (request) => this.#organizations(request));
         router.rpc(OrganizationService.method.get, (request) => this.#organization(request));
+        router.rpc(TrustService.method.get, (request) => this.#trust(request));
         router.rpc(TokenService.method.listRevoked, () => ({ tokenIds: [], nextCursor: 1n, more: false }));
       },
       ready: async () => undefined,
@@ -126,12 +136,23 @@ export class FakeRun {
           ? ""
           : await this.#casToken(request.organizationId, "uploader", Number(request.sizeBytes)),
       storageMode: this.storageMode,
+      verificationMode: this.verificationMode,
+      trustRevision: this.trust.get(request.organizationId)?.length ?? 0,
       planGivenAt: timestampFromDate(new Date()),
       workflowId: this.workflowId,
       project: "shop",
       workflow: "release",
       ...this.#promise(request.organizationId),
     };
+  }
+
+  async #trust(request: TrustServiceGetRequest) {
+    this.calls.trust++;
+    await this.beforeTrust(request);
+    const { organizationId, revision } = request;
+    const policy = this.trust.get(organizationId)?.[revision - 1];
+    if (policy === undefined) throw new DomainError("TRUST_NOT_FOUND", `no revision ${revision}`);
+    return { policy, revision };
   }
 
   #promise(organizationId: string) {

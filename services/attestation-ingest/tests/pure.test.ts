@@ -1,10 +1,11 @@
-import { StorageMode } from "@attestry/api/run";
+import { StorageMode, VerificationMode } from "@attestry/api/run";
 import { DomainError, firstIdAt, inBatches, timeOfId, uuidv7 } from "@attestry/service-kit";
 import { describe, expect, test } from "@jest/globals";
 import { decideMode } from "../src/store/mode.ts";
 import { BackendHealth } from "../src/uploads/backend-health.ts";
 import { backoffMs } from "../src/uploads/backoff.ts";
 import { ByteBudget } from "../src/uploads/byte-budget.ts";
+import { verificationPlan } from "../src/verification/plan.ts";
 
 describe("the mode of a Store", () => {
   const { UNSPECIFIED, DATABASE, CAS, SPOOL } = StorageMode;
@@ -140,4 +141,17 @@ test("bytes in memory are bounded, and given out in order", async () => {
   budget.give(6);
   await Promise.all([large, small]);
   expect(order).toEqual(["large", "small"]);
+});
+
+describe("how a signature is to be verified", () => {
+  test("is what the plan says; of an older workflow-run, which says nothing, the signature", () => {
+    const of = (verificationMode: VerificationMode, trustRevision = 0) =>
+      verificationPlan({ verificationMode, trustRevision });
+    expect(of(VerificationMode.OFF, 3)).toEqual({ mode: "off" });
+    expect(of(VerificationMode.SIGNATURE, 3)).toEqual({ mode: "signature" });
+    expect(of(VerificationMode.UNSPECIFIED)).toEqual({ mode: "signature" });
+    expect(of(VerificationMode.TRUSTED, 3)).toEqual({ mode: "trusted", trustRevision: 3 });
+    expect(() => of(VerificationMode.TRUSTED)).toThrow("without a trust revision");
+    expect(() => of(99 as VerificationMode)).toThrow("verification mode 99");
+  });
 });

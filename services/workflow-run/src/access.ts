@@ -6,6 +6,7 @@ const runs = "attestry.run.v1.RunService";
 const backends = "attestry.run.v1.BackendService";
 const tokens = "attestry.run.v1.TokenService";
 const federation = "attestry.run.v1.FederationService";
+const trust = "attestry.run.v1.TrustService";
 const audit = "attestry.audit.v1.AuditService";
 const credentials = "attestry.run.v1.CredentialService";
 
@@ -44,6 +45,9 @@ export const access: AccessTable = {
   [`${federation}/List`]: { api: "admin" },
   [`${federation}/Delete`]: { api: "admin" },
   [`${federation}/Exchange`]: { public: true },
+
+  [`${trust}/Get`]: { api: "reader", instanceAdmin: true, services: ["attestation-ingest"] },
+  [`${trust}/Set`]: { api: "admin", instanceAdmin: true },
 
   [`${audit}/List`]: { api: "admin" },
   [`${audit}/Record`]: { services: ["cas-gateway"] },

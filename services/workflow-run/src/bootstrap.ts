@@ -35,7 +35,7 @@ const firstTokenName = "admin";
 export async function bootstrap(context: AppContext, options: BootstrapOptions): Promise<Bootstrapped> {
   const name = parseName(options.organization, nameRule, "organization");
   const { organizations, tokens, keyring } = context;
-  const organization = (await organizations.create(name, null)) ?? (await organizations.findByName(name));
+  const organization = (await organizations.create(name)) ?? (await organizations.findByName(name));
   if (organization === null) throw organizationNotFound(name);
   // The token comes last. Once it is there, which backends the organization has is its admins' affair.
   const isNew = (await tokens.findFirst(organization.id, firstTokenName)) === null;

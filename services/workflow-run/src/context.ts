@@ -20,6 +20,7 @@ import { FederationStore } from "./db/federation-store.ts";
 import { OrganizationStore } from "./db/organization-store.ts";
 import { RunStore } from "./db/run-store.ts";
 import { TokenStore } from "./db/token-store.ts";
+import { TrustStore } from "./db/trust-store.ts";
 import { WorkflowStore } from "./db/workflow-store.ts";
 import type { IssuerBounds } from "./federation/issuer-address.ts";
 import { IssuerDocuments } from "./federation/issuer-documents.ts";
@@ -50,6 +51,7 @@ export interface AppContext {
   federation: FederationStore;
   issuerBounds: IssuerBounds;
   issuerKeys: IssuerKeys;
+  trust: TrustStore;
   audit: AuditLog;
   validator: BackendValidator;
   links: DownloadLinks;
@@ -113,6 +115,7 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     federation: new FederationStore(database.prisma),
     issuerBounds,
     issuerKeys: new IssuerKeys({ fetch: (issuer) => issuers.jwks(issuer), logger }),
+    trust: new TrustStore(database.prisma),
     audit: new AuditLog(database.pool),
     links: new DownloadLinks(config.casPublicUrl),
     authenticator: createAuthenticator({ keyring, revocations, uses: tokenUses }),

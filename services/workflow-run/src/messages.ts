@@ -11,9 +11,10 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type DurationSchema, type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Backend, BackendProvider, BackendStatus } from "./backends/backend.ts";
 import type { FederationRule } from "./federation/rule.ts";
-import type { Organization, StorageMode } from "./organizations/organization.ts";
+import type { Organization, StorageMode, VerificationMode } from "./organizations/organization.ts";
 import type { Run, RunState } from "./runs/run.ts";
 import type { Token } from "./tokens/token.ts";
+import type { TrustRevision } from "./trust/trust-policy.ts";
 import type { Workflow } from "./workflows/workflow.ts";
 
 // The API's enums and the domain's words, each pair once.
@@ -23,6 +24,12 @@ export const storageModes = {
   cas: api.StorageMode.CAS,
   spool: api.StorageMode.SPOOL,
 } as const satisfies Record<StorageMode, api.StorageMode>;
+
+export const verificationModes = {
+  off: api.VerificationMode.OFF,
+  signature: api.VerificationMode.SIGNATURE,
+  trusted: api.VerificationMode.TRUSTED,
+} as const satisfies Record<VerificationMode, api.VerificationMode>;
 
 export const providers = {
   inline: api.BackendProvider.INLINE,
@@ -90,11 +97,13 @@ export function storageModeOf(mode: StorageMode | null): api.StorageMode {
 }
 
 export function organizationMessage(organization: Organization): MessageInitShape<typeof api.OrganizationSchema> {
-  const { id, name, createdAt, storageMode, retention } = organization;
+  const { id, name, createdAt, storageMode, retention, verificationMode, trustRevision } = organization;
   return {
     ...{ id, name, createdAt: timestampFromDate(createdAt), storageMode: storageModeOf(storageMode) },
     attestationRetention: retentionMessage(retention.attestations),
     materialRetention: retentionMessage(retention.materials),
+    verificationMode: verificationModes[verificationMode],
+    trustRevision,
   };
 }
 
@@ -139,6 +148,26 @@ export function tokenMessage(token: Token): MessageInitShape<typeof api.TokenSch
     ...when("expiresAt", token.expiresAt),
     ...when("revokedAt", token.revokedAt),
     ...when("lastUsedAt", token.lastUsedAt),
+  };
+}
+
+export function trustMessage({
+  policy,
+  revision,
+  setAt,
+}: TrustRevision): MessageInitShape<typeof api.TrustServiceGetResponseSchema> {
+  const { material, transparencyLogThreshold, timestampThreshold, signers } = policy;
+  return {
+    revision,
+    setAt: timestampFromDate(setAt),
+    policy: {
+      trustedRoots: [...material.trustedRoots],
+      certificateAuthorities: [...material.certificateAuthorities],
+      publicKeys: [...material.publicKeys],
+      transparencyLogThreshold,
+      timestampThreshold,
+      signers: [...signers],
+    },
   };
 }
 

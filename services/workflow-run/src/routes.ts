@@ -6,6 +6,7 @@ import {
   OrganizationService,
   RunService,
   TokenService,
+  TrustService,
   WorkflowService,
 } from "@attestry/api/run";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
@@ -25,6 +26,7 @@ import { getBackend } from "./routes/get-backend.ts";
 import { getOrganization } from "./routes/get-organization.ts";
 import { getRun } from "./routes/get-run.ts";
 import { getStoragePlan } from "./routes/get-storage-plan.ts";
+import { getTrust } from "./routes/get-trust.ts";
 import { getWorkflow } from "./routes/get-workflow.ts";
 import { issueCasToken } from "./routes/issue-cas-token.ts";
 import { listAuditEvents } from "./routes/list-audit-events.ts";
@@ -38,6 +40,7 @@ import { listWorkflows } from "./routes/list-workflows.ts";
 import { recordAuditEvents } from "./routes/record-audit-events.ts";
 import { recordTokenUses } from "./routes/record-token-uses.ts";
 import { revokeToken } from "./routes/revoke-token.ts";
+import { setTrust } from "./routes/set-trust.ts";
 import { updateBackend } from "./routes/update-backend.ts";
 import { updateOrganization } from "./routes/update-organization.ts";
 import { validateBackend } from "./routes/validate-backend.ts";
@@ -50,6 +53,7 @@ export const services = [
   TokenService,
   CredentialService,
   FederationService,
+  TrustService,
   AuditService,
 ] as const;
 
@@ -100,5 +104,6 @@ export function registerRoutes(router: ConnectRouter, context: AppContext): void
     exchange: bind(exchangeToken),
   });
   router.service(CredentialService, { issueCasToken: bind(issueCasToken) });
+  router.service(TrustService, { get: bind(getTrust), set: bind(setTrust) });
   router.service(AuditService, { list: bind(listAuditEvents), record: bind(recordAuditEvents) });
 }

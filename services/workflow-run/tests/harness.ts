@@ -7,6 +7,7 @@ import {
   OrganizationService,
   RunService,
   TokenService,
+  TrustService,
   WorkflowService,
 } from "@attestry/api/run";
 import { createTestDatabase } from "@attestry/dev-env";
@@ -121,6 +122,7 @@ function clientsOf(transport: Transport) {
     tokens: createClient(TokenService, transport),
     credentials: createClient(CredentialService, transport),
     federation: createClient(FederationService, transport),
+    trust: createClient(TrustService, transport),
     audit: createClient(AuditService, transport),
   };
 }

@@ -14,6 +14,7 @@ import {
   OrganizationService,
   RunService,
   TokenService,
+  TrustService,
   WorkflowService,
 } from "@attestry/api/run";
 import { Code, ConnectError, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
@@ -60,6 +61,10 @@ export class Services {
 
   get credentials() {
     return createClient(CredentialService, this.#transport(this.#connections.runAddress));
+  }
+
+  get trust() {
+    return createClient(TrustService, this.#transport(this.#connections.runAddress));
   }
 
   get runAudit() {

@@ -11,6 +11,7 @@ import { addPageOptions, noteMore, type PageOptions } from "../paging.ts";
 /** All that there are: docs/retention.md. */
 const actions = [
   "organization.update",
+  "trust.set",
   "attestation.expire",
   "attestation.keep",
   "attestation.delete",

@@ -3,10 +3,18 @@ import { withContext } from "../context.ts";
 import { UsageError } from "../errors.ts";
 import { keepTime, timeWords } from "../keep-time.ts";
 import { addExamples, addOutputOption } from "../output/option.ts";
-import { organizationFields, printOrganization, storageModeOf, storageModeOption } from "./org.ts";
+import {
+  organizationFields,
+  printOrganization,
+  storageModeOf,
+  storageModeOption,
+  verificationOf,
+  verificationOption,
+} from "./org.ts";
 
 interface UpdateOptions {
   storageMode?: string;
+  verification?: string;
   /** In seconds, 0 for no bound, as the rest. */
   keepAttestationsAtLeast?: number;
   keepAttestationsAtMost?: number;
@@ -22,6 +30,7 @@ export function addOrgUpdate(org: Command): void {
     )
     .argument("[name]", "the organization; the token's own if left out")
     .addOption(storageModeOption())
+    .addOption(verificationOption())
     .option("--keep-attestations-at-least <time>", "90d, 7y (s, m, h, d, w, y); none: no promise", keepTime)
     .option("--keep-attestations-at-most <time>", "after that they are deleted; forever: never", keepTime)
     .option("--keep-materials-at-least <time>", "the same of the blobs that clients upload", keepTime)
@@ -37,6 +46,7 @@ export function addOrgUpdate(org: Command): void {
   addExamples(
     addOutputOption(command, `{${organizationFields}}`),
     "attestry org update --storage-mode cas",
+    "attestry org update --verification trusted",
     "attestry org update --keep-attestations-at-least 90d --keep-attestations-at-most 7y",
     "attestry org update acme --keep-materials-at-most forever",
   );
@@ -55,14 +65,16 @@ function notesOf({ keepAttestationsAtMost, keepMaterialsAtMost }: UpdateOptions)
 }
 
 function updateOf(name: string, options: UpdateOptions) {
-  const { storageMode } = options;
+  const { storageMode, verification } = options;
   const attestationRetention = boundsOf(options.keepAttestationsAtLeast, options.keepAttestationsAtMost);
   const materialRetention = boundsOf(options.keepMaterialsAtLeast, options.keepMaterialsAtMost);
-  if (storageMode === undefined && attestationRetention === undefined && materialRetention === undefined)
-    throw new UsageError("give at least one setting to change: --storage-mode, or one of --keep-...");
+  const settings = [storageMode, verification, attestationRetention, materialRetention];
+  if (settings.every((setting) => setting === undefined))
+    throw new UsageError("give at least one setting to change: --storage-mode, --verification, or one of --keep-...");
   return {
     name,
     ...(storageMode !== undefined && { storageMode: storageModeOf(storageMode) }),
+    ...verificationOf(verification),
     ...(attestationRetention && { attestationRetention }),
     ...(materialRetention && { materialRetention }),
   };

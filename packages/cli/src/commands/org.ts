@@ -5,6 +5,8 @@ import {
   type Retention,
   StorageMode,
   StorageModeSchema,
+  type VerificationMode,
+  VerificationModeSchema,
 } from "@attestry/api/run";
 import { create } from "@bufbuild/protobuf";
 import { type Command, Option } from "commander";
@@ -19,7 +21,7 @@ import { addOrgUpdate } from "./org-update.ts";
 
 /** In JSON output, for the help. */
 export const organizationFields =
-  'id, name, createdAt, storageMode (null: not overridden), attestationRetention and materialRetention: {atLeast, atMost} (seconds as "60s"; null: no bound)';
+  'id, name, createdAt, storageMode (null: not overridden), attestationRetention and materialRetention: {atLeast, atMost} (seconds as "60s"; null: no bound), verificationMode, trustRevision (0: no trust policy)';
 
 export function addOrgCommand(program: Command): void {
   const org = program
@@ -37,9 +39,14 @@ function addCreate(org: Command): void {
     .description("Create an organization. Needs the token of an instance admin.")
     .argument("<name>", "lower-case letters, digits and '-'")
     .addOption(storageModeOption().default("default"))
-    .action((name: string, options: { storageMode: string }, self: Command) =>
+    .addOption(verificationOption().default("signature"))
+    .action((name: string, options: { storageMode: string; verification: string }, self: Command) =>
       withContext(self, async (context) => {
-        const request = { name, storageMode: storageModeOf(options.storageMode) };
+        const { storageMode, verification } = options;
+        const request = {
+          ...{ name, storageMode: storageModeOf(storageMode) },
+          ...verificationOf(verification),
+        };
         const answer = await context.caller.once((call) => context.services.organizations.create(request, call));
         await printOrganization(context, answer.organization);
       }),
@@ -94,6 +101,7 @@ function addGet(org: Command): void {
 const columns: Column<Organization>[] = [
   { head: "name", cell: ({ name }) => name },
   { head: "storage mode", cell: ({ storageMode }) => modeWord(storageMode) },
+  { head: "verification", cell: ({ verificationMode }) => enumWord(VerificationModeSchema, verificationMode) },
   { head: "attestations kept", cell: ({ attestationRetention }) => keptCell(attestationRetention) },
   { head: "materials kept", cell: ({ materialRetention }) => keptCell(materialRetention) },
   { head: "created", cell: ({ createdAt }) => timeCell(createdAt) },
@@ -110,6 +118,8 @@ export async function printOrganization(context: Context, organization: Organiza
     name: shown.name,
     id: shown.id,
     "storage mode": modeWord(shown.storageMode),
+    verification: enumWord(VerificationModeSchema, shown.verificationMode),
+    "trust revision": shown.trustRevision || null,
     "attestations kept": keptCell(shown.attestationRetention),
     "materials kept": keptCell(shown.materialRetention),
     created: timeCell(shown.createdAt),
@@ -125,6 +135,19 @@ export function storageModeOption(): Option {
 
 export function storageModeOf(word: string): StorageMode {
   return enumValue<StorageMode>(StorageModeSchema, word) ?? StorageMode.UNSPECIFIED;
+}
+
+export function verificationOption(): Option {
+  return new Option(
+    "--verification <mode>",
+    "what is asked of signatures before a bundle is stored; trusted needs a policy (attestry trust set)",
+  ).choices(enumWords(VerificationModeSchema));
+}
+
+/** The field of a request; none if the option is left out. */
+export function verificationOf(word: string | undefined): { verificationMode?: VerificationMode } {
+  const verificationMode = word === undefined ? undefined : enumValue<VerificationMode>(VerificationModeSchema, word);
+  return verificationMode === undefined ? {} : { verificationMode };
 }
 
 function modeWord(mode: StorageMode): string {

@@ -28,6 +28,13 @@ export async function writeVerified(
   else await writeToFile(target, expected, bytes);
 }
 
+/** The bytes, in memory, once all have come and their digest is right. Throws CommandError CONTENT_CORRUPT. */
+export async function readVerified(expected: Expected, bytes: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of checked(expected, bytes)) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
 async function writeToStdout(expected: Expected, bytes: AsyncIterable<Uint8Array>): Promise<void> {
   const held: Uint8Array[] = [];
   for await (const chunk of checked(expected, bytes)) {

@@ -1,5 +1,12 @@
 import { AttestationService, type Upload, UploadService, type UploadState } from "@attestry/api/ingest";
-import { BackendService, OrganizationService, RunService, TokenService, WorkflowService } from "@attestry/api/run";
+import {
+  BackendService,
+  OrganizationService,
+  RunService,
+  TokenService,
+  TrustService,
+  WorkflowService,
+} from "@attestry/api/run";
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
@@ -25,6 +32,7 @@ export function clientsOf(urls: { runUrl: string; ingestUrl: string }, token: st
     runs: at(RunService, run),
     backends: at(BackendService, run),
     tokens: at(TokenService, run),
+    trust: at(TrustService, run),
     attestations: at(AttestationService, ingest),
     uploads: at(UploadService, ingest),
   };

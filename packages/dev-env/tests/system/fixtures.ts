@@ -4,11 +4,10 @@ import path from "node:path";
 
 const folder = path.resolve(import.meta.dirname, "../../../bundle/tests/fixtures");
 
-/** Real signed bundles of several makers; verification is not asked for, so one with a broken signature is among them. */
+/** Real signed bundles of several makers, whose signatures are good. */
 export const acceptedBundles = [
   "chainloop-cli-63k.json",
   "chainloop-v0.3.json",
-  "dsse-invalid-sig_fail.json",
   "happy-path-intoto-in-dsse-v3.json",
   "intoto-expired-certificate_fail.json",
   "intoto-with-custom-trust-root.json",
@@ -37,11 +36,11 @@ export function uniqueBundle(): Buffer {
   return Buffer.concat([fixture("chainloop-cli-63k.json"), Buffer.from(tail)]);
 }
 
-/** A good bundle of about this many bytes, by a long predicate. */
+/** A bare envelope of about this many bytes, by a long predicate. It carries no key, since no signature of it is good. */
 export function bundleOfSize(bytes: number): Buffer {
   const bundle = JSON.parse(fixture("C16-v01-no-checkpoint.json").toString());
   const statement = JSON.parse(Buffer.from(bundle.dsseEnvelope.payload, "base64").toString());
   statement.predicate = { padding: "x".repeat(Math.ceil((bytes * 3) / 4)) };
   bundle.dsseEnvelope.payload = Buffer.from(JSON.stringify(statement)).toString("base64");
-  return Buffer.from(JSON.stringify(bundle));
+  return Buffer.from(JSON.stringify(bundle.dsseEnvelope));
 }

@@ -71,7 +71,8 @@ function readable(
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string" || !isReason(error.code))
     return undefined;
   const metadata = "metadata" in error ? (error.metadata as Record<string, string>) : {};
-  return { code: error.code, message: error.message, metadata };
+  const retryAfterMs = "retryAfterMs" in error ? (error.retryAfterMs as number | undefined) : undefined;
+  return { code: error.code, message: error.message, metadata, retryAfterMs };
 }
 
 const generalReasons: Partial<Record<Code, Reason>> = {

@@ -45,6 +45,8 @@ export const reasons = {
   FEDERATION_REFUSED: Code.PermissionDenied,
   ISSUER_INVALID: Code.InvalidArgument,
   ISSUER_UNAVAILABLE: Code.Unavailable,
+  TRUST_NOT_FOUND: Code.NotFound,
+  TRUST_NOT_SET: Code.FailedPrecondition,
   BACKEND_EXISTS: Code.AlreadyExists,
   BACKEND_NOT_FOUND: Code.NotFound,
   BACKEND_IN_USE: Code.FailedPrecondition,
@@ -82,6 +84,15 @@ export const reasons = {
   SIGNATURE_MISSING: Code.InvalidArgument,
   STATEMENT_MALFORMED: Code.InvalidArgument,
   SUBJECT_MISSING: Code.InvalidArgument,
+
+  // Verification
+  SIGNATURE_INVALID: Code.InvalidArgument,
+  SIGNER_UNTRUSTED: Code.InvalidArgument,
+  TRANSPARENCY_LOG_THRESHOLD: Code.InvalidArgument,
+  TIMESTAMP_THRESHOLD: Code.InvalidArgument,
+  VERIFICATION_MATERIAL_INVALID: Code.InvalidArgument,
+  TRUST_MATERIAL_INVALID: Code.InvalidArgument,
+  VERIFIER_CRASHED: Code.Unavailable,
 
   // Attestations
   ATTESTATION_NOT_FOUND: Code.NotFound,

@@ -98,6 +98,12 @@ export class Attestations {
         attestation.subjectKeys,
         target !== "inline",
         attestation.keepAtLeastSeconds,
+        attestation.verificationMode,
+        attestation.verificationResult,
+        attestation.signer,
+        attestation.issuer,
+        attestation.integratedAt,
+        attestation.trustRevision,
       ],
     });
     return rowCount === 1;

@@ -28,6 +28,12 @@ const columns = {
   subjects: true,
   mode: true,
   receivedAt: true,
+  verificationMode: true,
+  verificationResult: true,
+  signer: true,
+  issuer: true,
+  integratedAt: true,
+  trustRevision: true,
   uploads: { select: { backendId: true, state: true }, orderBy: { id: "asc" } },
 } satisfies Prisma.AttestationSelect;
 

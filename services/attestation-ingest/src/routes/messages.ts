@@ -2,6 +2,7 @@ import { type Attestation as AttestationMessage, AttestationSchema, Mode, Upload
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Attestation, Mode as StoredMode, UploadState as StoredUploadState } from "../store/attestation.ts";
+import { verificationMessage } from "./verification-message.ts";
 
 const modes: Record<StoredMode, Mode> = { database: Mode.DATABASE, cas: Mode.CAS, spool: Mode.SPOOL };
 
@@ -36,6 +37,7 @@ export function attestationMessage(
     subjects: attestation.subjects,
     mediaType: attestation.mediaType,
     receivedAt: timestampFromDate(attestation.receivedAt),
+    verification: verificationMessage(attestation),
     mode: modeOf(attestation.mode),
     uploads: attestation.uploads.map(({ backendId, state }) => ({ backendId, state: uploadStateOf(state) })),
   });

@@ -1,7 +1,6 @@
 import type { AttestationServiceStoreRequest, AttestationServiceStoreResponse } from "@attestry/api/ingest";
 import { AttestationServiceStoreResponseSchema } from "@attestry/api/ingest";
-import { digestOf, parseBundle } from "@attestry/bundle";
-import { apiPrincipal, DomainError, parseUuid } from "@attestry/service-kit";
+import { apiPrincipal, DomainError, parseUuid, timeOfId, uuidv7 } from "@attestry/service-kit";
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Context } from "../context.ts";
@@ -26,10 +25,11 @@ export async function store(
   const { organizationId } = apiPrincipal(call);
   const runId = parseUuid(request.runId, "RUN_ID_INVALID", "run_id");
   const bundle = boundedBundle(request.bundle);
-  const digest = digestOf(bundle);
-  const parsed = parseBundle(bundle, context.bundleLimits);
+  // Its time is when the attestation was received, by which certificates are judged.
+  const id = uuidv7();
+  const read = await context.verifier.read(bundle, call.signal);
 
-  const wanted = { organizationId, runId, digest, sizeBytes: bundle.length };
+  const wanted = { organizationId, runId, digest: read.digest, sizeBytes: bundle.length };
   const found = await findStoredOrPlan(context, wanted, call.signal);
   if ("stored" in found) {
     refuseExpired(found.stored, context.config.retentionGraceMs);
@@ -38,7 +38,9 @@ export async function store(
     return answer(found.stored);
   }
 
-  const attestation = newAttestation(wanted, found.plan, parsed);
+  const received = { ...read, organizationId, bytes: bundle, receivedAt: timeOfId(id) };
+  const verification = await context.verifier.verify(received, found.plan.verification, call.signal);
+  const attestation = newAttestation(id, wanted, found.plan, read.summary, verification);
   const kept = await keep(context, attestation, bundle, found.plan, call);
   refuseExpired(kept, context.config.retentionGraceMs);
   // From here on nothing is lost: whatever fails, a retry or the reconciler completes the run.

@@ -1,4 +1,5 @@
 import type { Digest, Subject } from "@attestry/bundle";
+import type { KeptVerification, Verification } from "../verification/verification.ts";
 
 /** Where the bytes were put when the attestation was stored. */
 export type Mode = "database" | "cas" | "spool";
@@ -15,7 +16,7 @@ export interface KeptAttestation {
 }
 
 /** An attestation as it is written; its bundle goes beside it. */
-export interface NewAttestation extends KeptAttestation {
+export interface NewAttestation extends KeptAttestation, Verification {
   workflowId: string;
   project: string;
   workflow: string;
@@ -44,7 +45,7 @@ export interface StoredAttestation extends KeptAttestation {
 }
 
 /** An attestation as it is read, without its bundle. */
-export interface Attestation extends KeptAttestation {
+export interface Attestation extends KeptAttestation, KeptVerification {
   workflowId: string;
   project: string;
   workflow: string;

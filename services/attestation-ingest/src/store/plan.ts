@@ -4,6 +4,7 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Attestations } from "../db/attestations.ts";
 import { durationSeconds } from "../duration-seconds.ts";
 import type { RunPeer } from "../run-peer.ts";
+import { type VerificationPlan, verificationPlan } from "../verification/plan.ts";
 import type { Mode, StoredAttestation } from "./attestation.ts";
 import { decideMode, type SkipDatabase } from "./mode.ts";
 import { sameBytes } from "./same-bytes.ts";
@@ -20,6 +21,7 @@ export interface StoragePlan {
   workflow: string;
   /** Promised by the organization's retention; 0: no promise, or a workflow-run that knows of none yet. */
   keepAtLeastSeconds: number;
+  verification: VerificationPlan;
 }
 
 export interface PlanRequest {
@@ -66,5 +68,6 @@ function planOf(response: RunServiceGetStoragePlanResponse, setting: SkipDatabas
     project: response.project,
     workflow: response.workflow,
     keepAtLeastSeconds: durationSeconds(response.keepAtLeast),
+    verification: verificationPlan(response),
   };
 }

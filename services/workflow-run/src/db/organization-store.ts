@@ -1,6 +1,6 @@
 import { type RetentionBounds, uuidv7 } from "@attestry/service-kit";
 import { type NewBackend, parseMaxBytes } from "../backends/backend.ts";
-import type { Organization, StorageMode } from "../organizations/organization.ts";
+import type { Organization, StorageMode, VerificationMode } from "../organizations/organization.ts";
 import { changed, changeEntry, type OrganizationChange } from "../organizations/organization-change.ts";
 import { retentionInvalid } from "../organizations/retention.ts";
 import type { Prisma, PrismaClient, Organization as Row } from "./client/client.ts";
@@ -17,24 +17,28 @@ export class OrganizationStore {
   }
 
   /** With an inline backend as its default. Null: the name is taken. */
-  create(name: string, storageMode: StorageMode | null): Promise<Organization | null> {
+  create(
+    name: string,
+    storageMode: StorageMode | null = null,
+    verificationMode: VerificationMode = "signature",
+  ): Promise<Organization | null> {
     return this.#prisma.$transaction(async (tx) => {
-      const data = [{ id: uuidv7(), name, storageMode }];
+      const data = [{ id: uuidv7(), name, storageMode, verificationMode }];
       const [organization] = await tx.organization.createManyAndReturn({ data, skipDuplicates: true });
       if (organization === undefined) return null;
       await tx.backend.create({ data: { ...inlineBackend(organization.id), status: "valid" } });
-      return read(organization);
+      return readOrganization(organization);
     }, transactionLimits);
   }
 
   async find(id: string): Promise<Organization | null> {
     const row = await this.#prisma.organization.findUnique({ where: { id } });
-    return row && read(row);
+    return row && readOrganization(row);
   }
 
   async findByName(name: string): Promise<Organization | null> {
     const row = await this.#prisma.organization.findUnique({ where: { name } });
-    return row && read(row);
+    return row && readOrganization(row);
   }
 
   /** Newest first, with ids below `afterId`. */
@@ -44,7 +48,7 @@ export class OrganizationStore {
       orderBy: { id: "desc" },
       take: limit,
     });
-    return rows.map(read);
+    return rows.map(readOrganization);
   }
 
   /** Makes the change and tells the audit log of it, if anything changes. Null: there is no such organization. */
@@ -54,12 +58,13 @@ export class OrganizationStore {
       await lockOrganization(tx, id);
       const row = await tx.organization.findUnique({ where: { id } });
       if (row === null) return null;
-      const before = read(row);
+      const before = readOrganization(row);
       const after = changed(before, change);
       const entry = changeEntry(before, after, actor);
       if (entry === undefined) return before;
       const data = {
         storageMode: after.storageMode,
+        verificationMode: after.verificationMode,
         ...retentionColumns(after.retention),
         ...(isOther(before.retention.materials, after.retention.materials) && { materialKeepChangedAt: new Date() }),
       };
@@ -99,7 +104,8 @@ function inlineBackend(organizationId: string): NewBackend {
   };
 }
 
-function read(row: Row): Organization {
-  const { id, name, createdAt, storageMode } = row;
-  return { id, name, createdAt, storageMode, retention: readRetentions(row) };
+export function readOrganization(row: Row): Organization {
+  const { id, name, createdAt, storageMode, verificationMode } = row;
+  const trustRevision = row.trustRevision ?? 0;
+  return { id, name, createdAt, storageMode, verificationMode, trustRevision, retention: readRetentions(row) };
 }

@@ -16,6 +16,7 @@ const planText = `
 select asked.ord::int, r.id as run_id, r.organization_id, r.state, r.attestation_digest, r.workflow_id, w.project, w.name as workflow,
   b.id, b.name, b.provider, b.secret_ref, b.prefix, b.is_default, b.max_bytes, b.status, b.validated_at,
   b.validation_error, b.validation_notes, b.uploads_since, b.created_at, o.name as organization, o.storage_mode,
+  o.verification_mode, o.trust_revision,
   o.attestation_keep_min_seconds as "attestationKeepMinSeconds", o.attestation_keep_max_seconds as "attestationKeepMaxSeconds",
   o.material_keep_min_seconds as "materialKeepMinSeconds", o.material_keep_max_seconds as "materialKeepMaxSeconds",
   o.material_keep_changed_at as "materialKeepChangedAt",

@@ -1,5 +1,5 @@
 import type { BackendProvider, BackendStatus } from "../backends/backend.ts";
-import type { StorageMode } from "../organizations/organization.ts";
+import type { StorageMode, VerificationMode } from "../organizations/organization.ts";
 import type { Run, RunEnd, RunPlan, RunState } from "../runs/run.ts";
 import { digestText } from "./digests.ts";
 import { type RetentionRow, readRetentions } from "./retention-columns.ts";
@@ -77,6 +77,8 @@ export interface PlanRow extends EndRow, RetentionRow {
   created_at: Date;
   organization: string;
   storage_mode: StorageMode | null;
+  verification_mode: VerificationMode;
+  trust_revision: number | null;
   plan_given_at: Date;
 }
 
@@ -105,6 +107,8 @@ export function readPlan(row: PlanRow): RunPlan {
     },
     organization: row.organization,
     storageMode: row.storage_mode,
+    verificationMode: row.verification_mode,
+    trustRevision: row.trust_revision ?? 0,
     retention: readRetentions(row),
     planGivenAt: row.plan_given_at,
   };

@@ -1,5 +1,6 @@
 import type { AuditEntry } from "@attestry/service-kit/audit";
-import type { Organization, StorageMode } from "./organization.ts";
+import { trustNotSet } from "../trust/trust-policy.ts";
+import type { Organization, StorageMode, VerificationMode } from "./organization.ts";
 import { changedRetention, type RetentionChange } from "./retention.ts";
 
 /** What Update sets; undefined: stays. */
@@ -7,16 +8,19 @@ export interface OrganizationChange {
   storageMode?: StorageMode | null | undefined;
   attestations?: RetentionChange | undefined;
   materials?: RetentionChange | undefined;
+  verificationMode?: VerificationMode | undefined;
 }
 
-/** The organization with the change made. Throws RETENTION_INVALID. */
+/** The organization with the change made. Throws RETENTION_INVALID, TRUST_NOT_SET. */
 export function changed(present: Organization, change: OrganizationChange): Organization {
   const { storageMode = present.storageMode, attestations = {}, materials = {} } = change;
+  const { verificationMode = present.verificationMode } = change;
+  if (verificationMode === "trusted" && present.trustRevision === 0) throw trustNotSet(present.name);
   const retention = {
     attestations: changedRetention(present.retention.attestations, attestations, "attestation_retention"),
     materials: changedRetention(present.retention.materials, materials, "material_retention"),
   };
-  return { ...present, storageMode, retention };
+  return { ...present, storageMode, retention, verificationMode };
 }
 
 /** What the audit log is told of a change: each setting that has another value now, old and new; undefined: none has. */
@@ -36,10 +40,11 @@ export function changeEntry(before: Organization, after: Organization, actor: st
   };
 }
 
-function settingsOf({ storageMode, retention }: Organization): Record<string, string> {
+function settingsOf({ storageMode, retention, verificationMode }: Organization): Record<string, string> {
   const { attestations, materials } = retention;
   return {
     storage_mode: storageMode ?? "default",
+    verification_mode: verificationMode,
     "attestation_retention.at_least": boundText(attestations.atLeastSeconds),
     "attestation_retention.at_most": boundText(attestations.atMostSeconds),
     "material_retention.at_least": boundText(materials.atLeastSeconds),

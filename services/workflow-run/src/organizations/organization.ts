@@ -3,6 +3,9 @@ import type { Retentions } from "./retention.ts";
 
 export type StorageMode = "database" | "cas" | "spool";
 
+/** What Store asks of signatures. */
+export type VerificationMode = "off" | "signature" | "trusted";
+
 export interface Organization {
   id: string;
   /** Never changes. */
@@ -11,6 +14,9 @@ export interface Organization {
   /** Null: what attestation-ingest is set to. */
   storageMode: StorageMode | null;
   retention: Retentions;
+  verificationMode: VerificationMode;
+  /** Of the trust policy in force; 0: none was set. */
+  trustRevision: number;
 }
 
 /** The error for an organization that is not there, or that the caller may not know of: the two look the same. */

@@ -5,7 +5,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { bundleUploadClaims } from "../backends/cas-tokens.ts";
 import type { AppContext } from "../context.ts";
-import { durationOf, providers, storageModeOf } from "../messages.ts";
+import { durationOf, providers, storageModeOf, verificationModes } from "../messages.ts";
 import { checkMayStore, runNotFound } from "../runs/lifecycle.ts";
 import type { RunPlan } from "../runs/run.ts";
 import { parseRunId } from "../runs/run-id.ts";
@@ -34,6 +34,8 @@ export async function getStoragePlan(
     backendProvider: providers[backend.provider],
     casToken: await uploadToken(context, plan, { digest, sizeBytes: Number(request.sizeBytes) }),
     storageMode: storageModeOf(plan.storageMode),
+    verificationMode: verificationModes[plan.verificationMode],
+    trustRevision: plan.trustRevision,
     planGivenAt: timestampFromDate(plan.planGivenAt),
     workflowId: run.workflowId,
     project: run.project,

@@ -3,7 +3,7 @@ import { apiPrincipal } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { AppContext } from "../context.ts";
-import { organizationMessage, parseOptionalEnum, storageModes } from "../messages.ts";
+import { organizationMessage, parseEnum, parseOptionalEnum, storageModes, verificationModes } from "../messages.ts";
 import { findOrganization } from "../organizations/find-organization.ts";
 import { organizationNotFound } from "../organizations/organization.ts";
 import type { OrganizationChange } from "../organizations/organization-change.ts";
@@ -25,11 +25,13 @@ export async function updateOrganization(
 }
 
 function parseChange(request: OrganizationServiceUpdateRequest): OrganizationChange {
-  const { storageMode, attestationRetention, materialRetention } = request;
+  const { storageMode, attestationRetention, materialRetention, verificationMode } = request;
   return {
     storageMode:
       storageMode === undefined ? undefined : (parseOptionalEnum(storageModes, storageMode, "storage_mode") ?? null),
     attestations: attestationRetention && parseRetention(attestationRetention, "attestation_retention"),
     materials: materialRetention && parseRetention(materialRetention, "material_retention"),
+    verificationMode:
+      verificationMode === undefined ? undefined : parseEnum(verificationModes, verificationMode, "verification_mode"),
   };
 }

@@ -1,5 +1,5 @@
 import type { Backend } from "../backends/backend.ts";
-import type { StorageMode } from "../organizations/organization.ts";
+import type { StorageMode, VerificationMode } from "../organizations/organization.ts";
 import type { Retentions } from "../organizations/retention.ts";
 
 export type RunState = "initialized" | "success" | "error" | "cancelled" | "expired";
@@ -54,5 +54,8 @@ export interface RunPlan {
   organization: string;
   storageMode: StorageMode | null;
   retention: Retentions;
+  verificationMode: VerificationMode;
+  /** Of the organization's trust policy; 0: none was set. */
+  trustRevision: number;
   planGivenAt: Date;
 }

@@ -1,0 +1,50 @@
+import type { Digest } from "../digest.ts";
+import type { BundleErrorCode } from "../error.ts";
+import type { BundleLimits } from "../limits.ts";
+import type { ParsedBundle } from "../parse-bundle.ts";
+import type { SignatureCheck } from "../verify/check-signature.ts";
+import type { TrustPolicy } from "../verify/trust-policy.ts";
+import type { TrustedSigner } from "../verify/verify-trusted.ts";
+
+export type VerifyTask =
+  | { check: "none" | "signature" }
+  | {
+      check: "trusted";
+      /** Names this very policy for good. */
+      policyKey: string;
+      policy: TrustPolicy;
+      receivedAt: Date;
+    };
+
+/** What is kept of a bundle beside its bytes; payload and verification material stay in the thread. */
+export type BundleSummary = Pick<ParsedBundle, "mediaType" | "statement">;
+
+/** What each check finds. */
+export type Verification = { none: undefined; signature: SignatureCheck; trusted: TrustedSigner };
+
+export type VerifyResult<Check extends keyof Verification> = {
+  digest: Digest;
+  parsed: BundleSummary;
+  verification: Verification[Check];
+};
+
+/** What a thread is sent. */
+export type Message = {
+  bytes: Uint8Array<ArrayBuffer>;
+  /** In shared memory, one element; not 0 once the thread has begun with it. */
+  begun: Int32Array;
+  limits: BundleLimits;
+  /** Without the policy, which a thread mostly has already. */
+  task:
+    | { check: "none" | "signature" }
+    | { check: "trusted"; policyKey: string; policy?: TrustPolicy; receivedAt: Date };
+};
+
+/** What a thread answers. Errors go as plain data, for a thread's error loses its class on the way. */
+export type Answer =
+  | { found: VerifyResult<keyof Verification> }
+  | { refused: { code: BundleErrorCode; message: string; metadata: Record<string, string> } }
+  /** A bug. */
+  | { failed: unknown }
+  /** The thread does not have the policy: the bytes come back, to be sent with it. */
+  | { policyMissing: Uint8Array<ArrayBuffer> };

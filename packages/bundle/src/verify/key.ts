@@ -1,0 +1,37 @@
+import { createPublicKey, type KeyObject } from "node:crypto";
+
+const CURVES: ReadonlySet<string> = new Set(["prime256v1", "secp384r1", "secp521r1"]);
+const LEAST_RSA_BITS = 2048;
+// To verify by a longer modulus or exponent takes milliseconds; the same bounds as Go's crypto/tls and crypto/rsa have.
+const MOST_RSA_BITS = 8192;
+const MOST_RSA_EXPONENT = 2n ** 31n - 1n;
+
+export const KEYS_EXPECTED = `an ECDSA key (P-256, P-384, P-521), an RSA key of ${LEAST_RSA_BITS} to ${MOST_RSA_BITS} bits or an Ed25519 key`;
+
+/**
+ * A public key from its SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7), or how it is none that signatures are
+ * verified by.
+ */
+export function readKey(spki: Buffer): KeyObject | string {
+  let key: KeyObject;
+  try {
+    key = createPublicKey({ key: spki, format: "der", type: "spki" });
+  } catch {
+    return "a key that cannot be read";
+  }
+  const { namedCurve = "", modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+  switch (key.asymmetricKeyType) {
+    case "ec":
+      return CURVES.has(namedCurve) ? key : `an ECDSA key on the curve ${namedCurve || "of its own"}`;
+    case "rsa":
+    case "rsa-pss":
+      if (modulusLength < LEAST_RSA_BITS || modulusLength > MOST_RSA_BITS) {
+        return `an RSA key of ${modulusLength} bits`;
+      }
+      return publicExponent <= MOST_RSA_EXPONENT ? key : "an RSA key with an exponent of more than 31 bits";
+    case "ed25519":
+      return key;
+    default:
+      return `a key of type ${key.asymmetricKeyType}`;
+  }
+}

@@ -1,0 +1,114 @@
+import {
+  BundleError,
+  type BundleLimits,
+  checkSignature,
+  type Digest,
+  digestOf,
+  type ParsedBundle,
+  parseBundle,
+} from "@attestry/bundle";
+import type { BundleSummary, VerifyPool } from "@attestry/bundle/pool";
+import type { Telemetry } from "../telemetry.ts";
+import type { VerificationPlan } from "./plan.ts";
+import type { TrustPolicies } from "./trust-policies.ts";
+import type { Verification } from "./verification.ts";
+
+/** What Store needs of a bundle beside its bytes. */
+export interface ReadBundle {
+  digest: Digest;
+  summary: BundleSummary;
+  /** All of it, if it was read in the event loop. */
+  parsed?: ParsedBundle;
+}
+
+/** A bundle that came to be stored. */
+export interface Received extends ReadBundle {
+  organizationId: string;
+  bytes: Buffer;
+  /** The moment that certificates are judged at. */
+  receivedAt: Date;
+}
+
+/** A bundle up to this size is hashed, parsed and its one signature checked in less than 1 ms, without a thread. */
+const largestInline = 64 * 1024;
+
+export interface VerifierOptions {
+  /** With the same limits. */
+  pool: VerifyPool;
+  limits: BundleLimits;
+  policies: TrustPolicies;
+  telemetry: Pick<Telemetry, "verified">;
+}
+
+/** Reads bundles and verifies their signatures. What would hold up the event loop for long is done in other threads. */
+export class Verifier {
+  readonly #pool: VerifyPool;
+  readonly #limits: BundleLimits;
+  readonly #policies: TrustPolicies;
+  readonly #telemetry: Pick<Telemetry, "verified">;
+
+  constructor({ pool, limits, policies, telemetry }: VerifierOptions) {
+    this.#pool = pool;
+    this.#limits = limits;
+    this.#policies = policies;
+    this.#telemetry = telemetry;
+  }
+
+  /** Throws what parseBundle throws. */
+  async read(bytes: Buffer, signal: AbortSignal): Promise<ReadBundle> {
+    if (bytes.length <= largestInline) {
+      const parsed = parseBundle(bytes, this.#limits);
+      return { digest: digestOf(bytes), summary: parsed, parsed };
+    }
+    const { digest, parsed } = await this.#pool.run(bytes, { check: "none" }, signal);
+    return { digest, summary: parsed };
+  }
+
+  /** Throws what checkSignature and verifyTrusted throw, and what TrustPolicies.get does. */
+  async verify(received: Received, plan: VerificationPlan, signal: AbortSignal): Promise<Verification> {
+    try {
+      const verification = await this.#verify(received, plan, signal);
+      this.#telemetry.verified(plan.mode, verification.verificationResult);
+      return verification;
+    } catch (error) {
+      if (error instanceof BundleError) this.#telemetry.verified(plan.mode, "refused");
+      throw error;
+    }
+  }
+
+  async #verify(received: Received, plan: VerificationPlan, signal: AbortSignal): Promise<Verification> {
+    switch (plan.mode) {
+      case "off":
+        return { ...unknown, verificationMode: "off", verificationResult: "off" };
+      case "signature":
+        return this.#checkSignature(received, signal);
+      case "trusted":
+        return this.#verifyTrusted(received, plan.trustRevision, signal);
+    }
+  }
+
+  async #checkSignature({ bytes, parsed }: Received, signal: AbortSignal): Promise<Verification> {
+    const found =
+      parsed?.envelope.signatures.length === 1
+        ? checkSignature(parsed)
+        : (await this.#pool.run(bytes, { check: "signature" }, signal)).verification;
+    if (found.status === "not_checked")
+      return { ...unknown, verificationMode: "signature", verificationResult: found.reason };
+    const { signer, issuer } = found;
+    return { ...unknown, verificationMode: "signature", verificationResult: "verified", signer, issuer };
+  }
+
+  async #verifyTrusted(received: Received, trustRevision: number, signal: AbortSignal): Promise<Verification> {
+    const { organizationId, bytes, receivedAt } = received;
+    const policy = await this.#policies.get({ organizationId, revision: trustRevision });
+    const policyKey = `${organizationId}:${trustRevision}`;
+    const task = { check: "trusted", policyKey, policy, receivedAt } as const;
+    const { signer, issuer, integratedAt } = (await this.#pool.run(bytes, task, signal)).verification;
+    return {
+      ...{ verificationMode: "trusted", verificationResult: "verified", signer, issuer, trustRevision },
+      integratedAt: integratedAt ?? null,
+    };
+  }
+}
+
+const unknown = { signer: null, issuer: null, integratedAt: null, trustRevision: null } as const;
