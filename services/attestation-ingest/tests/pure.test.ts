@@ -145,7 +145,8 @@ test("bytes in memory are bounded, and given out in order", async () => {
 
 describe("how a signature is to be verified", () => {
   test("is what the plan says; of an older workflow-run, which says nothing, the signature", () => {
-    const of = (verificationMode: VerificationMode, trustRevision = 0) => verificationPlan({ verificationMode, trustRevision });
+    const of = (verificationMode: VerificationMode, trustRevision = 0) =>
+      verificationPlan({ verificationMode, trustRevision });
     expect(of(VerificationMode.OFF, 3)).toEqual({ mode: "off" });
     expect(of(VerificationMode.SIGNATURE, 3)).toEqual({ mode: "signature" });
     expect(of(VerificationMode.UNSPECIFIED)).toEqual({ mode: "signature" });

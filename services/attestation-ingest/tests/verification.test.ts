@@ -43,7 +43,10 @@ const customRoot = {
   timestampThreshold: 1,
 };
 
-type Policy = { certificateAuthorities: string[] } | typeof customRoot | { signers: { subject: string; issuer: string }[] };
+type Policy =
+  | { certificateAuthorities: string[] }
+  | typeof customRoot
+  | { signers: { subject: string; issuer: string }[] };
 
 /** The policy becomes the organization's next revision, since those before it never change; returns which it is. */
 function trust(policy: Policy): number {
