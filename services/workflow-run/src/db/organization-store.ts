@@ -3,6 +3,7 @@ import { type NewBackend, parseMaxBytes } from "../backends/backend.ts";
 import type { Organization, StorageMode } from "../organizations/organization.ts";
 import { changed, changeEntry, type OrganizationChange } from "../organizations/organization-change.ts";
 import { retentionInvalid } from "../organizations/retention.ts";
+import { audited } from "./audited.ts";
 import type { Prisma, PrismaClient, Organization as Row } from "./client/client.ts";
 import { transactionLimits } from "./database.ts";
 import { isCheckViolation } from "./faults.ts";
@@ -17,12 +18,16 @@ export class OrganizationStore {
   }
 
   /** With an inline backend as its default. Null: the name is taken. */
-  create(name: string, storageMode: StorageMode | null): Promise<Organization | null> {
+  create(name: string, storageMode: StorageMode | null, actor: string): Promise<Organization | null> {
     return this.#prisma.$transaction(async (tx) => {
       const data = [{ id: uuidv7(), name, storageMode }];
       const [organization] = await tx.organization.createManyAndReturn({ data, skipDuplicates: true });
       if (organization === undefined) return null;
       await tx.backend.create({ data: { ...inlineBackend(organization.id), status: "valid" } });
+      await audited(tx, organization.id, {
+        ...{ actor, action: "organization.create", resource: `organization ${organization.id}` },
+        detail: { name, storage_mode: storageMode ?? "default" },
+      });
       return read(organization);
     }, transactionLimits);
   }
@@ -64,7 +69,7 @@ export class OrganizationStore {
         ...(isOther(before.retention.materials, after.retention.materials) && { materialKeepChangedAt: new Date() }),
       };
       await tx.organization.update({ where: { id }, data }).catch(refuseRetention);
-      await tx.auditEvent.create({ data: { organizationId: id, ...entry } });
+      await audited(tx, id, entry);
       return after;
     }, transactionLimits);
   }
