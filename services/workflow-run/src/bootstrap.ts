@@ -27,6 +27,8 @@ export interface Bootstrapped {
 }
 
 const firstTokenName = "admin";
+/** As the audit log names who bootstraps. */
+const ownActor = "service workflow-run";
 
 /**
  * What a new instance needs to be talked to: an organization with its backends, and a token. Idempotent, also when a
@@ -35,20 +37,23 @@ const firstTokenName = "admin";
 export async function bootstrap(context: AppContext, options: BootstrapOptions): Promise<Bootstrapped> {
   const name = parseName(options.organization, nameRule, "organization");
   const { organizations, tokens, keyring } = context;
-  const organization = (await organizations.create(name)) ?? (await organizations.findByName(name));
+  const organization = (await organizations.create(name, ownActor)) ?? (await organizations.findByName(name));
   if (organization === null) throw organizationNotFound(name);
   // The token comes last. Once it is there, which backends the organization has is its admins' affair.
   const isNew = (await tokens.findFirst(organization.id, firstTokenName)) === null;
   if (isNew && options.backend !== undefined) await addBackend(context, organization, options.backend);
-  const { token, created } = await tokens.findOrCreateFirst({
-    id: uuidv7(),
-    organizationId: organization.id,
-    name: firstTokenName,
-    role: "admin",
-    instanceAdmin: true,
-    federated: false,
-    expiresAt: null,
-  });
+  const { token, created } = await tokens.findOrCreateFirst(
+    {
+      id: uuidv7(),
+      organizationId: organization.id,
+      name: firstTokenName,
+      role: "admin",
+      instanceAdmin: true,
+      federated: false,
+      expiresAt: null,
+    },
+    ownActor,
+  );
   if (token.revokedAt !== null) return { created };
   return { adminToken: await signToken(keyring, organization, token), created };
 }
@@ -58,7 +63,7 @@ async function addBackend(
   organization: Organization,
   { name, provider, secretRef, prefix = "" }: FirstBackend,
 ): Promise<void> {
-  await backends.create({
+  const backend = {
     id: uuidv7(),
     organizationId: organization.id,
     name: parseName(name, nameRule, "backend"),
@@ -67,5 +72,6 @@ async function addBackend(
     prefix: parsePrefix(prefix, provider),
     isDefault: true,
     maxBytes: parseMaxBytes(0n, provider),
-  });
+  };
+  await backends.create(backend, ownActor);
 }

@@ -90,19 +90,30 @@ export const makeDue: Statement = {
          update upload set next_attempt_at = now() where backend_id = $1 and state = 'failing' and next_attempt_at > now()`,
 };
 
-export const retryDigest: Statement = {
-  name: "retry-digest",
-  text: `update upload set state = case when state = 'pending' then state else 'failing'::upload_state end,
-                next_attempt_at = now(), trying_since = now()
-         where attestation_id in (select id from attestation where organization_id = $1 and digest = $2)
-           and state <> 'confirmed'`,
-};
+/** A change of `upload`, and the audit event of it if it changed any: `$2` made uploads of `$3` due. */
+function retrying(name: string, change: string): Statement {
+  return {
+    name,
+    text: `with retried as (${change} returning 1), counted as (select count(*)::int as n from retried), noted as (
+             insert into audit_event (organization_id, actor, action, resource, detail)
+             select $1::uuid, $2, 'upload.retry', $3, jsonb_build_object('uploads', n::text) from counted where n > 0
+           ) select n from counted`,
+  };
+}
 
-export const retryAll: Statement = {
-  name: "retry-all",
-  text: `update upload set state = 'failing', next_attempt_at = now(), trying_since = now()
-         where organization_id = $1 and state <> 'confirmed' and state in ('failing', 'given_up')`,
-};
+export const retryDigest = retrying(
+  "retry-digest",
+  `update upload set state = case when state = 'pending' then state else 'failing'::upload_state end,
+          next_attempt_at = now(), trying_since = now()
+   where attestation_id in (select id from attestation where organization_id = $1 and digest = $4)
+     and state <> 'confirmed'`,
+);
+
+export const retryAll = retrying(
+  "retry-all",
+  `update upload set state = 'failing', next_attempt_at = now(), trying_since = now()
+   where organization_id = $1 and state <> 'confirmed' and state in ('failing', 'given_up')`,
+);
 
 const columns = `id, run_id as "runId", backend_id as "backendId", digest, size_bytes as "sizeBytes", state, attempts,
   next_attempt_at as "nextAttemptAt", last_error as "lastError", created_at as "createdAt", confirmed_at as "confirmedAt"`;

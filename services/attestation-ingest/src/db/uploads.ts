@@ -112,15 +112,17 @@ export class Uploads {
   }
 
   /** Makes the uploads of one attestation due that are not confirmed, given up or not. Returns how many. */
-  async retryDigest(organizationId: string, digest: Digest): Promise<number> {
-    const { rowCount } = await this.#pool.query({ ...retryDigest, values: [organizationId, digestBytes(digest)] });
-    return rowCount ?? 0;
+  async retryDigest(organizationId: string, digest: Digest, actor: string): Promise<number> {
+    const values = [organizationId, actor, `attestation ${digest}`, digestBytes(digest)];
+    const { rows } = await this.#pool.query<{ n: number }>({ ...retryDigest, values });
+    return rows[0]?.n ?? 0;
   }
 
   /** Makes all uploads of the organization due that fail or were given up. Returns how many. */
-  async retryAll(organizationId: string): Promise<number> {
-    const { rowCount } = await this.#pool.query({ ...retryAll, values: [organizationId] });
-    return rowCount ?? 0;
+  async retryAll(organizationId: string, actor: string): Promise<number> {
+    const values = [organizationId, actor, `organization ${organizationId}`];
+    const { rows } = await this.#pool.query<{ n: number }>({ ...retryAll, values });
+    return rows[0]?.n ?? 0;
   }
 
   /** Uploads in descending order of id, below the id given. */

@@ -15,13 +15,15 @@ export async function queueMigration(
   request: MigrationServiceQueueRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof MigrationServiceQueueResponseSchema>> {
-  const { organizationId } = apiPrincipal(call);
+  const { organizationId, tokenId } = apiPrincipal(call);
   const migration = parseMigration(organizationId, request);
   const scope = { kind: "migration", filters: { from: migration.from, to: migration.to } };
   const afterId = decodePageToken(request.pageToken, scope) ?? firstId;
   await checkBackends(context, migration);
 
-  const { attestations, sizeBytes, queued, lastId } = await context.migrations.queue(migration, afterId, pageRows);
+  const { attestations, sizeBytes, queued, lastId } = await context.migrations.queue(migration, {
+    ...{ afterId, rows: pageRows, actor: `token ${tokenId}` },
+  });
   const nextPageToken = lastId === undefined ? "" : encodePageToken(scope, lastId);
   return { attestations, sizeBytes: BigInt(sizeBytes), queued, nextPageToken };
 }

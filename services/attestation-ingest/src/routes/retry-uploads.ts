@@ -15,17 +15,17 @@ export async function retryUploads(
   request: UploadServiceRetryRequest,
   call: HandlerContext,
 ): Promise<UploadServiceRetryResponse> {
-  const { organizationId } = apiPrincipal(call);
-  const retried = await retry(context, organizationId, request.which);
+  const { organizationId, tokenId } = apiPrincipal(call);
+  const retried = await retry(context, { organizationId, actor: `token ${tokenId}` }, request.which);
   return create(UploadServiceRetryResponseSchema, { retried });
 }
 
 async function retry(
   { attestations, uploads }: Context,
-  organizationId: string,
+  { organizationId, actor }: { organizationId: string; actor: string },
   which: UploadServiceRetryRequest["which"],
 ): Promise<number> {
-  if (which.case === "all" && which.value) return uploads.retryAll(organizationId);
+  if (which.case === "all" && which.value) return uploads.retryAll(organizationId, actor);
   if (which.case !== "digest") {
     throw new DomainError("REQUEST_INVALID", "digest must be set, or all must be true; came neither");
   }
@@ -33,5 +33,5 @@ async function retry(
   if ((await attestations.ofDigest({ organizationId, digest })) === undefined) {
     throw new DomainError("ATTESTATION_NOT_FOUND", `this organization has no attestation of the digest ${digest}`);
   }
-  return uploads.retryDigest(organizationId, digest);
+  return uploads.retryDigest(organizationId, digest, actor);
 }

@@ -1,6 +1,8 @@
 import type { Backend, BackendChange, NewBackend } from "../backends/backend.ts";
 import { mostBackends } from "../backends/backend.ts";
+import { backendChangeEntry, backendEntry } from "../backends/backend-audit.ts";
 import type { Validation, ValidationStore } from "../backends/validator.ts";
+import { audited } from "./audited.ts";
 import type { Prisma, PrismaClient, Backend as Row } from "./client/client.ts";
 import { transactionLimits } from "./database.ts";
 import { isForeignKeyViolation } from "./faults.ts";
@@ -15,7 +17,7 @@ export class BackendStore implements ValidationStore {
   }
 
   /** Registers it, as the default in place of the present one if it is one. */
-  create(backend: NewBackend): Promise<Backend | SamePlace | "exists" | "too many"> {
+  create(backend: NewBackend, actor: string): Promise<Backend | SamePlace | "exists" | "too many"> {
     return this.#prisma.$transaction(async (tx) => {
       await lockOrganization(tx, backend.organizationId);
       const { organizationId, name, provider } = backend;
@@ -28,12 +30,18 @@ export class BackendStore implements ValidationStore {
       const isInline = provider === "inline";
       const status = isInline ? "valid" : "unknown";
       const nextValidationAt = isInline ? null : new Date();
+      await audited(tx, organizationId, backendEntry("create", backend, actor));
       return read(await tx.backend.create({ data: { ...backend, status, nextValidationAt, uploadsSince: null } }));
     }, transactionLimits);
   }
 
   /** A changed secret makes the status unknown. Null: there is none. */
-  update(organizationId: string, id: string, change: BackendChange): Promise<Backend | SamePlace | null> {
+  update(
+    organizationId: string,
+    id: string,
+    change: BackendChange,
+    actor: string,
+  ): Promise<Backend | SamePlace | null> {
     return this.#prisma.$transaction(async (tx) => {
       await lockOrganization(tx, organizationId);
       const where = { organizationId_id: { organizationId, id } };
@@ -48,7 +56,10 @@ export class BackendStore implements ValidationStore {
         ...(change.makeDefault ? { isDefault: true } : {}),
         ...(secretRef === present.secretRef ? {} : { ...unvalidated, secretRef, nextValidationAt: new Date() }),
       };
-      return read(await tx.backend.update({ where, data }));
+      const updated = read(await tx.backend.update({ where, data }));
+      const entry = backendChangeEntry(read(present), updated, actor);
+      if (entry !== undefined) await audited(tx, organizationId, entry);
+      return updated;
     }, transactionLimits);
   }
 
@@ -56,12 +67,12 @@ export class BackendStore implements ValidationStore {
   async delete(
     organizationId: string,
     name: string,
+    actor: string,
   ): Promise<"deleted" | "default" | "has runs" | "has uploads" | "not found"> {
     try {
       const unused = { OR: [{ uploadsSince: null }, { provider: "inline" as const }] };
       const where = { organizationId, name, isDefault: false, ...unused };
-      const { count } = await this.#prisma.backend.deleteMany({ where });
-      if (count > 0) return "deleted";
+      if (await this.#delete(where, actor)) return "deleted";
     } catch (error) {
       if (isForeignKeyViolation(error)) return "has runs";
       throw error;
@@ -69,6 +80,19 @@ export class BackendStore implements ValidationStore {
     const present = await this.findByName(organizationId, name);
     if (present === null) return "not found";
     return present.isDefault ? "default" : "has uploads";
+  }
+
+  #delete(where: Prisma.BackendWhereInput & { organizationId: string; name: string }, actor: string): Promise<boolean> {
+    return this.#prisma.$transaction(async (tx) => {
+      const { organizationId, name } = where;
+      await lockOrganization(tx, organizationId);
+      const present = await tx.backend.findUnique({ where: { organizationId_name: { organizationId, name } } });
+      // The conditions once more: uploads may be allowed meanwhile, which takes no lock.
+      const { count } = await tx.backend.deleteMany({ where });
+      if (present === null || count === 0) return false;
+      await audited(tx, organizationId, backendEntry("delete", read(present), actor));
+      return true;
+    }, transactionLimits);
   }
 
   /** Notes that blobs may be put there from now on, once. False: it is gone. */

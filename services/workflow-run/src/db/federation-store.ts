@@ -1,5 +1,6 @@
 import type { AuditEntry } from "@attestry/service-kit/audit";
 import { type ClaimCondition, type FederationRule, mostRules, type NewFederationRule } from "../federation/rule.ts";
+import { audited } from "./audited.ts";
 import type { Prisma, PrismaClient, FederationRule as Row } from "./client/client.ts";
 import { transactionLimits } from "./database.ts";
 import { lockOrganization } from "./organization-store.ts";
@@ -19,7 +20,7 @@ export class FederationStore {
       if ((await tx.federationRule.count({ where: { organizationId, name } })) > 0) return "exists";
       if ((await tx.federationRule.count({ where: { organizationId } })) >= mostRules) return "too many";
       const made = await tx.federationRule.create({ data: { ...rule, conditions: rule.conditions.map(plain) } });
-      await tx.auditEvent.create({ data: { organizationId, ...entry } });
+      await audited(tx, organizationId, entry);
       return read(made);
     }, transactionLimits);
   }
@@ -38,7 +39,7 @@ export class FederationStore {
       const row = await tx.federationRule.findUnique({ where: { organizationId_name: { organizationId, name } } });
       if (row === null) return false;
       await tx.federationRule.delete({ where: { organizationId_id: { organizationId, id: row.id } } });
-      await tx.auditEvent.create({ data: { organizationId, ...entry(read(row)) } });
+      await audited(tx, organizationId, entry(read(row)));
       return true;
     }, transactionLimits);
   }

@@ -3,10 +3,17 @@ import { type NewBackend, parseMaxBytes } from "../backends/backend.ts";
 import type { Organization, StorageMode, VerificationMode } from "../organizations/organization.ts";
 import { changed, changeEntry, type OrganizationChange } from "../organizations/organization-change.ts";
 import { retentionInvalid } from "../organizations/retention.ts";
+import { audited } from "./audited.ts";
 import type { Prisma, PrismaClient, Organization as Row } from "./client/client.ts";
 import { transactionLimits } from "./database.ts";
 import { isCheckViolation } from "./faults.ts";
 import { readRetentions, retentionColumns } from "./retention-columns.ts";
+
+/** What an organization begins with, where it is not the default. */
+export interface FirstSettings {
+  storageMode?: StorageMode | null;
+  verificationMode?: VerificationMode | undefined;
+}
 
 /** Organizations, in the database. */
 export class OrganizationStore {
@@ -19,14 +26,18 @@ export class OrganizationStore {
   /** With an inline backend as its default. Null: the name is taken. */
   create(
     name: string,
-    storageMode: StorageMode | null = null,
-    verificationMode: VerificationMode = "signature",
+    actor: string,
+    { storageMode = null, verificationMode = "signature" }: FirstSettings = {},
   ): Promise<Organization | null> {
     return this.#prisma.$transaction(async (tx) => {
       const data = [{ id: uuidv7(), name, storageMode, verificationMode }];
       const [organization] = await tx.organization.createManyAndReturn({ data, skipDuplicates: true });
       if (organization === undefined) return null;
       await tx.backend.create({ data: { ...inlineBackend(organization.id), status: "valid" } });
+      await audited(tx, organization.id, {
+        ...{ actor, action: "organization.create", resource: `organization ${organization.id}` },
+        detail: { name, storage_mode: storageMode ?? "default", verification_mode: verificationMode },
+      });
       return readOrganization(organization);
     }, transactionLimits);
   }
@@ -69,7 +80,7 @@ export class OrganizationStore {
         ...(isOther(before.retention.materials, after.retention.materials) && { materialKeepChangedAt: new Date() }),
       };
       await tx.organization.update({ where: { id }, data }).catch(refuseRetention);
-      await tx.auditEvent.create({ data: { organizationId: id, ...entry } });
+      await audited(tx, id, entry);
       return after;
     }, transactionLimits);
   }

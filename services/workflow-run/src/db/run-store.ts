@@ -35,8 +35,12 @@ select s.workflow_id, s.backend_id, b.name as backend_name
 from started s join backend b on b.organization_id = $1 and b.id = s.backend_id`;
 
 const cancelText = `
-update run set state = $3::run_state, reason = $4, finished_at = now()
-where organization_id = $1 and id = $2 and state = 'initialized'`;
+with ended as (
+  update run set state = $3::run_state, reason = $4, finished_at = now()
+  where organization_id = $1 and id = $2 and state = 'initialized'
+  returning organization_id, id)
+insert into audit_event (organization_id, actor, action, resource, detail)
+select organization_id, $5, 'run.cancel', 'run ' || id, jsonb_build_object('state', $3::text, 'reason', $4::text) from ended`;
 
 const expireText = `
 with due as (
@@ -106,9 +110,13 @@ export class RunStore implements StartStore, CompletionStore {
     return this.#one("run-by-digest", where, [organizationId, digestBytes(digest)]);
   }
 
-  /** Whether this call ended the run. */
-  async cancel(organizationId: string, id: string, state: "cancelled" | "error", reason: string): Promise<boolean> {
-    const { rowCount } = await this.#pool.query(cancelText, [organizationId, id, state, reason]);
+  /** Whether this call ended the run; told to the audit log with it. */
+  async cancel(
+    organizationId: string,
+    id: string,
+    { state, reason, actor }: { state: "cancelled" | "error"; reason: string; actor: string },
+  ): Promise<boolean> {
+    const { rowCount } = await this.#pool.query(cancelText, [organizationId, id, state, reason, actor]);
     return rowCount === 1;
   }
 

@@ -1,6 +1,7 @@
 import { isUuid, type TokenUse } from "@attestry/service-kit";
 import type { AuditEntry } from "@attestry/service-kit/audit";
-import type { NewToken, Token } from "../tokens/token.ts";
+import { type NewToken, type Token, tokenEntry } from "../tokens/token.ts";
+import { audited } from "./audited.ts";
 import type { Prisma, PrismaClient } from "./client/client.ts";
 import { transactionLimits } from "./database.ts";
 
@@ -27,16 +28,19 @@ export class TokenStore {
   }
 
   /** Null: one that is not revoked has the name. */
-  async create(token: NewToken): Promise<Token | null> {
-    const [made] = await this.#prisma.token.createManyAndReturn({ data: [token], skipDuplicates: true });
-    return made ?? null;
+  create(token: NewToken, actor: string): Promise<Token | null> {
+    return this.#prisma.$transaction(async (tx) => {
+      const [made] = await tx.token.createManyAndReturn({ data: [token], skipDuplicates: true });
+      if (made !== undefined) await audited(tx, token.organizationId, tokenEntry("create", made, actor));
+      return made ?? null;
+    }, transactionLimits);
   }
 
   /** One for an ID token, told to the audit log with it. */
   createFederated(token: NewToken, entry: AuditEntry): Promise<Token> {
     return this.#prisma.$transaction(async (tx) => {
       const made = await tx.token.create({ data: token });
-      await tx.auditEvent.create({ data: { organizationId: token.organizationId, ...entry } });
+      await audited(tx, token.organizationId, entry);
       return made;
     }, transactionLimits);
   }
@@ -62,12 +66,14 @@ export class TokenStore {
   }
 
   /** The token of that name, or the one that is given; whoever comes first makes it. */
-  findOrCreateFirst(token: NewToken): Promise<{ token: Token; created: boolean }> {
+  findOrCreateFirst(token: NewToken, actor: string): Promise<{ token: Token; created: boolean }> {
     return this.#prisma.$transaction(async (tx) => {
       await tx.$executeRaw`select pg_advisory_xact_lock(${bootstrapLock})`;
       const first = await findFirst(tx, token.organizationId, token.name);
       if (first !== null) return { token: first, created: false };
-      return { token: await tx.token.create({ data: token }), created: true };
+      const made = await tx.token.create({ data: token });
+      await audited(tx, token.organizationId, tokenEntry("create", made, actor));
+      return { token: made, created: true };
     }, transactionLimits);
   }
 
@@ -81,7 +87,7 @@ export class TokenStore {
   }
 
   /** By id or name; of the tokens of one name the one that is not revoked, else the latest. Idempotent. Null: there is none. */
-  revoke(organizationId: string, idOrName: string): Promise<Token | null> {
+  revoke(organizationId: string, idOrName: string, actor: string): Promise<Token | null> {
     return this.#prisma.$transaction(async (tx) => {
       // The number is taken and committed under this lock: whoever reads it has seen all lower ones.
       await tx.$executeRaw`select pg_advisory_xact_lock(${revocationLock})`;
@@ -89,6 +95,7 @@ export class TokenStore {
       if (found === null || found.revokedAt !== null) return found;
       const { _max } = await tx.token.aggregate({ _max: { revocation: true } });
       const data = { revokedAt: new Date(), revocation: (_max.revocation ?? 0n) + 1n };
+      await audited(tx, organizationId, tokenEntry("revoke", found, actor));
       return tx.token.update({ where: { id: found.id }, data });
     }, transactionLimits);
   }

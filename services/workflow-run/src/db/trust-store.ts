@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { TrustPolicy } from "@attestry/bundle";
 import { trustEntry } from "../trust/trust-change.ts";
 import type { TrustRevision } from "../trust/trust-policy.ts";
+import { audited } from "./audited.ts";
 import type { PrismaClient, TrustPolicy as Row } from "./client/client.ts";
 import { transactionLimits } from "./database.ts";
 import { lockOrganization, readOrganization } from "./organization-store.ts";
@@ -38,7 +39,7 @@ export class TrustStore {
       if (present !== null && isDeepStrictEqual(read(present).policy, policy)) return present.revision;
       const revision = organization.trustRevision + 1;
       await tx.trustPolicy.create({ data: { organizationId, revision, ...columnsOf(policy) } });
-      await tx.auditEvent.create({ data: { organizationId, ...trustEntry(organization, policy, actor) } });
+      await audited(tx, organizationId, trustEntry(organization, policy, actor));
       return revision;
     }, transactionLimits);
   }

@@ -1,4 +1,4 @@
-import type { AuditEntry } from "@attestry/service-kit/audit";
+import { type AuditEntry, changedValues } from "@attestry/service-kit/audit";
 import { trustNotSet } from "../trust/trust-policy.ts";
 import type { Organization, StorageMode, VerificationMode } from "./organization.ts";
 import { changedRetention, type RetentionChange } from "./retention.ts";
@@ -25,18 +25,13 @@ export function changed(present: Organization, change: OrganizationChange): Orga
 
 /** What the audit log is told of a change: each setting that has another value now, old and new; undefined: none has. */
 export function changeEntry(before: Organization, after: Organization, actor: string): AuditEntry | undefined {
-  const old = settingsOf(before);
-  const different = Object.entries(settingsOf(after)).filter(([name, value]) => old[name] !== value);
-  if (different.length === 0) return undefined;
-  const detail = different.flatMap(([name, value]) => [
-    [`${name}.old`, old[name]],
-    [`${name}.new`, value],
-  ]);
+  const detail = changedValues(settingsOf(before), settingsOf(after));
+  if (Object.keys(detail).length === 0) return undefined;
   return {
     actor,
     action: "organization.update",
     resource: `organization ${before.id}`,
-    detail: { name: before.name, ...Object.fromEntries(detail) },
+    detail: { name: before.name, ...detail },
   };
 }
 

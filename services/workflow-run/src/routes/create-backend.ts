@@ -7,23 +7,28 @@ import type { AppContext } from "../context.ts";
 import { backendMessage, parseEnum, providers } from "../messages.ts";
 import { findOrganization } from "../organizations/find-organization.ts";
 import { nameRule, parseName } from "../text.ts";
+import { callerActor } from "../tokens/token.ts";
 
 export async function createBackend(
   context: AppContext,
   request: BackendServiceCreateRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof BackendServiceCreateResponseSchema>> {
+  const caller = apiPrincipal(call);
   const name = parseName(request.name, nameRule, "name");
   const provider = parseEnum(providers, request.provider, "provider", "PROVIDER_INVALID");
   const secretRef = parseSecretRef(request.secretRef, provider);
   const prefix = parsePrefix(request.prefix, provider);
   const maxBytes = parseMaxBytes(request.maxBytes, provider);
 
-  const organization = await findOrganization(context.organizations, apiPrincipal(call), "");
-  const made = await context.backends.create({
-    ...{ id: uuidv7(), organizationId: organization.id, name, provider, secretRef, prefix, maxBytes },
-    isDefault: request.isDefault,
-  });
+  const organization = await findOrganization(context.organizations, caller, "");
+  const made = await context.backends.create(
+    {
+      ...{ id: uuidv7(), organizationId: organization.id, name, provider, secretRef, prefix, maxBytes },
+      isDefault: request.isDefault,
+    },
+    await callerActor(context.tokens, caller),
+  );
   if (made === "exists")
     throw new DomainError("BACKEND_EXISTS", `there is a backend ${name} in this organization already`);
   if (made === "too many")

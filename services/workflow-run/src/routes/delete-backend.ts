@@ -5,6 +5,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { backendNotFound } from "../backends/backend.ts";
 import type { AppContext } from "../context.ts";
 import { nameRule, parseName } from "../text.ts";
+import { callerActor } from "../tokens/token.ts";
 
 export async function deleteBackend(
   context: AppContext,
@@ -12,7 +13,9 @@ export async function deleteBackend(
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof BackendServiceDeleteResponseSchema>> {
   const name = parseName(request.name, nameRule, "name");
-  switch (await context.backends.delete(apiPrincipal(call).organizationId, name)) {
+  const caller = apiPrincipal(call);
+  const actor = await callerActor(context.tokens, caller);
+  switch (await context.backends.delete(caller.organizationId, name, actor)) {
     case "deleted":
       return {};
     case "not found":

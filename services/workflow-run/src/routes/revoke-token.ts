@@ -5,7 +5,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { AppContext } from "../context.ts";
 import { tokenMessage } from "../messages.ts";
 import { looseNameRule, parseName } from "../text.ts";
-import { tokenNotFound } from "../tokens/token.ts";
+import { callerActor, tokenNotFound } from "../tokens/token.ts";
 
 export async function revokeToken(
   context: AppContext,
@@ -13,7 +13,9 @@ export async function revokeToken(
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof TokenServiceRevokeResponseSchema>> {
   const idOrName = isUuid(request.token) ? request.token : parseName(request.token, looseNameRule, "token");
-  const token = await context.tokens.revoke(apiPrincipal(call).organizationId, idOrName);
+  const caller = apiPrincipal(call);
+  const actor = await callerActor(context.tokens, caller);
+  const token = await context.tokens.revoke(caller.organizationId, idOrName, actor);
   if (token === null) throw tokenNotFound(idOrName);
   return { token: tokenMessage(token) };
 }

@@ -6,13 +6,15 @@ import { backendAtSamePlace, backendNotFound, parseMaxBytes, parseSecretRef } fr
 import type { AppContext } from "../context.ts";
 import { backendMessage } from "../messages.ts";
 import { nameRule, parseName } from "../text.ts";
+import { callerActor } from "../tokens/token.ts";
 
 export async function updateBackend(
   context: AppContext,
   request: BackendServiceUpdateRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof BackendServiceUpdateResponseSchema>> {
-  const { organizationId, organization } = apiPrincipal(call);
+  const caller = apiPrincipal(call);
+  const { organizationId, organization } = caller;
   const name = parseName(request.name, nameRule, "name");
   if (request.isDefault === false) {
     throw new DomainError(
@@ -23,11 +25,13 @@ export async function updateBackend(
   const present = await context.backends.findByName(organizationId, name);
   if (present === null) throw backendNotFound(name);
   const { secretRef, maxBytes } = request;
-  const updated = await context.backends.update(organizationId, present.id, {
+  const change = {
     secretRef: secretRef === undefined ? undefined : parseSecretRef(secretRef, present.provider),
     maxBytes: maxBytes === undefined ? undefined : parseMaxBytes(maxBytes, present.provider),
     makeDefault: request.isDefault === true,
-  });
+  };
+  const actor = await callerActor(context.tokens, caller);
+  const updated = await context.backends.update(organizationId, present.id, change, actor);
   if (updated === null) throw backendNotFound(name);
   if ("samePlaceAs" in updated) throw backendAtSamePlace(updated.samePlaceAs);
   if (secretRef === undefined) return { backend: backendMessage(updated) };

@@ -1,4 +1,5 @@
 import { type ApiPrincipal, DomainError, type Role } from "@attestry/service-kit";
+import type { AuditEntry } from "@attestry/service-kit/audit";
 
 export interface Token {
   id: string;
@@ -42,6 +43,13 @@ export async function callerActor(tokens: TokenNames, { organizationId, tokenId 
 /** The caller with a token, as the audit log names it; null: what is not kept of it has no name. */
 function tokenActor(id: string, token: Pick<Token, "name"> | null): string {
   return token === null ? `token ${id}` : `token ${token.name} (${id})`;
+}
+
+/** What the audit log is told of a token that was made or revoked; never its secret. */
+export function tokenEntry(verb: "create" | "revoke", token: Token, actor: string): AuditEntry {
+  const { id, name, role, expiresAt, instanceAdmin } = token;
+  const detail = { name, role, expires_at: expiresAt?.toISOString() ?? "never", instance_admin: String(instanceAdmin) };
+  return { actor, action: `token.${verb}`, resource: `token ${id}`, detail };
 }
 
 export function tokenNotFound(token: string): DomainError {
