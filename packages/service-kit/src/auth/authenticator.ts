@@ -6,9 +6,10 @@ import type { Revocations } from "./revocations.ts";
 
 /** Those whose tokens are not known yet: to verify one costs more than all else that a refusal does. */
 export interface Strangers {
-  /** Throws if too many were refused. */
-  expectRoom(): void;
-  refused(): void;
+  /** One is to be verified. Throws if too many were refused. */
+  enter(): void;
+  /** It was good: that one does not count. */
+  known(): void;
 }
 
 /** Decides who a caller is, by the Authorization header. */
@@ -31,18 +32,14 @@ export function createAuthenticator({
   const verified = new LRUCache<string, VerifiedToken>({ max: rememberedTokens });
 
   async function verify(authorization: string | null, strangers: Strangers | undefined): Promise<VerifiedToken> {
-    try {
-      const token = bearerToken(authorization);
-      const known = verified.get(token);
-      if (known !== undefined && known.expiresAt > Date.now()) return known;
-      strangers?.expectRoom();
-      const fresh = await keyring.verify(token);
-      verified.set(token, fresh);
-      return fresh;
-    } catch (error) {
-      strangers?.refused();
-      throw error;
-    }
+    const token = bearerToken(authorization);
+    const known = verified.get(token);
+    if (known !== undefined && known.expiresAt > Date.now()) return known;
+    strangers?.enter();
+    const fresh = await keyring.verify(token);
+    strangers?.known();
+    verified.set(token, fresh);
+    return fresh;
   }
 
   return {
