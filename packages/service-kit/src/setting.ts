@@ -42,11 +42,14 @@ function readSetting<T>(setting: Setting<T>, env: NodeJS.ProcessEnv): T {
   try {
     return setting.parse(text);
   } catch (cause) {
-    const came = setting.secret ? "something else" : `"${text}"`;
+    const came = setting.secret ? "something else" : JSON.stringify(text.slice(0, longestShown));
     // The cause repeats what came.
     throw new SettingError(`${setting.env} must be ${setting.form}; came ${came}`, setting.secret ? {} : { cause });
   }
 }
+
+/** Of what came, in characters. */
+const longestShown = 200;
 
 /** The kinds of settings. */
 export const setting = {

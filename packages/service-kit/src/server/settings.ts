@@ -88,6 +88,7 @@ export const transportSettings = {
   redisUrl: setting.optionalText({
     env: "REDIS_URL",
     doc: "Redis, redis://HOST:PORT/NUMBER: replicas of a service count requests together in it, and attestation-ingest keeps bundles; unset: none",
+    secret: true,
   }),
 };
 
