@@ -11,9 +11,12 @@ import {
   frames,
   goawayIn,
   greeting,
+  hasAnswer,
+  hasTrailers,
   headerBlock,
   open,
   type RawSocket,
+  resets,
   settingsFrame,
 } from "./raw-http2.ts";
 
@@ -293,26 +296,4 @@ export function attackSuite(start: () => Promise<Target>): void {
     for (const status of statuses) expect(["3", "8"]).toContain(status);
     expect(most).toBeLessThan(before + 2 * mostLeftMiB);
   }, 120_000);
-}
-
-/** Walks the frames that were heard. */
-function count(bytes: Buffer, isOne: (type: number, flag: number) => boolean): number {
-  let found = 0;
-  for (let at = 0; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
-    if (isOne(bytes[at + 3] ?? 0, bytes[at + 4] ?? 0)) found++;
-  }
-  return found;
-}
-
-function resets(bytes: Buffer): number {
-  return count(bytes, (type) => type === frames.reset);
-}
-
-function hasAnswer(bytes: Buffer): boolean {
-  return count(bytes, (type) => type === frames.headers) > 0;
-}
-
-/** Headers that end the stream. */
-function hasTrailers(bytes: Buffer): boolean {
-  return count(bytes, (type, flag) => type === frames.headers && (flag & flags.endStream) !== 0) > 0;
 }

@@ -12,6 +12,8 @@ afterEach(async () => {
 });
 
 const path = "/attestry.run.v1.WorkflowService/Get";
+/** Is never answered. */
+const held = "/attestry.run.v1.WorkflowService/FindOrCreate";
 
 async function start(limits: Partial<ServingLimits>) {
   const metrics = createMetrics();
@@ -74,10 +76,8 @@ test("a client is told how many calls it may have open, and one that has more is
   await new Promise((resolve) => session.once("remoteSettings", resolve));
   expect(session.remoteSettings.maxConcurrentStreams).toBe(3);
   // Node's client keeps to it: the fourth waits for the end of another.
-  const held = Array.from({ length: 3 }, () =>
-    session
-      .request(callHeaders("/attestry.run.v1.WorkflowService/FindOrCreate", adminToken))
-      .on("error", () => undefined),
+  const others = Array.from({ length: 3 }, () =>
+    session.request(callHeaders(held, adminToken)).on("error", () => undefined),
   );
   let isAnswered = false;
   const fourth = call(session).then((status) => {
@@ -86,7 +86,7 @@ test("a client is told how many calls it may have open, and one that has more is
   });
   await sleep(200);
   expect(isAnswered).toBe(false);
-  held[0]?.close(http2.constants.NGHTTP2_CANCEL);
+  others[0]?.close(http2.constants.NGHTTP2_CANCEL);
   expect(await fourth).toBe("0");
 });
 
@@ -109,9 +109,7 @@ test("a client that resets more calls than it may has its connection ended; othe
   const [session, other] = [sessionTo(url), sessionTo(url)];
   expect(await call(other)).toBe("0");
   for (let i = 0; i < 100 && !session.destroyed; i++) {
-    const stream = session
-      .request(callHeaders("/google.bytestream.ByteStream/Write", adminToken))
-      .on("error", () => undefined);
+    const stream = session.request(callHeaders(held, adminToken)).on("error", () => undefined);
     await sleep(2);
     stream.close(http2.constants.NGHTTP2_CANCEL);
   }
@@ -120,14 +118,14 @@ test("a client that resets more calls than it may has its connection ended; othe
 });
 
 test("an HTTP/2 connection without calls is told to go; one with a call under way is not, until it has ended", async () => {
-  const { url } = await start({ idleConnectionMs: 300 });
+  const { url } = await start({ idleConnectionMs: 2_000 });
   const [idle, busy] = [sessionTo(url), sessionTo(url)];
-  const held = busy.request(callHeaders("/attestry.run.v1.WorkflowService/FindOrCreate", adminToken));
-  held.on("error", () => undefined).end(prefixed(Buffer.alloc(0)));
+  const underWay = busy.request(callHeaders(held, adminToken));
+  underWay.on("error", () => undefined).end(prefixed(Buffer.alloc(0)));
   const goaway = new Promise((resolve) => idle.once("goaway", resolve));
   expect(await goaway).toBe(http2.constants.NGHTTP2_NO_ERROR);
-  await sleep(600);
+  await sleep(3_500);
   expect(busy.closed).toBe(false);
-  held.close(http2.constants.NGHTTP2_CANCEL);
+  underWay.close(http2.constants.NGHTTP2_CANCEL);
   await until(() => busy.closed || busy.destroyed);
 });

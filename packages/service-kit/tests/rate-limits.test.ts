@@ -120,9 +120,10 @@ test("one that is refused is told so before a byte of its body", async () => {
   await burst(callerOf(url), adminToken, 10);
   const session = connect(url);
   ends.push(() => session.destroy());
-  // It never sends one.
-  const { answered } = rawCall(session, "Write", { "content-length": "1000000" });
-  expect((await answered)["grpc-status"]).toBe("8");
+  // None of them ever sends one; the first may be let in.
+  const calls = Array.from({ length: 6 }, () => rawCall(session, "Write", { "content-length": "1000000" }));
+  const first = await Promise.race(calls.map(({ answered }) => answered));
+  expect(first["grpc-status"]).toBe("8");
 });
 
 test("HTTP routes count too", async () => {

@@ -99,3 +99,27 @@ export function goawayIn(bytes: Buffer): number | undefined {
   }
   return undefined;
 }
+
+/** Walks the frames that were heard. */
+function count(bytes: Buffer, isOne: (type: number, flag: number) => boolean): number {
+  let found = 0;
+  for (let at = 0; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
+    if (isOne(bytes[at + 3] ?? 0, bytes[at + 4] ?? 0)) found++;
+  }
+  return found;
+}
+
+/** How many streams were reset. */
+export function resets(bytes: Buffer): number {
+  return count(bytes, (type) => type === frames.reset);
+}
+
+/** Whether headers came. */
+export function hasAnswer(bytes: Buffer): boolean {
+  return count(bytes, (type) => type === frames.headers) > 0;
+}
+
+/** Headers that end the stream. */
+export function hasTrailers(bytes: Buffer): boolean {
+  return count(bytes, (type, flag) => type === frames.headers && (flag & flags.endStream) !== 0) > 0;
+}

@@ -7,10 +7,10 @@ import type { TokenUses } from "./token-uses.ts";
 
 /** Those whose tokens are not known yet: to verify one costs more than all else that a refusal does. */
 export interface Strangers {
-  /** Throws if too many came. */
-  expectRoom(): void;
-  /** One came whose token is not good, or who has none. */
-  came(): void;
+  /** One is to be verified. Throws if too many were refused. */
+  enter(): void;
+  /** It was good: that one does not count. */
+  known(): void;
 }
 
 /** Decides who a caller is, by the Authorization header. */
@@ -36,18 +36,14 @@ export function createAuthenticator({
   const verified = new LRUCache<string, VerifiedToken>({ max: rememberedTokens });
 
   async function verify(authorization: string | null, strangers: Strangers | undefined): Promise<VerifiedToken> {
-    try {
-      const token = bearerToken(authorization);
-      const known = verified.get(token);
-      if (known !== undefined && known.expiresAt > Date.now()) return known;
-      strangers?.expectRoom();
-      const fresh = await keyring.verify(token);
-      verified.set(token, fresh);
-      return fresh;
-    } catch (error) {
-      strangers?.came();
-      throw error;
-    }
+    const token = bearerToken(authorization);
+    const known = verified.get(token);
+    if (known !== undefined && known.expiresAt > Date.now()) return known;
+    strangers?.enter();
+    const fresh = await keyring.verify(token);
+    strangers?.known();
+    verified.set(token, fresh);
+    return fresh;
   }
 
   return {

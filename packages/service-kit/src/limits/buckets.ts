@@ -22,9 +22,10 @@ export class Buckets {
     return bucket.tryRemoveTokens(1) ? 0 : Math.max(1, bucket.getWaitTime(1));
   }
 
-  /** How long it takes until there is one, in milliseconds; 0: there is. */
-  wait(key: string): number {
-    return this.#buckets.get(key)?.getWaitTime(1) ?? 0;
+  /** One that was taken does not count. */
+  giveBack(key: string): void {
+    const bucket = this.#buckets.get(key);
+    if (bucket !== undefined) bucket.content = Math.min(bucket.bucketSize, bucket.content + 1);
   }
 
   #of(key: string): TokenBucket {

@@ -12,7 +12,7 @@ import { createRateTelemetry, type RateTelemetry } from "./telemetry.ts";
 export interface Rates {
   token: number;
   organization: number;
-  /** Refused tokens, and calls without one, from one address. */
+  /** Tokens from one address that are looked at and refused. */
   failures: number;
 }
 
@@ -61,16 +61,16 @@ export class RateLimits {
     this.#take("organization", principal.organizationId);
   }
 
-  /** Those at an address who are not known yet. What it is asked throws RATE_LIMITED. */
+  /** Those at an address who are not known yet. To enter throws RATE_LIMITED. */
   strangersAt(address: string | undefined): Strangers {
     const failures = this.#buckets.failures;
     const key = networkOf(address);
     return {
-      expectRoom: () => {
-        const waitMs = failures?.wait(key) ?? 0;
+      enter: () => {
+        const waitMs = failures?.take(key) ?? 0;
         if (waitMs > 0) throw this.#limited("failures", failures?.perSecond ?? 0, waitMs);
       },
-      came: () => void failures?.take(key),
+      known: () => failures?.giveBack(key),
     };
   }
 
@@ -90,7 +90,7 @@ export class RateLimits {
     const whose = {
       token: "requests a second with this token",
       organization: "requests a second of this organization",
-      failures: "calls a second without a good token from this address",
+      failures: "refused tokens a second from this address",
     }[limit];
     return new DomainError("RATE_LIMITED", `more than ${perSecond} ${whose}; try again in a moment`, {
       metadata: { limit, expected: `at most ${perSecond} a second` },

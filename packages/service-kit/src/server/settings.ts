@@ -83,7 +83,7 @@ export const transportSettings = {
   rateOfFailures: setting.integer({
     env: "RATE_LIMIT_FAILURES",
     default: 500,
-    doc: "Calls a second from one address (of IPv6, one /64) whose token is missing or refused; beyond, tokens that were not seen before are not looked at; 0: any number",
+    doc: "Tokens a second from one address (of IPv6, one /64) that are looked at and refused; beyond, tokens that were not seen before are not looked at; 0: any number",
   }),
   redisUrl: setting.optionalText({
     env: "REDIS_URL",
