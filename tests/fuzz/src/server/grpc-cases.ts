@@ -9,6 +9,7 @@ import type { GrpcCall } from "./grpc-call.ts";
 import { Messages } from "./messages.ts";
 import { methods } from "./methods.ts";
 import type { Server } from "./standalone.ts";
+import { uploadCases } from "./upload-cases.ts";
 
 const timeouts = fc.oneof(
   { weight: 20, arbitrary: fc.constant({}) },
@@ -57,5 +58,5 @@ export function grpcCases(server: Server): fc.Arbitrary<Case<GrpcCall>> {
         call: { path: `/${methodName(method)}`, headers: { ...timeout, ...encoding }, body: frame(messages) },
       }));
   });
-  return fc.oneof(...cases);
+  return fc.oneof({ weight: 6, arbitrary: fc.oneof(...cases) }, { weight: 1, arbitrary: uploadCases });
 }

@@ -1,3 +1,4 @@
+import { AuditService } from "@attestry/api/audit";
 import { ByteStream } from "@attestry/api/bytestream";
 import { BlobService, ScrubService } from "@attestry/api/cas";
 import * as ingest from "@attestry/api/ingest";
@@ -10,6 +11,7 @@ const methodsOf = (service: DescService): DescMethod[] => service.methods;
 /** Every method that is served; of two that are named alike, both. */
 export const methods: readonly DescMethod[] = [
   ...[...Object.values(run), ...Object.values(ingest)].filter(isService),
+  AuditService,
   ByteStream,
   ContentAddressableStorage,
   Capabilities,

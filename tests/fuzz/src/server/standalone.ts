@@ -32,6 +32,8 @@ export interface Server {
   known: { runId: string; digest: string; backendId: string; organizationId: string };
   /** A run of the organization that has nothing stored yet. */
   startRun(): Promise<string>;
+  /** Of the organization that is fuzzed. */
+  attestations: Client<typeof AttestationService>;
   /** Throws unless another organization can store a bundle and read it back. */
   serves(): Promise<void>;
   /** The most memory that the process has had, in bytes; undefined where the system does not tell. */
@@ -101,6 +103,7 @@ export async function startServer(): Promise<Server> {
       },
     },
     startRun: async () => (await clients.runs.create({ project: "fuzz", workflow: "corpus" })).run?.id ?? "",
+    attestations: clients.attestations,
     serves: () => storeAndRead(asAdmin),
     peakBytes: () => peakOf(spawned),
     faults: () => faults,
