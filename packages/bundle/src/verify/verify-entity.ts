@@ -33,6 +33,9 @@ export function verifyEntity(
   }
 }
 
+/** What the refusal says where no authority of the anchor issued the certificate. */
+export const NOT_ISSUED = "expected one that a trusted authority issued, got another's";
+
 // Codes of VerificationError, by what they begin with.
 const CODES: readonly (readonly [start: string, code: BundleErrorCode, what: string])[] = [
   ["TIMESTAMP_", "TIMESTAMP_THRESHOLD", "timestamp"],
@@ -45,7 +48,8 @@ const CODES: readonly (readonly [start: string, code: BundleErrorCode, what: str
 function refusalOf(error: unknown): BundleError {
   if (error instanceof VerificationError) {
     // The cause says more: which of the checks of a certificate failed.
-    const reason = error.cause instanceof Error ? error.cause.message : error.message;
+    const text = error.cause instanceof Error ? error.cause.message : error.message;
+    const reason = text.endsWith("certificate path found") ? NOT_ISSUED : text;
     for (const [start, code, what] of CODES) {
       if (error.code.startsWith(start)) {
         return new BundleError(code, `${what}: ${reason.slice(0, LONGEST_REASON)}`, { cause: error });

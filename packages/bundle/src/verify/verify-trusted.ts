@@ -10,7 +10,7 @@ import { leafOf, materialOf } from "./material.ts";
 import { signedContent } from "./signed-content.ts";
 import { isSignerAllowed } from "./signer-pattern.ts";
 import type { Anchor, ParsedTrustPolicy } from "./trust-policy.ts";
-import { verifyEntity } from "./verify-entity.ts";
+import { NOT_ISSUED, verifyEntity } from "./verify-entity.ts";
 
 export interface TrustedSigner {
   /** Of the certificate, as its authority vouches for it; empty if it names none, or if a bare key is what is trusted. */
@@ -102,7 +102,7 @@ function verifyByKey({ envelope }: ParsedBundle, policy: ParsedTrustPolicy, evid
 function mostTelling(refusals: readonly BundleError[]): BundleError | undefined {
   return (
     refusals.find(({ code }) => code !== "SIGNER_UNTRUSTED") ??
-    refusals.find(({ message }) => !message.includes(" path found")) ??
+    refusals.find(({ message }) => !message.endsWith(NOT_ISSUED)) ??
     refusals[0]
   );
 }
