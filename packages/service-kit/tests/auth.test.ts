@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, describe, expect, jest, test } from "@jest/globals";
-import { CompactSign, importJWK, SignJWT } from "jose";
+import { CompactSign, importJWK, type JWTPayload, SignJWT } from "jose";
 import { authorize, checkAccessTable } from "../src/auth/access.ts";
 import { listKeys, newKey, removeFormerKey, rotateKey } from "../src/auth/key-files.ts";
 import {
@@ -126,6 +126,35 @@ describe("tokens", () => {
     expect(await verdict(byIngest)).toBe("TOKEN_AUDIENCE_WRONG");
     const past = await run.issueApiToken({ ...adminClaims, expiresAt: new Date(Date.now() - 60_000) });
     expect(await verdict(past)).toBe("TOKEN_EXPIRED");
+  });
+
+  test("tokens that workflow-run and services never make: without an end, without a beginning, or with too long between", async () => {
+    const key = await newKey("workflow-run");
+    const gatewayKey = await newKey("cas-gateway");
+    const keys = [key, gatewayKey];
+    const own = createAuthenticator({ keyring: await Keyring.of(key, keys) });
+    const gateway = createAuthenticator({ keyring: await Keyring.of(gatewayKey, keys) });
+    const second = Math.floor(Date.now() / 1_000);
+    const signed = async (audience: string, claims: JWTPayload) =>
+      new SignJWT({ org_id: "o1", org: "default", cas: casClaims, ...claims })
+        .setProtectedHeader({ alg: "EdDSA", kid: key.kid ?? "" })
+        .setIssuer("workflow-run")
+        .setAudience(audience)
+        .sign(await importJWK(key, "EdDSA"));
+    for (const [audience, authenticator, kind, longest] of [
+      ["attestry/service/workflow-run", own, "service", 60],
+      ["attestry/cas", gateway, "cas", 300],
+    ] as const) {
+      const verdicts = await Promise.all(
+        [
+          { iat: second, exp: second + longest },
+          { iat: second, exp: second + longest + 1 },
+          { iat: second },
+          { exp: second + 1 },
+        ].map(async (claims) => verdict(await signed(audience, claims), authenticator)),
+      );
+      expect(verdicts).toEqual([kind, "TOKEN_MALFORMED", "TOKEN_MALFORMED", "TOKEN_MALFORMED"]);
+    }
   });
 
   test("a remembered token is not remembered beyond its end", async () => {

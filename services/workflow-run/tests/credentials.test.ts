@@ -48,6 +48,28 @@ describe("CAS tokens", () => {
     expect(download).toMatchObject({ role: "downloader", space: "blobs", digest, names: ["z", "a"] });
   });
 
+  test("of a run's plan is for the one bundle, its size and the run's backend", async () => {
+    const { ci, id: organizationId } = organization;
+    const { run } = await ci.runs.create({ project: "p", workflow: "plan" });
+    const plan = await harness.ingest.runs.getStoragePlan({
+      organizationId,
+      runId: run?.id ?? "",
+      digest,
+      sizeBytes: 77n,
+    });
+    const { principal, expiresAt } = await harness.keyrings["cas-gateway"].verify(plan.casToken);
+    expect(principal).toMatchObject({
+      ...{ kind: "cas", organizationId, organization: "creds", role: "uploader", space: "bundles" },
+      ...{ digest, maxBytes: 77, backends: [expect.objectContaining({ name: "z", secretRef: "mine" })] },
+    });
+    // 5 min, and the leeway of 30 s.
+    expect(expiresAt - Date.now()).toBeLessThanOrEqual(330_000);
+    const { id: other } = await harness.organization("creds-other");
+    const asked = { organizationId: other, runId: run?.id ?? "", digest, sizeBytes: 77n };
+    const foreign = harness.ingest.runs.getStoragePlan(asked);
+    await expectRefusal(foreign, "NotFound", "RUN_NOT_FOUND");
+  });
+
   test("for services name what they ask for; a material never gets more than its backend's bound", async () => {
     const organizationId = organization.id;
     const ask = (value: object) => issued(harness.ingest, { case: "service", value: { organizationId, ...value } });
