@@ -7,6 +7,7 @@ export interface TokenPayload {
   iss?: string;
   aud?: string | string[];
   jti?: string;
+  iat?: number;
   exp?: number;
   org_id?: string;
   org?: string;
@@ -60,6 +61,7 @@ const claims: Record<keyof TokenPayload, Check> = {
   iss: isText,
   aud: (value) => isText(value) || listOf(isText)(value),
   jti: isText,
+  iat: Number.isFinite,
   exp: Number.isFinite,
   org_id: isText,
   org: isText,
