@@ -1,4 +1,5 @@
 import { ErrorInfoSchema, RetryInfoSchema } from "@attestry/api/errors";
+import { BundleError } from "@attestry/bundle";
 import { BlobError } from "@attestry/cas-client";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { exitCodes } from "./exit-codes.ts";
@@ -60,7 +61,7 @@ const argumentReasons = new Set([
 export function reasonOf(error: unknown): string | undefined {
   if (error instanceof ConnectError) return error.findDetails(ErrorInfoSchema)[0]?.reason;
   if (error instanceof CommandError) return error.reason;
-  return error instanceof BlobError ? error.code : undefined;
+  return error instanceof BlobError || error instanceof BundleError ? error.code : undefined;
 }
 
 /** When the server asks to try again, in milliseconds; undefined if it does not ask. */
@@ -119,6 +120,8 @@ export function describeError(error: unknown): string {
 function hintFor(error: unknown, message: string): string | undefined {
   if (error instanceof CommandError && !error.hinted) return undefined;
   const reason = reasonOf(error);
+  // Whom to trust stands on the command line, and not in an organization's policy.
+  if (error instanceof BundleError && reason === "SIGNER_UNTRUSTED") return undefined;
   if (reason !== undefined) return hintOf(reason, message);
   if (isConnectionFailure(error)) return hintOf("CONNECTION_FAILED", message);
   return error instanceof ConnectError && error.code === Code.DeadlineExceeded

@@ -17,6 +17,7 @@ import { addStoreCommand } from "./commands/store.ts";
 import { addTokenCommand } from "./commands/token.ts";
 import { addTrustCommand } from "./commands/trust.ts";
 import { addUploadCommand } from "./commands/upload.ts";
+import { addVerifyCommand } from "./commands/verify.ts";
 import { addWorkflowCommand } from "./commands/workflow.ts";
 import { describeError, exitCodeOf, UsageError } from "./errors.ts";
 import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
@@ -63,6 +64,7 @@ function createProgram(): Command {
   addStoreCommand(program);
   addGetCommand(program);
   addListCommand(program);
+  addVerifyCommand(program);
   addRunCommand(program);
   addWorkflowCommand(program);
   addBackendCommand(program);
