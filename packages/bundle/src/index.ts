@@ -4,6 +4,7 @@ export { BUNDLE_ERROR_CODES, BundleError, type BundleErrorCode, type BundleError
 export { type ParsedBundle, parseBundle } from "./parse-bundle.ts";
 export { parseStatement, type Statement, type StatementType, type Subject, subjectDigests } from "./statement.ts";
 export { MAX_KEY_CHARACTERS, subjectKey } from "./subject-key.ts";
+export { type BundleSummary, firstSubjects, SHOWN_BYTES, summarize } from "./summary.ts";
 export { checkSignature, type SignatureCheck } from "./verify/check-signature.ts";
 export {
   type ParsedTrustPolicy,

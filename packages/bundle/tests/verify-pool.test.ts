@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
-import { BundleError, digestOf, parseBundle, type TrustPolicy } from "../src/index.ts";
+import { BundleError, digestOf, parseBundle, summarize, type TrustPolicy } from "../src/index.ts";
 import { VerifyPool, type VerifyPoolError, type VerifyPoolOptions, type VerifyTask } from "../src/verify-pool/index.ts";
 import { bytesOf, fixture, STATEMENT } from "./support.ts";
 
@@ -45,10 +45,9 @@ describe("a bundle", () => {
     [trusted, { signer: "", issuer: "", integratedAt: undefined }],
   ])("is read as in the same thread, and verified: %j", async (task, verification) => {
     const bytes = Buffer.concat([bytesOf("junk before"), bundle]).subarray("junk before".length);
-    const { mediaType, statement } = parseBundle(bundle);
     const found = await poolOf().run(bytes, task);
-    expect(found).toEqual({ digest: digestOf(bundle), parsed: { mediaType, statement }, verification });
-    expect(Object.getPrototypeOf(found.parsed.statement.subjects[0]?.digests)).toBeNull();
+    expect(found).toEqual({ digest: digestOf(bundle), summary: summarize(parseBundle(bundle)), verification });
+    expect(Object.getPrototypeOf(found.summary.subjects[0]?.digests)).toBeNull();
     // The caller's bytes are still there.
     expect(bytes.equals(bundle)).toBe(true);
   });

@@ -33,7 +33,7 @@ describe("verified", () => {
     const { code, stdout, stderr } = await verify(["happy-path-intoto-in-dsse-v3.json"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(
-      /^digest +sha256:0b205ad5[0-9a-f]{56}\nverified +signature\nsigner +https:\/\/github\.com\//,
+      /^digest +sha256:0b205ad5[0-9a-f]{56}\nverification +verified \(signature\)\nsigner +https:\/\/github\.com\//,
     );
     expect(stdout).not.toMatch(/log since/);
   });
@@ -43,7 +43,8 @@ describe("verified", () => {
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toEqual({
       digest: "sha256:92fad8318c5450f7f858c06ac475bddf1c03e39c9323a448894c38bc18118548",
-      ...{ check: "trusted", signer: "", issuer: "", at: "2026-11-23T23:15:00.000Z" },
+      ...{ status: "verified", check: "trusted", signer: "", issuer: "" },
+      ...{ at: "2026-11-23T23:15:00.000Z", integratedAt: null },
       predicateType: "chainloop.dev/attestation/v0.2",
       subjects: [expect.objectContaining({ name: "chainloop.workflow.mid" })],
     });
@@ -53,7 +54,7 @@ describe("verified", () => {
     const asked = ["--signer", "https://github.com/sigstore-conformance/*", "--log-threshold", "1"];
     const { code, stdout } = await verify([...custom, ...asked, "--timestamp-threshold", "2"]);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^verified +trusted$/m);
+    expect(stdout).toMatch(/^verification +verified \(trusted\)$/m);
     expect(stdout).toMatch(/^in a log since +2023-02-01T00:00:00\.000Z$/m);
   });
 });
@@ -120,7 +121,7 @@ describe("not verified, with a reason and exit code 1", () => {
     expect(result).toMatchObject({ code: 1, stdout: "" });
     expect(await verify([file, "--key", key])).toMatchObject({
       code: 0,
-      stdout: expect.stringMatching(/^verified +trusted$/m),
+      stdout: expect.stringMatching(/^verification +verified \(trusted\)$/m),
     });
   });
 });
@@ -129,9 +130,18 @@ test.each<[string, string[], RegExp]>([
   ["a signer without anybody to trust", ["--signer", "a"], /at least one of --trusted-root, --ca and --key/],
   ["a threshold alone", ["--log-threshold", "0"], /at least one of/],
   ["a time alone", receivedAt, /--at goes with/],
+  ["the moment of a receipt that is not known", ["--at-receipt"], /--at-receipt goes with a digest or run/],
   ["a time that is none", [...chainloop.slice(1), "--at", "noon"], /Expected a time/],
 ])("%s is wrong usage", async (_, args, stderr) => {
   const result = await verify(["chainloop-cli-63k.json", ...args]);
   expect(result.stderr).toMatch(stderr);
   expect(result).toMatchObject({ code: 2, stdout: "" });
+});
+
+test("options for a file do not go with what is stored", async () => {
+  for (const args of [chainloop.slice(1), receivedAt, ["--log-threshold", "1"]]) {
+    const result = await verify([`sha256:${"0".repeat(64)}`, ...args]);
+    expect(result.stderr).toMatch(/verified by the organization's policy/);
+    expect(result).toMatchObject({ code: 2, stdout: "" });
+  }
 });

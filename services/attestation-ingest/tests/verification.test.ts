@@ -69,7 +69,7 @@ async function store(bundle: Buffer, over = ingest) {
 async function rowsIn({ database }: TestIngest) {
   const tables = ["attestation", "attestation_subject", "upload", "intent", "audit_event"];
   const counts = tables.map((table) => `(select count(*) from ${table}) as ${table}`);
-  return (await database.query(`select ${counts}`)).rows;
+  return (await database.query(`select ${counts.join(", ")}`)).rows;
 }
 
 async function verificationOf(runId: string) {

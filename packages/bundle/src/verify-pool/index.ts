@@ -1,3 +1,3 @@
 export { VerifyPoolError, type VerifyPoolErrorCode } from "./error.ts";
-export type { BundleSummary, Verification, VerifyResult, VerifyTask } from "./task.ts";
+export type { Verification, VerifyResult, VerifyTask } from "./task.ts";
 export { VerifyPool, type VerifyPoolOptions } from "./verify-pool.ts";

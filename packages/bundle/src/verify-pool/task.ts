@@ -1,6 +1,6 @@
 import type { Digest } from "../digest.ts";
 import type { BundleErrorCode } from "../error.ts";
-import type { ParsedBundle } from "../parse-bundle.ts";
+import type { BundleSummary } from "../summary.ts";
 import type { SignatureCheck } from "../verify/check-signature.ts";
 import type { TrustPolicy } from "../verify/trust-policy.ts";
 import type { TrustedSigner } from "../verify/verify-trusted.ts";
@@ -15,15 +15,13 @@ export type VerifyTask =
       receivedAt: Date;
     };
 
-/** What is kept of a bundle beside its bytes; payload and verification material stay in the thread. */
-export type BundleSummary = Pick<ParsedBundle, "mediaType" | "statement">;
-
 /** What each check finds. */
 export type Verification = { none: undefined; signature: SignatureCheck; trusted: TrustedSigner };
 
 export type VerifyResult<Check extends keyof Verification> = {
   digest: Digest;
-  parsed: BundleSummary;
+  /** Payload, verification material and most of the statement stay in the thread. */
+  summary: BundleSummary;
   verification: Verification[Check];
 };
 

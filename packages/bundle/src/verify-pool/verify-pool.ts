@@ -101,7 +101,7 @@ export class VerifyPool {
     if (!("found" in answer)) {
       throw new Error("a thread failed to verify a bundle", { cause: "failed" in answer ? answer.failed : answer });
     }
-    for (const subject of answer.found.parsed.statement.subjects) {
+    for (const subject of answer.found.summary.subjects) {
       // On its way from the thread it came by a prototype, and with it by names of digests that are none.
       Object.setPrototypeOf(subject.digests, null);
     }

@@ -2,6 +2,7 @@ import { LRUCache } from "lru-cache";
 import { digestOf } from "../digest.ts";
 import { BundleError } from "../error.ts";
 import { type ParsedBundle, parseBundle } from "../parse-bundle.ts";
+import { summarize } from "../summary.ts";
 import { checkSignature } from "../verify/check-signature.ts";
 import { type ParsedTrustPolicy, parseTrustPolicy } from "../verify/trust-policy.ts";
 import { verifyTrusted } from "../verify/verify-trusted.ts";
@@ -38,8 +39,7 @@ function found(
   verify: (parsed: ParsedBundle) => Verification[keyof Verification],
 ): VerifyResult<keyof Verification> {
   const parsed = parseBundle(bytes);
-  const { mediaType, statement } = parsed;
-  return { digest: digestOf(bytes), parsed: { mediaType, statement }, verification: verify(parsed) };
+  return { digest: digestOf(bytes), summary: summarize(parsed), verification: verify(parsed) };
 }
 
 function policyOf({ policyKey, policy }: TrustedTask): ParsedTrustPolicy | undefined {

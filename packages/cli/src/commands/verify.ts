@@ -1,89 +1,110 @@
-import { checkSignature, digestOf, parseBundle, parseTrustPolicy, verifyTrusted } from "@attestry/bundle";
-import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { time } from "../arguments.ts";
-import { CommandError, UsageError } from "../errors.ts";
-import { readBundle } from "../files/read-bundle.ts";
+import { storedName, time } from "../arguments.ts";
+import { type Context, transferTimeoutMs, withContext } from "../context.ts";
+import { UsageError } from "../errors.ts";
 import { addExamples, addOutputOption } from "../output/option.ts";
-import { fieldsText, jsonText } from "../output/output.ts";
-import { write } from "../output/write.ts";
-import { addTrustOptions, isTrustGiven, type TrustOptions, trustPolicyOf } from "../trust-options.ts";
+import { addTrustOptions, isTrustGiven, type TrustOptions } from "../trust-options.ts";
+import { type VerifiedFile, verifyFile } from "../verify-file.ts";
+import { type VerifiedStored, verifyStored } from "../verify-stored.ts";
 
 interface VerifyOptions extends TrustOptions {
   at?: Timestamp;
-  output: string;
-}
-
-/** What is known of a bundle once it is verified. */
-interface Verified {
-  digest: string;
-  check: "signature" | "trusted";
-  /** Empty: the certificate names none, or a bare key is what is trusted. */
-  signer: string;
-  issuer: string;
-  integratedAt?: string;
-  /** What certificates were judged at, unless a log or timestamp authority signed a time. */
-  at?: string;
-  predicateType: string;
-  subjects: { name: string; uri: string; digests: Record<string, string> }[];
+  atReceipt: boolean;
 }
 
 export function addVerifyCommand(program: Command): void {
   const command = program
     .command("verify")
-    .summary("verify the signature of a bundle, without a server")
+    .summary("verify a bundle in a file, or an attestation that is stored")
     .description(
-      "Verify a bundle in a file. By itself: that its signatures are by the certificate that it carries, whoever that " +
-        "is. With --trusted-root, --ca or --key: that the signer is one of those, as the thresholds and patterns ask. " +
-        "Calls no server. What is not verified ends with exit code 1; docs/verification.md says what each proves.",
+      "Verify a bundle, on this machine. One in a file, without a server: that its signatures are by the certificate " +
+        "that it carries, whoever that is; with --trusted-root, --ca or --key that the signer is one of those, as " +
+        "thresholds and patterns ask. A stored one: by the organization's trust policy of today, whatever its mode; " +
+        "without a policy, by the certificate that it carries. A certificate that no log or timestamp authority saw is " +
+        "judged now, when most have run out, or at --at or --at-receipt. What does not verify ends with exit code 1; " +
+        "docs/verification.md says what is proven.",
     )
-    .argument("<file>", "the bundle: a Sigstore bundle or a bare DSSE envelope, as JSON; - for stdin");
+    .argument("<file|digest|run>", "a file (- for stdin), the digest of a stored bundle, or the id of its run");
   addTrustOptions(command)
-    .option("--at <time>", "when the bundle was received: judge certificates then (default: now)", time)
-    .action((file: string, options: VerifyOptions) => verify(file, options));
+    .option("--at <time>", "of a file: when it was received, to judge certificates then (default: now)", time)
+    .option("--at-receipt", "of a stored one: judge certificates at the moment it was received", false)
+    .action((target: string, options: VerifyOptions, self: Command) =>
+      withContext(self, (context) => verify(context, target, options), transferTimeoutMs),
+    );
   addExamples(
     addOutputOption(
       command,
-      "{digest, check: signature | trusted, signer, issuer, integratedAt, at, predicateType, subjects: [{name, uri, digests}]}",
+      'of a file {digest, status: "verified", check: signature | trusted, at, signer, issuer, integratedAt, predicateType, subjects: [{name, uri, digests}]}; ' +
+        'of a stored one {digest, runId, status: "verified" or "not-checked", reason ("no-key"; null: checked), trustRevision (0: no policy), at, signer, issuer, integratedAt}',
     ),
     "attestry verify bundle.json",
     "attestry verify bundle.json --ca ca.pem --at 2026-11-23T23:15:00Z",
     "attestry verify bundle.json --trusted-root trusted_root.json --log-threshold 1 --signer 'https://github.com/acme/*'",
+    "attestry verify sha256:6d1e... --at-receipt",
   );
 }
 
-async function verify(file: string, options: VerifyOptions): Promise<void> {
-  const verified = await verifyBytes(await readBundle(file), options);
-  const { subjects, digest, check, signer, issuer, integratedAt, at, predicateType } = verified;
-  const fields = {
-    ...{ digest, verified: check, signer, issuer },
-    ...(check === "trusted" && { "in a log since": integratedAt, "as of": at }),
-    ...{ "predicate type": predicateType, subjects: subjects.length },
-  };
-  await write(process.stdout, options.output === "json" ? jsonText(verified) : fieldsText(fields));
+/** Throws UsageError for options of the other kind. */
+async function verify(context: Context, target: string, options: VerifyOptions): Promise<void> {
+  const stored = storedName(target);
+  if (stored === undefined) {
+    if (options.atReceipt) throw new UsageError("--at-receipt goes with a digest or run; for a file give --at TIME");
+    return printFile(context, await verifyFile(target, options));
+  }
+  if (isTrustGiven(options) || options.at !== undefined)
+    throw new UsageError("what is stored is verified by the organization's policy; give a file to name others");
+  return printStored(context, await verifyStored(context, stored, options.atReceipt));
 }
 
-/** Throws BundleError for what is not verified, CommandError SIGNATURE_NOT_CHECKED, UsageError. */
-async function verifyBytes(bytes: Uint8Array, options: VerifyOptions): Promise<Verified> {
-  const policy = isTrustGiven(options) ? await trustPolicyOf(options) : undefined;
-  if (policy === undefined && options.at !== undefined) {
-    throw new UsageError("--at goes with --trusted-root or --ca: a signature alone has no time");
-  }
-  const bundle = parseBundle(bytes);
-  const { predicateType, subjects } = bundle.statement;
-  const digest = digestOf(bytes);
-  if (policy === undefined) {
-    const found = checkSignature(bundle);
-    if (found.status === "not_checked") {
-      const message = "expected a bundle with a certificate to check its signature by, got one that carries no key";
-      throw new CommandError("SIGNATURE_NOT_CHECKED", message);
-    }
-    return { digest, check: "signature", signer: found.signer, issuer: found.issuer, predicateType, subjects };
-  }
-  const { trustedRoots, certificateAuthorities, publicKeys, ...rest } = policy;
-  const trust = parseTrustPolicy({ material: { trustedRoots, certificateAuthorities, publicKeys }, ...rest });
-  const at = options.at === undefined ? new Date() : timestampDate(options.at);
-  const { signer, issuer, integratedAt } = verifyTrusted(bundle, trust, at);
-  const times = { ...(integratedAt && { integratedAt: integratedAt.toISOString() }), at: at.toISOString() };
-  return { digest, check: "trusted", signer, issuer, ...times, predicateType, subjects };
+function printFile(context: Context, { digest, statement, signer, trust }: VerifiedFile): Promise<void> {
+  const json = {
+    digest,
+    status: "verified",
+    check: trust === undefined ? "signature" : "trusted",
+    at: trust?.at.toISOString() ?? null,
+    signer: signer.signer,
+    issuer: signer.issuer,
+    integratedAt: trust?.integratedAt?.toISOString() ?? null,
+    predicateType: statement.predicateType,
+    subjects: statement.subjects,
+  };
+  return context.printObject(json, {
+    digest,
+    verification: `verified (${json.check})`,
+    ...(trust !== undefined && { "as of": json.at }),
+    signer: json.signer,
+    issuer: json.issuer,
+    ...(trust !== undefined && { "in a log since": json.integratedAt }),
+    "predicate type": json.predicateType,
+    subjects: json.subjects.length,
+  });
+}
+
+function printStored(context: Context, { attestation, trust, signature }: VerifiedStored): Promise<void> {
+  const checked = trust !== undefined || signature.status === "verified";
+  const signer = trust?.signer ?? (signature.status === "verified" ? signature : undefined);
+  const integratedAt = trust?.signer.integratedAt?.toISOString() ?? null;
+  const at = trust?.at.toISOString() ?? null;
+  const json = {
+    digest: attestation.digest,
+    runId: attestation.runId,
+    status: checked ? "verified" : "not-checked",
+    reason: checked ? null : "no-key",
+    trustRevision: trust?.revision ?? 0,
+    at,
+    signer: signer?.signer ?? "",
+    issuer: signer?.issuer ?? "",
+    integratedAt,
+  };
+  return context.printObject(json, {
+    digest: json.digest,
+    run: json.runId,
+    verification: checked ? `verified (${trust === undefined ? "signature" : "trusted"})` : "not checked: no key",
+    "trust revision": trust?.revision,
+    "as of": at,
+    signer: json.signer,
+    issuer: json.issuer,
+    "in a log since": integratedAt,
+  });
 }

@@ -12,7 +12,7 @@ const kept = `
     returning id
   ), subjects as (
     insert into attestation_subject (organization_id, digest_key, attestation_id)
-    select $2, key, kept.id from kept, unnest($17::text[]) as key
+    select $2, key, kept.id from kept, jsonb_array_elements_text($17::jsonb) as key
   )`;
 
 function upload(state: "pending" | "confirmed"): string {

@@ -95,7 +95,7 @@ export class Attestations {
         bundle,
         attestation.receivedAt,
         attestation.planGivenAt,
-        attestation.subjectKeys,
+        attestation.subjectKeysJson,
         target !== "inline",
         attestation.keepAtLeastSeconds,
         attestation.verificationMode,

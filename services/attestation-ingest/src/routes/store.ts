@@ -10,6 +10,7 @@ import { newAttestation } from "../store/new-attestation.ts";
 import { findStoredOrPlan } from "../store/plan.ts";
 import { refuseExpired } from "../store/refuse-expired.ts";
 import { settle } from "../store/settle.ts";
+import { summaryOf } from "../verification/verifier.ts";
 import { modeOf, uploadStateOf } from "./messages.ts";
 
 const largestBundleBytes = 32 * 1024 * 1024;
@@ -40,7 +41,7 @@ export async function store(
 
   const received = { ...read, organizationId, bytes: bundle, receivedAt: timeOfId(id) };
   const verification = await context.verifier.verify(received, found.plan.verification, call.signal);
-  const attestation = newAttestation(id, wanted, found.plan, read.summary, verification);
+  const attestation = newAttestation(id, wanted, found.plan, summaryOf(read), verification);
   const kept = await keep(context, attestation, bundle, found.plan, call);
   refuseExpired(kept, context.config.retentionGraceMs);
   // From here on nothing is lost: whatever fails, a retry or the reconciler completes the run.

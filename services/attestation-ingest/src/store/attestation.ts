@@ -26,8 +26,8 @@ export interface NewAttestation extends KeptAttestation, Verification {
   predicateType: string;
   /** The first 100. */
   subjects: Subject[];
-  /** Of all subjects, each once. */
-  subjectKeys: string[];
+  /** Of all subjects, each once, as a JSON array. */
+  subjectKeysJson: string;
   mode: Mode;
   receivedAt: Date;
   /** For so many seconds from its insert on retention does not delete it; 0: no promise. */

@@ -1,5 +1,14 @@
-import { BundleError, checkSignature, type Digest, digestOf, type ParsedBundle, parseBundle } from "@attestry/bundle";
-import type { BundleSummary, VerifyPool } from "@attestry/bundle/pool";
+import {
+  BundleError,
+  type BundleSummary,
+  checkSignature,
+  type Digest,
+  digestOf,
+  type ParsedBundle,
+  parseBundle,
+  summarize,
+} from "@attestry/bundle";
+import type { VerifyPool } from "@attestry/bundle/pool";
 import type { Telemetry } from "../telemetry.ts";
 import type { VerificationPlan } from "./plan.ts";
 import type { TrustPolicies } from "./trust-policies.ts";
@@ -8,9 +17,8 @@ import type { Verification } from "./verification.ts";
 /** What Store needs of a bundle beside its bytes. */
 export interface ReadBundle {
   digest: Digest;
-  summary: BundleSummary;
-  /** All of it, if it was read in the event loop. */
-  parsed?: ParsedBundle;
+  /** All of it, if it was read in the event loop; else what the thread made of it. */
+  content: { parsed: ParsedBundle } | { summary: BundleSummary };
 }
 
 /** A bundle that came to be stored. */
@@ -44,12 +52,9 @@ export class Verifier {
 
   /** Throws what parseBundle throws. */
   async read(bytes: Buffer, signal: AbortSignal): Promise<ReadBundle> {
-    if (bytes.length <= largestInline) {
-      const parsed = parseBundle(bytes);
-      return { digest: digestOf(bytes), summary: parsed, parsed };
-    }
-    const { digest, parsed } = await this.#pool.run(bytes, { check: "none" }, signal);
-    return { digest, summary: parsed };
+    if (bytes.length <= largestInline) return { digest: digestOf(bytes), content: { parsed: parseBundle(bytes) } };
+    const { digest, summary } = await this.#pool.run(bytes, { check: "none" }, signal);
+    return { digest, content: { summary } };
   }
 
   /** Throws what checkSignature and verifyTrusted throw, and what TrustPolicies.get does. */
@@ -75,10 +80,10 @@ export class Verifier {
     }
   }
 
-  async #checkSignature({ bytes, parsed }: Received, signal: AbortSignal): Promise<Verification> {
+  async #checkSignature({ bytes, content }: Received, signal: AbortSignal): Promise<Verification> {
     const found =
-      parsed?.envelope.signatures.length === 1
-        ? checkSignature(parsed)
+      "parsed" in content && content.parsed.envelope.signatures.length === 1
+        ? checkSignature(content.parsed)
         : (await this.#pool.run(bytes, { check: "signature" }, signal)).verification;
     if (found.status === "not_checked")
       return { ...unknown, verificationMode: "signature", verificationResult: found.reason };
@@ -97,6 +102,11 @@ export class Verifier {
       integratedAt: integratedAt ?? null,
     };
   }
+}
+
+/** What is kept of a bundle that was read. Apart from reading it: with thousands of digests, each takes more than a millisecond. */
+export function summaryOf({ content }: ReadBundle): BundleSummary {
+  return "summary" in content ? content.summary : summarize(content.parsed);
 }
 
 const unknown = { signer: null, issuer: null, integratedAt: null, trustRevision: null } as const;

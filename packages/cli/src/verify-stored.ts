@@ -1,0 +1,57 @@
+import type { Attestation } from "@attestry/api/ingest";
+import {
+  checkSignature,
+  parseBundle,
+  parseTrustPolicy,
+  type SignatureCheck,
+  type TrustedSigner,
+  type TrustPolicy,
+  verifyTrusted,
+} from "@attestry/bundle";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import type { DigestOrRun } from "./arguments.ts";
+import { openDownload } from "./client/download.ts";
+import type { Context } from "./context.ts";
+import { reasonOf } from "./errors.ts";
+import { readVerified } from "./files/write-verified.ts";
+
+/** What checking an attestation anew came to. */
+export interface VerifiedStored {
+  attestation: Attestation;
+  /** Undefined: the organization has no trust policy, so only the signature was checked. */
+  trust: { revision: number; at: Date; signer: TrustedSigner } | undefined;
+  signature: SignatureCheck;
+}
+
+/**
+ * Checks a stored attestation anew, here, by the organization's trust policy of today: judged now, or at the moment it was
+ * received. Throws BundleError if it does not verify.
+ */
+export async function verifyStored(context: Context, by: DigestOrRun, atReceipt: boolean): Promise<VerifiedStored> {
+  const { attestation, bytes } = await context.caller.repeatable(async (call) => {
+    const { attestation, chunks } = await openDownload(context, by, call);
+    const expected = { digest: attestation.digest, sizeBytes: Number(attestation.sizeBytes) };
+    return { attestation, bytes: await readVerified(expected, chunks) };
+  });
+  const bundle = parseBundle(bytes);
+  const signature = checkSignature(bundle);
+  const present = await presentTrust(context);
+  if (present === undefined) return { attestation, signature, trust: undefined };
+  const { receivedAt } = attestation;
+  const at = atReceipt && receivedAt !== undefined ? timestampDate(receivedAt) : new Date();
+  const signer = verifyTrusted(bundle, parseTrustPolicy(present.policy), at);
+  return { attestation, signature, trust: { revision: present.revision, at, signer } };
+}
+
+/** Undefined: none was set. */
+async function presentTrust(context: Context): Promise<{ policy: TrustPolicy; revision: number } | undefined> {
+  try {
+    const { policy, revision } = await context.caller.repeatable((call) => context.services.trust.get({}, call));
+    if (policy === undefined) throw new Error("the answer has no trust policy");
+    const { trustedRoots, certificateAuthorities, publicKeys, ...rest } = policy;
+    return { policy: { ...rest, material: { trustedRoots, certificateAuthorities, publicKeys } }, revision };
+  } catch (error) {
+    if (reasonOf(error) === "TRUST_NOT_FOUND") return undefined;
+    throw error;
+  }
+}
