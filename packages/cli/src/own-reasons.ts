@@ -12,6 +12,7 @@ export const ownReasons = {
   KEY_NOT_FOUND: "`key remove`: the folder has no such former key",
   ID_TOKEN_MISSING: "`token exchange`: the CI system gave no ID token",
   FILES_FAILED: "`blob sync`: not all files were uploaded; each failure has a line of its own",
+  SIGNATURE_NOT_CHECKED: "`verify`: the bundle carries no key, and none was given",
   CONTENT_CORRUPT: "what came is not what its digest names; nothing was written",
   BLOB_CORRUPT: "what came of a blob is not what its digest and size name",
   BLOBS_DAMAGED: "`backend scrub`: blobs are corrupt or missing and could not be repaired",
