@@ -1,7 +1,7 @@
 import "reflect-metadata";
 import { createHash, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import * as x509 from "@peculiar/x509";
-import { type ParsedBundle, parseBundle } from "../src/index.ts";
+import { DEFAULT_LIMITS, type ParsedBundle, parseBundle } from "../src/index.ts";
 import { bytesOf, STATEMENT, V03 } from "./support.ts";
 
 /** The time at which all certificates of this file are good, unless a test says otherwise. */
@@ -46,8 +46,8 @@ export function signedBundle(material: unknown, ...signers: Signing[]): Record<s
   };
 }
 
-export function parsed(bundle: unknown): ParsedBundle {
-  return parseBundle(bytesOf(bundle));
+export function parsed(bundle: unknown, limits = DEFAULT_LIMITS): ParsedBundle {
+  return parseBundle(bytesOf(bundle), limits);
 }
 
 export function certificateMaterial(der: Buffer): { certificate: { rawBytes: string } } {
