@@ -1,5 +1,6 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { BundleError } from "@attestry/bundle";
 import { DomainError } from "@attestry/service-kit";
 import { describe, expect, test } from "@jest/globals";
@@ -58,6 +59,16 @@ describe("a fuzzer that finds nothing would have found", () => {
     await expect(outcomeOf(busy)).rejects.toThrow(/took \d+ ms/);
   });
 
+  test("what is answered late each time is found, whoever was busy", async () => {
+    const answer = { reason: undefined, fault: undefined };
+    const late = () => sleep(1_050).then(() => answer);
+    let busy = 0;
+    await expect(expectAnswer(late, async () => undefined)).rejects.toThrow("in 4 attempts");
+    await expect(expectAnswer(late, async () => (busy += 1_001))).rejects.toThrow("1001 of them its own");
+    // The server had little of that time: others had it.
+    await expect(expectAnswer(late, async () => (busy += 10))).resolves.toBeUndefined();
+  });
+
   const answers: [what: string, status: number, body: string, isFault: boolean][] = [
     ["INTERNAL", 500, JSON.stringify({ code: "internal", message: "bug", details: [infoOf("INTERNAL")] }), true],
     ["no reason", 400, JSON.stringify({ code: "invalid_argument", message: "so" }), true],
@@ -78,7 +89,10 @@ describe("a fuzzer that finds nothing would have found", () => {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const call = { method: "POST", path: "/attestry.run.v1.RunService/Get", headers: {}, body: Buffer.alloc(0) };
     try {
-      const answered = expectAnswer(() => httpCall(url, call));
+      const answered = expectAnswer(
+        () => httpCall(url, call),
+        async () => undefined,
+      );
       if (isFault) await expect(answered).rejects.toThrow();
       else await expect(answered).resolves.toBe(status === 200 ? undefined : "NAME_INVALID");
     } finally {

@@ -32,7 +32,12 @@ export async function fuzzServer(server: Server, { seed, runs }: { seed: number;
   ) =>
     fc.asyncProperty(cases, async (one) => {
       const headers = { ...one.call.headers, ...(await authorizationOf(one, server.tokens)) };
-      count((await expectAnswer(() => answer({ ...one.call, headers }))) ?? "OK");
+      count(
+        (await expectAnswer(
+          () => answer({ ...one.call, headers }),
+          () => server.busyMs(),
+        )) ?? "OK",
+      );
     });
   try {
     const grpc = property(grpcCases(server), (call) => caller.call(call));
@@ -71,7 +76,10 @@ function storeOf({ tokens }: Server, runId: string, bundle: Buffer): GrpcCall {
 /** Stores a bundle for a run of its own; what was answered OK is read back, and found by what it is about. */
 async function storeAndRead(server: Server, caller: GrpcCaller, bundle: Buffer): Promise<string> {
   const runId = await server.startRun();
-  const refused = await expectAnswer(() => caller.call(storeOf(server, runId, bundle)));
+  const refused = await expectAnswer(
+    () => caller.call(storeOf(server, runId, bundle)),
+    () => server.busyMs(),
+  );
   if (refused !== undefined) return refused;
   const { bundle: read } = await server.attestations.get({ by: { case: "runId", value: runId } });
   if (!bundle.equals(read)) throw new Error("what comes back is not what was stored");

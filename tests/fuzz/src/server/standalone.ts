@@ -38,6 +38,8 @@ export interface Server {
   serves(): Promise<void>;
   /** The most memory that the process has had, in bytes; undefined where the system does not tell. */
   peakBytes(): Promise<number | undefined>;
+  /** The processor time that the process has had, in milliseconds; undefined where the system does not tell. */
+  busyMs(): Promise<number | undefined>;
   /** What the server logged as its own fault. */
   faults(): string[];
   stop(): Promise<void>;
@@ -106,6 +108,7 @@ export async function startServer(): Promise<Server> {
     attestations: clients.attestations,
     serves: () => storeAndRead(asAdmin),
     peakBytes: () => peakOf(spawned),
+    busyMs: () => busyOf(spawned),
     faults: () => faults,
     stop: () => owned.disposeAsync(),
   };
@@ -154,4 +157,11 @@ async function peakOf({ pid }: Spawned): Promise<number | undefined> {
   const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
   const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
   return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
+}
+
+/** Linux, proc(5): utime and stime, in hundredths of a second, are the 12th and 13th after the name, which may have blanks. */
+async function busyOf({ pid }: Spawned): Promise<number | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
+  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields && (Number(fields[11]) + Number(fields[12])) * 10;
 }
