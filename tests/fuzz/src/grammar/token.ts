@@ -39,6 +39,8 @@ const common = {
   aud: mostly(audiences),
   org_id: mostly(stringTexts),
   org: mostly(stringTexts),
+  // As long before the end as the token of a service lives.
+  iat: mostly(fc.constant("4102444740"), times),
   exp: mostly(fc.constant("4102444800"), times),
 };
 const backends = objectOf({
