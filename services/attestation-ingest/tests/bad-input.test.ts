@@ -31,6 +31,14 @@ function statement(change: object): Buffer {
   return envelope({ payload: Buffer.from(JSON.stringify({ ...whole, ...change })).toString("base64") });
 }
 
+function signedBy(count: number): Buffer {
+  return envelope({ signatures: Array.from({ length: count }, () => ({ sig: "c2lnbmF0dXJl" })) });
+}
+
+function nested(depth: number): unknown {
+  return JSON.parse("[".repeat(depth) + "]".repeat(depth));
+}
+
 const bundles: [string, () => Buffer, string][] = [
   ["an empty body", () => Buffer.alloc(0), "BUNDLE_EMPTY"],
   ["blanks", () => text("  \n"), "BUNDLE_EMPTY"],
@@ -53,6 +61,8 @@ const bundles: [string, () => Buffer, string][] = [
   ["a payload that is not base64", () => envelope({ payload: "*!" }), "PAYLOAD_NOT_BASE64"],
   ["a payload type that is not in-toto", () => envelope({ payloadType: "text/plain" }), "PAYLOAD_TYPE_UNSUPPORTED"],
   ["no signature", () => envelope({ signatures: [] }), "SIGNATURE_MISSING"],
+  ["more signatures than there may be", () => signedBy(101), "BUNDLE_TOO_COMPLEX"],
+  ["a statement nested too deeply", () => statement({ subject: [{}], predicate: nested(1_001) }), "BUNDLE_TOO_COMPLEX"],
   ["no subjects", () => statement({}), "SUBJECT_MISSING"],
   ["no statement", () => envelope({ payload: Buffer.from("[]").toString("base64") }), "STATEMENT_MALFORMED"],
 ];
@@ -86,6 +96,24 @@ describe("Store refuses, and leaves the database as it was", () => {
     const runId = ingest.run.begin(ingest.organizationId);
     expect(await refusal(reader.store({ runId, bundle: bundleOf() }))).toBe("ROLE_INSUFFICIENT");
   });
+});
+
+test("limits are what the settings say", async () => {
+  const config = { maxSignatures: 2, maxSubjects: 3, maxTextCharacters: 512, maxJsonDepth: 20 };
+  const strict = await createTestIngest(config);
+  const subjects = (count: number, name = "") =>
+    bundleOf({ subjects: Array.from({ length: count }, () => ({ name, digest: { sha256: "a".repeat(64) } })) });
+  const stored = (bundle: Buffer) =>
+    refusal(strict.attestations.store({ runId: strict.run.begin(strict.organizationId), bundle }));
+  try {
+    for (const good of [signedBy(2), subjects(3), subjects(1, "n".repeat(512))])
+      expect(await stored(good)).toBeUndefined();
+    const deep = statement({ subject: [{}], predicate: nested(20) });
+    for (const bad of [signedBy(3), subjects(4), subjects(1, "n".repeat(513)), deep])
+      expect(await stored(bad)).toBe("BUNDLE_TOO_COMPLEX");
+  } finally {
+    await strict.destroy();
+  }
 });
 
 describe("reads refuse", () => {

@@ -83,9 +83,9 @@ export interface RunningServer {
 }
 
 /**
- * Serves modules on one port: h2c and HTTP/1.1; gRPC, gRPC-Web and Connect; health, reflection, /healthz, /readyz,
+ * Serves modules on one port: HTTP/2 and HTTP/1.1, over TLS or not; gRPC, gRPC-Web and Connect; health, reflection, /healthz, /readyz,
  * /metrics, and the HTTP routes of the modules. Rejects if the port is taken, a method has no access rule, or two
- * modules serve the same service.
+ * modules serve the same service, or the files of `tls` cannot be used.
  */
 export async function serve({
   modules,
@@ -109,6 +109,8 @@ export async function serve({
   const sessions = new Set<http2.ServerHttp2Session>();
   const windows = createReceiveWindows(sessions);
 
+  // First, since it may fail: what is made after it would be left behind.
+  const secure = tls && (await createSecureServer({ files: tls, logger, metrics }));
   const { headersTimeoutMs, idleConnectionMs, maxConnections, ...bounds } = { ...defaultLimits, ...limits };
   const rateLimits = new RateLimits({
     rates: { token: bounds.ratePerToken, organization: bounds.ratePerOrganization, failures: bounds.rateOfFailures },
@@ -185,7 +187,6 @@ export async function serve({
   http2Server.on("checkContinue", handleExpecting);
   preferBareStreams(http2Server, rpc.handleStream);
   trackSessions(http2Server, { sessions, windows, idleMs: idleConnectionMs, logger });
-  const secure = tls && (await createSecureServer({ files: tls, logger, metrics }));
   const { server, destroyUndecided, destroySockets } = createPortSniffer({
     ...{ http1, http2: http2Server, tls: secure?.server, maxConnections },
     telemetry: createConnectionTelemetry(metrics),
