@@ -4,21 +4,19 @@ import { DomainError } from "../errors/domain-error.ts";
 import { newKey } from "./key-files.ts";
 import { type ClockReport, PeerClocks } from "./peer-clocks.ts";
 import type { ApiPrincipal, CasPrincipal, Principal, ServiceName } from "./principal.ts";
-
-// Audiences. One token is good for one purpose, so that none can be passed on as another kind.
-const apiAudience = "attestry/api";
-/** What the chainloop command line looks for in the API token that it is given. */
-const chainloopAudience = "api-token-auth.chainloop";
-const casAudience = "attestry/cas";
-const serviceAudience = (service: ServiceName): string => `attestry/service/${service}`;
-const timeAudience = (service: ServiceName): string => `attestry/time/${service}`;
-
-const casTokenSeconds = 5 * 60;
-const serviceTokenSeconds = 60;
-/** A token that would live for longer than it can have been made to was not made by `Keyring`. */
-const longestSeconds = { service: serviceTokenSeconds, cas: casTokenSeconds };
-/** Clocks of two hosts may differ by this much. */
-const leewaySeconds = 30;
+import {
+  apiAudience,
+  casAudience,
+  casTokenSeconds,
+  expiryOf,
+  leewaySeconds,
+  principalOf,
+  serviceAudience,
+  serviceOf,
+  serviceTokenSeconds,
+  type TokenPayload,
+  timeAudience,
+} from "./token-payload.ts";
 
 export interface VerifiedToken {
   principal: Principal;
@@ -194,64 +192,6 @@ export class Keyring {
       throw new DomainError("TOKEN_SIGNATURE_INVALID", "the token is signed by a key that is not known here");
     return key;
   }
-}
-
-interface TokenPayload {
-  iss?: string;
-  aud?: string | string[];
-  jti?: string;
-  iat?: number;
-  exp?: number;
-  org_id?: string;
-  org?: string;
-  role?: ApiPrincipal["role"];
-  instance_admin?: boolean;
-  cas?: Omit<CasPrincipal, "kind" | "organizationId" | "organization">;
-}
-
-function principalOf(payload: TokenPayload, issuer: ServiceName, here: ServiceName): Principal {
-  const audiences = new Set([payload.aud ?? []].flat());
-  const isCas = here === "cas-gateway" && issuer === "workflow-run" && audiences.has(casAudience);
-  if (isCas) checkLife(payload, "the CAS", longestSeconds.cas);
-  if (audiences.has(serviceAudience(here))) checkLife(payload, "a service", longestSeconds.service);
-  if (audiences.has(serviceAudience(here))) return { kind: "service", service: issuer };
-  const { org_id: organizationId, org: organization } = payload;
-  if (issuer === "workflow-run" && organizationId !== undefined && organization !== undefined) {
-    if (isCas && payload.cas !== undefined) return { kind: "cas", organizationId, organization, ...payload.cas };
-    const isApi = audiences.has(apiAudience) || audiences.has(chainloopAudience);
-    if (isApi && payload.jti !== undefined && payload.role !== undefined) {
-      const instanceAdmin = payload.instance_admin === true;
-      return { kind: "api", tokenId: payload.jti, organizationId, organization, role: payload.role, instanceAdmin };
-    }
-  }
-  const came = [...audiences].join(", ");
-  throw new DomainError(
-    "TOKEN_AUDIENCE_WRONG",
-    `the token is not for this service: expected the audience ${apiAudience}; came ${came || "none"}`,
-    {
-      metadata: { expected: apiAudience, actual: came },
-    },
-  );
-}
-
-function checkLife({ iat, exp }: TokenPayload, of: string, longest: number): void {
-  const life = exp === undefined || iat === undefined ? Number.POSITIVE_INFINITY : exp - iat;
-  if (life <= longest) return;
-  const came = exp === undefined ? "no exp" : iat === undefined ? "no iat" : `${life} s`;
-  throw new DomainError("TOKEN_MALFORMED", `a token for ${of} must run out, ${longest} s after its iat; came ${came}`, {
-    metadata: { expected: `1..${longest} s`, actual: came },
-  });
-}
-
-// The leeway is jose's: a token that has just run out is let through by it, so it must be remembered for as long.
-function expiryOf(payload: TokenPayload): number {
-  return payload.exp === undefined ? Number.POSITIVE_INFINITY : (payload.exp + leewaySeconds) * 1000;
-}
-
-function serviceOf(kid: string): ServiceName {
-  const name = kid.split(".")[0];
-  if (name === "workflow-run" || name === "attestation-ingest" || name === "cas-gateway") return name;
-  throw new DomainError("TOKEN_SIGNATURE_INVALID", "the key id does not name a service");
 }
 
 function isServiceTokenExpired(error: unknown, here: ServiceName): error is errors.JWTExpired {
