@@ -233,7 +233,9 @@ describe("the other commands", () => {
     const { secret } = await json<{ secret: string }>("token", "create", ...args);
     const env = { ATTESTRY_TOKEN: secret };
     expect((await cli(["org", "get"], { env })).stdout).toMatch(/^attestations kept +at least 30d, at most 7y$/m);
-    const { stdout, code } = await cli(["audit", "--limit", "1", "-o", "json"], { env });
+    const { stdout, code } = await cli(["audit", "--action", "organization.update", "--limit", "1", "-o", "json"], {
+      env,
+    });
     expect(code).toBe(0);
     expect((JSON.parse(stdout) as { events: object[] }).events).toMatchObject([
       {
