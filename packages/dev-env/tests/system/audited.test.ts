@@ -2,15 +2,14 @@ import { AuditService } from "@attestry/api/audit";
 import { AuditService as IngestAuditService, UploadState } from "@attestry/api/ingest";
 import { BackendProvider, Role } from "@attestry/api/run";
 import { methodName } from "@attestry/service-kit";
-import type { DescMethod, JsonValue } from "@bufbuild/protobuf";
+import type { JsonValue } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { createClient, type Transport } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type Constellation, startConstellation } from "../../src/constellation/index.ts";
 import { clientsOf, eventually, startRun, uploadIn } from "./clients.ts";
 import { digestOf, uniqueBundle } from "./fixtures.ts";
-import { outcomeOf, reflectedServices } from "./reflected.ts";
+import { outcomeOf, type Served, servedMethod, servedMethods } from "./reflected.ts";
 import { Databases } from "./refusals.ts";
 
 /** Each method that changes something leaves an event of who did what, or stands among the exceptions. */
@@ -112,17 +111,12 @@ const changes: { method: string; action: string; request: (facts: Facts) => Json
 let attestry: Constellation;
 let databases: Databases;
 let facts: Facts;
-const served = new Map<string, { method: DescMethod; transport: Transport }>();
+let served: Served;
 
 beforeAll(async () => {
   attestry = await startConstellation({ shape: "processes", backend: "filesystem" });
   databases = new Databases(attestry);
-  for (const baseUrl of [attestry.runUrl, attestry.ingestUrl, attestry.casUrl]) {
-    const transport = createGrpcTransport({ baseUrl });
-    for (const { methods } of await reflectedServices(transport)) {
-      for (const method of methods) served.set(methodName(method), { method, transport });
-    }
-  }
+  served = await servedMethods(attestry);
   facts = await prepare();
 }, 120_000);
 afterAll(async () => {
@@ -164,8 +158,7 @@ test("each method that changes something is audited, or an exception with a reas
 test.each(changes.map((change) => [change.method, change] as const))(
   "%s",
   async (name, { action, request, ofOther }) => {
-    const found = served.get(name);
-    if (found === undefined) throw new Error(`${name} is not served`);
+    const found = servedMethod(served, name);
     const isIngest = name.startsWith(ingest);
     const before = ofOther ? [] : await eventsOf(found.transport, isIngest);
     const outcome = await outcomeOf(found.transport, found.method, attestry.adminToken, request(facts));
@@ -182,8 +175,7 @@ test("no change adds an event a second time, and none can be taken back", async 
   const admin = clientsOf(attestry, attestry.adminToken);
   await admin.tokens.revoke({ token: "made" });
   await admin.runs.cancel({ runId: facts.runId, trigger: 2 });
-  const { transport } = served.get(`${run}.TokenService/Revoke`) ?? {};
-  if (transport === undefined) throw new Error("not served");
+  const { transport } = servedMethod(served, `${run}.TokenService/Revoke`);
   const events = await eventsOf(transport, false);
   expect(events.filter(({ action }) => action === "token.revoke" || action === "run.cancel")).toHaveLength(2);
   expect(JSON.stringify(events.map(({ detail }) => detail))).not.toContain("eyJ");

@@ -1,17 +1,14 @@
 import { BackendProvider, Role } from "@attestry/api/run";
 import { access as ingestAccess } from "@attestry/attestation-ingest";
 import { access as casAccess } from "@attestry/cas-gateway";
-import { methodName } from "@attestry/service-kit";
 import { access as runAccess } from "@attestry/workflow-run";
-import type { DescMethod, JsonValue } from "@bufbuild/protobuf";
-import type { Transport } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import type { JsonValue } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type Constellation, startConstellation } from "../../src/constellation/index.ts";
 import { clientsOf, startRun } from "./clients.ts";
 import { digestOf, uniqueBundle } from "./fixtures.ts";
 import { asks, blobOf, type Named, namesNothing } from "./named-resources.ts";
-import { outcomeOf, reflectedServices } from "./reflected.ts";
+import { outcomeOf, type Served, servedMethod, servedMethods } from "./reflected.ts";
 import { Keys } from "./signed-by.ts";
 
 /**
@@ -25,7 +22,7 @@ let attestry: Constellation;
 let existing: Named;
 let own: { organizationId: string; backendId: string };
 const tokens = new Map<string, string>();
-const served = new Map<string, { method: DescMethod; transport: Transport }>();
+let served: Served;
 
 const absent: Named = {
   bundle: bundle.toString("base64"),
@@ -40,12 +37,7 @@ const absent: Named = {
 beforeAll(async () => {
   attestry = await startConstellation({ shape: "processes", backend: "filesystem" });
   const admin = clientsOf(attestry, attestry.adminToken);
-  for (const baseUrl of [attestry.runUrl, attestry.ingestUrl, attestry.casUrl]) {
-    const transport = createGrpcTransport({ baseUrl });
-    for (const { methods } of await reflectedServices(transport)) {
-      for (const method of methods) served.set(methodName(method), { method, transport });
-    }
-  }
+  served = await servedMethods(attestry);
 
   const { organization } = await admin.organizations.create({ name: "other" });
   const { secret } = await admin.tokens.create({ name: "admin", role: Role.ADMIN, organization: "other" });
@@ -96,8 +88,7 @@ async function fillDefault(): Promise<Named> {
 }
 
 function ask(method: string, token: string, request: JsonValue) {
-  const found = served.get(method);
-  if (found === undefined) throw new Error(`${method} is not served`);
+  const found = servedMethod(served, method);
   return outcomeOf(found.transport, found.method, token, request);
 }
 

@@ -1,5 +1,6 @@
 import { ErrorInfoSchema, RetryInfoSchema } from "@attestry/api/errors";
 import { ServerReflection } from "@attestry/api/reflection";
+import { methodName } from "@attestry/service-kit";
 import {
   createFileRegistry,
   createRegistry,
@@ -15,6 +16,7 @@ import {
 } from "@bufbuild/protobuf";
 import { type FileDescriptorProto, FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 
 /** Of what answers hold as `Any`. */
 const registry = createRegistry(ErrorInfoSchema, RetryInfoSchema);
@@ -38,6 +40,28 @@ export async function reflectedServices(transport: Transport): Promise<DescServi
     services.push(serviceIn(described.value.fileDescriptorProto, name));
   }
   return services;
+}
+
+/** Methods by full name, as their servers describe them, with the way there. */
+export type Served = ReadonlyMap<string, { method: DescMethod; transport: Transport }>;
+
+/** Every method of the three services, by full name. */
+export async function servedMethods(urls: { runUrl: string; ingestUrl: string; casUrl: string }): Promise<Served> {
+  const served = new Map<string, { method: DescMethod; transport: Transport }>();
+  for (const baseUrl of [urls.runUrl, urls.ingestUrl, urls.casUrl]) {
+    const transport = createGrpcTransport({ baseUrl });
+    for (const { methods } of await reflectedServices(transport)) {
+      for (const method of methods) served.set(methodName(method), { method, transport });
+    }
+  }
+  return served;
+}
+
+/** The method of that name. */
+export function servedMethod(served: Served, name: string): { method: DescMethod; transport: Transport } {
+  const found = served.get(name);
+  if (found === undefined) throw new Error(`${name} is not served`);
+  return found;
 }
 
 function serviceIn(encoded: readonly Uint8Array[], name: string): DescService {

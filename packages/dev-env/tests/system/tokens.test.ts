@@ -1,9 +1,8 @@
 import { Role } from "@attestry/api/run";
-import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type Constellation, startConstellation } from "../../src/constellation/index.ts";
 import { type Clients, clientsOf, eventually } from "./clients.ts";
-import { outcomeOf, reflectedServices } from "./reflected.ts";
+import { outcomeOf, servedMethod, servedMethods } from "./reflected.ts";
 
 let attestry: Constellation;
 let admin: Clients;
@@ -13,15 +12,13 @@ const reads = new Map<string, (token: string) => Promise<string | undefined>>();
 beforeAll(async () => {
   attestry = await startConstellation({ shape: "processes", backend: "filesystem" });
   admin = clientsOf(attestry, attestry.adminToken);
-  for (const [baseUrl, name] of [
-    [attestry.runUrl, "attestry.run.v1.RunService.List"],
-    [attestry.ingestUrl, "attestry.ingest.v1.AttestationService.List"],
-    [attestry.casUrl, "build.bazel.remote.execution.v2.Capabilities.GetCapabilities"],
-  ] as const) {
-    const transport = createGrpcTransport({ baseUrl });
-    const methods = (await reflectedServices(transport)).flatMap((service) => service.methods);
-    const method = methods.find((one) => `${one.parent.typeName}.${one.name}` === name);
-    if (method === undefined) throw new Error(`${name} is not served`);
+  const served = await servedMethods(attestry);
+  for (const name of [
+    "attestry.run.v1.RunService/List",
+    "attestry.ingest.v1.AttestationService/List",
+    "build.bazel.remote.execution.v2.Capabilities/GetCapabilities",
+  ]) {
+    const { method, transport } = servedMethod(served, name);
     reads.set(name, async (token) => (await outcomeOf(transport, method, token)).reason);
   }
 }, 120_000);
