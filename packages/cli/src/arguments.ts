@@ -111,8 +111,14 @@ export function keyPrefix(text: string): string {
 /** A digest or a run's id, as requests have it in their `by`. */
 export type DigestOrRun = { case: "digest"; value: string } | { case: "runId"; value: string };
 
-export function digestOrRun(text: string): DigestOrRun {
+/** What the text names of a server; undefined if it is neither a digest nor a run's id. */
+export function storedName(text: string): DigestOrRun | undefined {
   if (uuidPattern.test(text)) return { case: "runId", value: text };
-  if (digestPattern.test(text)) return { case: "digest", value: text };
+  return digestPattern.test(text) ? { case: "digest", value: text } : undefined;
+}
+
+export function digestOrRun(text: string): DigestOrRun {
+  const name = storedName(text);
+  if (name !== undefined) return name;
   throw new InvalidArgumentError("Expected a run's UUID, or sha256: and 64 lower-case hex digits.");
 }

@@ -118,13 +118,20 @@ export function describeError(error: unknown): string {
 }
 
 function hintFor(error: unknown, message: string): string | undefined {
-  if (error instanceof CommandError && !error.hinted) return undefined;
+  if ((error instanceof CommandError && !error.hinted) || unhinted.has(error as object)) return undefined;
   const reason = reasonOf(error);
   if (reason !== undefined) return hintOf(reason, message);
   if (isConnectionFailure(error)) return hintOf("CONNECTION_FAILED", message);
   return error instanceof ConnectError && error.code === Code.DeadlineExceeded
     ? hintOf("TIMED_OUT", message)
     : undefined;
+}
+
+const unhinted = new WeakSet<object>();
+
+/** Has describeError give no hint, where the one of the reason would mislead. */
+export function leaveOutHint(error: unknown): void {
+  if (error instanceof Error) unhinted.add(error);
 }
 
 const notes = new WeakMap<object, string>();

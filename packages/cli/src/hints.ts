@@ -12,6 +12,7 @@ const hints: Record<string, string> = {
   ROLE_INSUFFICIENT: "use a token with a higher role; an admin makes one with `attestry token create --role ...`",
   BUNDLE_COMPRESSED: "unpack the file first",
   BUNDLE_EMPTY: "did the step that writes the bundle fail?",
+  SIGNATURE_NOT_CHECKED: "give the public key of the signer by --key",
   MESSAGE_SIGNATURE: "the bundle signs a file directly; store an attestation: an in-toto statement in a DSSE envelope",
   RUN_CANCELLED: "start a new run: leave --run out and give --workflow PROJECT/NAME",
   RUN_FAILED: "start a new run: leave --run out and give --workflow PROJECT/NAME",

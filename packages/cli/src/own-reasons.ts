@@ -10,6 +10,7 @@ export const ownReasons = {
   FILE_UNREADABLE: "a local file or folder cannot be read",
   FILE_UNWRITABLE: "a local file or folder cannot be written",
   FILES_FAILED: "`blob sync`: not all files were uploaded; each failure has a line of its own",
+  SIGNATURE_NOT_CHECKED: "`verify`: the bundle carries no key, and none was given",
   CONTENT_CORRUPT: "what came is not what its digest names; nothing was written",
   BLOB_CORRUPT: "what came of a blob is not what its digest and size name",
   BLOBS_DAMAGED: "`backend scrub`: blobs are corrupt or missing and could not be repaired",

@@ -1,6 +1,4 @@
 import { readFile } from "node:fs/promises";
-import type { TrustPolicySchema } from "@attestry/api/run";
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Command, InvalidArgumentError } from "commander";
 import { UsageError } from "./errors.ts";
 import { unreadable } from "./files/file-errors.ts";
@@ -14,6 +12,16 @@ export interface TrustOptions {
   issuer?: string[];
   logThreshold?: number;
   timestampThreshold?: number;
+}
+
+/** A trust policy as requests have it. */
+export interface TrustTexts {
+  trustedRoots: string[];
+  certificateAuthorities: string[];
+  publicKeys: string[];
+  transparencyLogThreshold: number;
+  timestampThreshold: number;
+  signers: { subject: string; issuer: string }[];
 }
 
 export function addTrustOptions(command: Command): Command {
@@ -32,11 +40,21 @@ export function addTrustOptions(command: Command): Command {
       collect,
     )
     .option("--log-threshold <n>", "entries of trusted transparency logs that are needed (default: 0)", threshold)
-    .option("--timestamp-threshold <n>", "timestamps of trusted authorities that are needed (default: 0)", threshold);
+    .option(
+      "--timestamp-threshold <n>",
+      "times signed by trusted timestamp authorities or logs that are needed (default: 0)",
+      threshold,
+    );
+}
+
+/** Whether any of the options is there, be it one that needs others. */
+export function isTrustGiven(options: TrustOptions): boolean {
+  const { trustedRoot, ca, key, signer, issuer, logThreshold, timestampThreshold } = options;
+  return [trustedRoot, ca, key, signer, issuer, logThreshold, timestampThreshold].some((given) => given !== undefined);
 }
 
 /** The policy that the options describe, with the texts of the files. Throws UsageError, CommandError FILE_UNREADABLE. */
-export async function trustPolicyOf(options: TrustOptions): Promise<MessageInitShape<typeof TrustPolicySchema>> {
+export async function trustPolicyOf(options: TrustOptions): Promise<TrustTexts> {
   const { trustedRoot = [], ca = [], key = [], logThreshold = 0, timestampThreshold = 0 } = options;
   if (trustedRoot.length + ca.length + key.length === 0)
     throw new UsageError("give at least one of --trusted-root, --ca and --key");
