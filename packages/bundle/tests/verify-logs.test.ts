@@ -99,6 +99,14 @@ describe("a log", () => {
       }),
       /root hash/,
     ],
+    [
+      "a proof that speaks of another root than the checkpoint",
+      () => ({
+        ...entry(),
+        inclusionProof: { ...entry().inclusionProof, rootHash: Buffer.alloc(32).toString("base64") },
+      }),
+      /root hash/,
+    ],
     ["an entry for another payload", () => entry({ payload: Buffer.from("other") }), /payload hash/i],
     ["an entry for another signature", () => entry({ signature: "AAAA" }), /signature mismatch/],
     ["an entry by another key", () => entry({ verifier: pemOf(ecKeys().publicKey) }), /signer's key/],

@@ -3,6 +3,7 @@ import { quote } from "../describe.ts";
 import { BundleError, mismatch } from "../error.ts";
 import type { ParsedBundle } from "../parse-bundle.ts";
 import { type Certificate, readCertificate } from "./certificate.ts";
+import { checkCheckpointRoots } from "./checkpoint-root.ts";
 import { isSignedBy, verifyEnvelope } from "./envelope-signature.ts";
 import { type Evidence, integratedAt, judgedAt, readEvidence } from "./evidence.ts";
 import { checkLoggedKeys } from "./logged-key.ts";
@@ -41,6 +42,7 @@ export function verifyTrusted(bundle: ParsedBundle, policy: ParsedTrustPolicy, r
     const expected = "a signer that one of the policy's patterns matches";
     throw mismatch("SIGNER_UNTRUSTED", "signer", expected, `${quote(signer)} by issuer ${quote(issuer)}`);
   }
+  checkCheckpointRoots(evidence.tlogEntries);
   return { signer, issuer, integratedAt: integratedAt(evidence) };
 }
 
