@@ -43,6 +43,13 @@ const customRoot = {
   timestampThreshold: 1,
 };
 
+const ownRootOfExpired = { ...customRoot, trustedRoots: [text("intoto-expired-certificate_fail.trusted_root.json")] };
+const publicGood = {
+  ...customRoot,
+  trustedRoots: [text("sigstore-public-good.trusted_root.json")],
+  timestampThreshold: 0,
+};
+
 type Policy =
   | { certificateAuthorities: string[] }
   | typeof customRoot
@@ -89,7 +96,8 @@ const table: [name: string, policy: Policy, at: Partial<Record<VerificationMode,
   ["intoto-with-custom-trust-root.json", customRoot, {}],
   ["intoto-with-custom-trust-root.json", chainloopCa, { [TRUSTED]: "SIGNER_UNTRUSTED" }],
   ["happy-path-intoto-in-dsse-v3.json", customRoot, { [TRUSTED]: "TRANSPARENCY_LOG_THRESHOLD" }],
-  ["intoto-expired-certificate_fail.json", customRoot, { [TRUSTED]: "SIGNER_UNTRUSTED" }],
+  ["happy-path-intoto-in-dsse-v3.json", publicGood, {}],
+  ["intoto-expired-certificate_fail.json", ownRootOfExpired, { [TRUSTED]: "SIGNER_UNTRUSTED" }],
   [
     "dsse-invalid-sig_fail.json",
     customRoot,

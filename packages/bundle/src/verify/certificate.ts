@@ -12,6 +12,8 @@ export type Certificate = {
   issuer: string;
   /** Whether its key usages, if it has any, allow signatures of code (RFC 5280 sections 4.2.1.3 and 4.2.1.12). */
   isForSigning: boolean;
+  /** First and last moment at which it is good, in ISO 8601. */
+  validity: readonly [from: string, to: string];
 };
 
 const SUBJECT_ALTERNATIVE_NAME = "2.5.29.17";
@@ -35,11 +37,13 @@ export function readCertificate(der: Buffer<ArrayBuffer>): Certificate {
   let spki: Buffer;
   let names: Names;
   let isForSigning: boolean;
+  let validity: Certificate["validity"];
   try {
     x509 = X509Certificate.parse(der);
     spki = x509.publicKey;
     names = readNames(x509);
     isForSigning = readUsage(x509);
+    validity = [x509.notBefore.toISOString(), x509.notAfter.toISOString()];
   } catch {
     // What the parser says of bytes that are no certificate helps nobody.
     throw materialError(" certificate", "an X.509 certificate in DER", "something else");
@@ -49,7 +53,7 @@ export function readCertificate(der: Buffer<ArrayBuffer>): Certificate {
     throw materialError(" certificate", KEYS_EXPECTED, key);
   }
   const [signer, issuer] = [nameOf(names.signer, "subject"), nameOf(names.issuer, "issuer")];
-  return { x509, key, signer, issuer, isForSigning };
+  return { x509, key, signer, issuer, isForSigning, validity };
 }
 
 type Names = { signer: Buffer | undefined; issuer: Buffer | undefined };

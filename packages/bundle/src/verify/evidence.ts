@@ -48,6 +48,11 @@ export function integratedAt({ tlogEntries }: Evidence): Date | undefined {
   return times.length === 0 ? undefined : new Date(Math.min(...times));
 }
 
+/** The times that certificates are judged at, in ISO 8601. */
+export function judgedAt({ timestamps }: Evidence): string[] {
+  return timestamps.map((timestamp) => new Date(timeOf(timestamp)).toISOString());
+}
+
 function checkLogs(entries: readonly LogEntry[], { tlogs, transparencyLogThreshold }: ParsedTrustPolicy): void {
   const code = "TRANSPARENCY_LOG_THRESHOLD";
   if (entries.length < transparencyLogThreshold) {

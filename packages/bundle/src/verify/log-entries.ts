@@ -15,6 +15,11 @@ export type LogEntry = SignedEntity["tlogEntries"][number];
 
 /** Of each kind in one bundle; each takes milliseconds to verify, and bundles in use have one or two. */
 const MOST = 16;
+/** A tree of 2^63 entries has proofs of 63 hashes. */
+const MOST_HASHES = 64;
+/** In characters and bytes. Those in use have up to 10 KiB; numbers in what is longer would take long to read. */
+const LONGEST_CHECKPOINT = 64 * 1024;
+const LONGEST_TIMESTAMP = 64 * 1024;
 
 /**
  * The transparency log entries of a bundle (sigstore_rekor.proto). As the format demands, one of v0.1 carries the log's
@@ -23,7 +28,7 @@ const MOST = 16;
  * @throws BundleError VERIFICATION_MATERIAL_INVALID
  */
 export function readLogEntries(material: JsonObject, mediaType: string): LogEntry[] {
-  return atMost(listField(material, "tlogEntries", ""), ".tlogEntries").map((value, index) => {
+  return atMost(MOST, listField(material, "tlogEntries", ""), ".tlogEntries").map((value, index) => {
     const what = `.tlogEntries[${index}]`;
     return readEntry(asObject(value, what), what, /0\.1\b/.test(mediaType));
   });
@@ -36,10 +41,14 @@ export function readTimestamps(material: JsonObject): Buffer<ArrayBuffer>[] {
     return [];
   }
   const what = ".timestampVerificationData";
-  return atMost(listField(asObject(data, what), "rfc3161Timestamps", what), `${what}.rfc3161Timestamps`).map(
+  return atMost(MOST, listField(asObject(data, what), "rfc3161Timestamps", what), `${what}.rfc3161Timestamps`).map(
     (value, index) => {
       const path = `${what}.rfc3161Timestamps[${index}]`;
-      return bytesField(asObject(value, path), "signedTimestamp", path);
+      const der = bytesField(asObject(value, path), "signedTimestamp", path);
+      if (der.length > LONGEST_TIMESTAMP) {
+        throw materialError(path, `at most ${LONGEST_TIMESTAMP} bytes`, String(der.length));
+      }
+      return der;
     },
   );
 }
@@ -90,17 +99,24 @@ function readProof(entry: JsonObject, what: string): LogEntry["inclusionProof"] 
     logIndex: integerField(proof, "logIndex", path),
     rootHash: bytesField(proof, "rootHash", path),
     treeSize: integerField(proof, "treeSize", path),
-    hashes: listField(proof, "hashes", path).map((hash, index) => readBytes(hash, `${path}.hashes[${index}]`)),
-    checkpoint:
-      checkpoint === undefined
-        ? undefined
-        : { envelope: textField(asObject(checkpoint, `${path}.checkpoint`), "envelope", `${path}.checkpoint`) },
+    hashes: atMost(MOST_HASHES, listField(proof, "hashes", path), `${path}.hashes`).map((hash, index) =>
+      readBytes(hash, `${path}.hashes[${index}]`),
+    ),
+    checkpoint: checkpoint === undefined ? undefined : readCheckpoint(checkpoint, `${path}.checkpoint`),
   };
 }
 
-function atMost(list: readonly unknown[], what: string): readonly unknown[] {
-  if (list.length > MOST) {
-    throw materialError(what, `at most ${MOST}`, String(list.length));
+function readCheckpoint(value: unknown, what: string): { envelope: string } {
+  const envelope = textField(asObject(value, what), "envelope", what);
+  if (envelope.length > LONGEST_CHECKPOINT) {
+    throw materialError(what, `at most ${LONGEST_CHECKPOINT} characters`, String(envelope.length));
+  }
+  return { envelope };
+}
+
+function atMost(most: number, list: readonly unknown[], what: string): readonly unknown[] {
+  if (list.length > most) {
+    throw materialError(what, `at most ${most}`, String(list.length));
   }
   return list;
 }

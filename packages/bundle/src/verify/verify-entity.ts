@@ -36,6 +36,9 @@ export function verifyEntity(
 /** What the refusal says where no authority of the anchor issued the certificate. */
 export const NOT_ISSUED = "expected one that a trusted authority issued, got another's";
 
+/** What it says where the certificate, or one of its authorities, was not good at one of the times. */
+export const EXPIRED = "expected one that is good at the time, as its authorities have to be; got another";
+
 // Codes of VerificationError, by what they begin with.
 const CODES: readonly (readonly [start: string, code: BundleErrorCode, what: string])[] = [
   ["TIMESTAMP_", "TIMESTAMP_THRESHOLD", "timestamp"],
@@ -49,10 +52,14 @@ function refusalOf(error: unknown): BundleError {
   if (error instanceof VerificationError) {
     // The cause says more: which of the checks of a certificate failed.
     const text = error.cause instanceof Error ? error.cause.message : error.message;
-    const reason = text.endsWith("certificate path found") ? NOT_ISSUED : text;
+    const reason = text.endsWith("certificate path found")
+      ? NOT_ISSUED
+      : text.includes(" expired at ")
+        ? EXPIRED
+        : text;
     for (const [start, code, what] of CODES) {
       if (error.code.startsWith(start)) {
-        return new BundleError(code, `${what}: ${reason.slice(0, LONGEST_REASON)}`, { cause: error });
+        return new BundleError(code, `${what}: ${clean(reason)}`, { cause: error });
       }
     }
   }
@@ -61,5 +68,12 @@ function refusalOf(error: unknown): BundleError {
   return new BundleError("VERIFICATION_MATERIAL_INVALID", `verificationMaterial: ${why}`, { cause: error });
 }
 
-// Of the verifier's texts, which may quote what the bundle holds.
 const LONGEST_REASON = 300;
+
+// The verifier's texts may quote what the bundle holds.
+function clean(text: string): string {
+  return text
+    .slice(0, LONGEST_REASON)
+    .toWellFormed()
+    .replace(/\p{Cc}/gu, " ");
+}

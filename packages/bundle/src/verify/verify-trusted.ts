@@ -3,14 +3,15 @@ import { quote } from "../describe.ts";
 import { BundleError, mismatch } from "../error.ts";
 import type { ParsedBundle } from "../parse-bundle.ts";
 import { type Certificate, readCertificate } from "./certificate.ts";
+import { checkCheckpointRoots } from "./checkpoint-root.ts";
 import { isSignedBy, verifyEnvelope } from "./envelope-signature.ts";
-import { integratedAt, readEvidence } from "./evidence.ts";
+import { type Evidence, integratedAt, judgedAt, readEvidence } from "./evidence.ts";
 import { checkLoggedKeys } from "./logged-key.ts";
 import { leafOf, materialOf } from "./material.ts";
 import { signedContent } from "./signed-content.ts";
 import { isSignerAllowed } from "./signer-pattern.ts";
 import type { Anchor, ParsedTrustPolicy } from "./trust-policy.ts";
-import { NOT_ISSUED, verifyEntity } from "./verify-entity.ts";
+import { EXPIRED, NOT_ISSUED, verifyEntity } from "./verify-entity.ts";
 
 export interface TrustedSigner {
   /** Of the certificate, as its authority vouches for it; empty if it names none, or if a bare key is what is trusted. */
@@ -41,11 +42,11 @@ export function verifyTrusted(bundle: ParsedBundle, policy: ParsedTrustPolicy, r
     const expected = "a signer that one of the policy's patterns matches";
     throw mismatch("SIGNER_UNTRUSTED", "signer", expected, `${quote(signer)} by issuer ${quote(issuer)}`);
   }
+  checkCheckpointRoots(evidence.tlogEntries);
   return { signer, issuer, integratedAt: integratedAt(evidence) };
 }
 
 type Signer = Pick<TrustedSigner, "signer" | "issuer">;
-type Evidence = ReturnType<typeof readEvidence>;
 
 const NAMELESS: Signer = { signer: "", issuer: "" };
 const NO_AUTHORITY: Anchor = { certificateAuthorities: [], ctlogs: [], ctlogThreshold: 0 };
@@ -77,7 +78,10 @@ function verifyByCertificate(
     checkLoggedKeys(evidence.tlogEntries, certificate.key);
     return NAMELESS;
   }
-  throw mostTelling(refusals) ?? untrustedCertificate(certificate);
+  const refusal = mostTelling(refusals);
+  throw refusal?.message.endsWith(EXPIRED)
+    ? expiredCertificate(certificate, evidence)
+    : (refusal ?? untrustedCertificate(certificate));
 }
 
 // The bundle carries no key, or only the hint of one, which anybody can write: any trusted key may have signed it.
@@ -105,6 +109,14 @@ function mostTelling(refusals: readonly BundleError[]): BundleError | undefined 
     refusals.find(({ message }) => !message.endsWith(NOT_ISSUED)) ??
     refusals[0]
   );
+}
+
+function expiredCertificate({ validity: [from, to] }: Certificate, evidence: Evidence): BundleError {
+  const times = judgedAt(evidence);
+  const actual = times.every((time) => from <= time && time <= to)
+    ? "one whose authority is not"
+    : `one that is good from ${from} to ${to}`;
+  return mismatch("SIGNER_UNTRUSTED", "certificate", `one that is good at ${times.join(" and ")}`, actual);
 }
 
 function untrustedCertificate({ isForSigning }: Certificate): BundleError {
