@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { parseBundle, verifyTrusted } from "../src/index.ts";
+import { BundleError, parseBundle, verifyTrusted } from "../src/index.ts";
 import { flipped, parsed } from "./signing.ts";
 import { fixture } from "./support.ts";
 import { ACTIONS, customRoot, json, NOW, publicGood, verdict } from "./trusting.ts";
@@ -211,6 +211,36 @@ describe("forged from a real one", () => {
     times(long)[0].signedTimestamp = Buffer.alloc(100_000).toString("base64");
     expect(verdict(long, customRoot)).toMatch(/^VERIFICATION_MATERIAL_INVALID: .*at most 65536 bytes, got 100000/);
   });
+
+  test("whatever stands in the place of a value: verified or refused with a reason, never another error", () => {
+    const odd = [null, "", -1, 2 ** 53, [], {}, [null], "AAAA", "9".repeat(30), "constructor"];
+    const reasons = new Set<string>();
+    for (const [fixtureOf, by] of [
+      [good, publicGood],
+      [custom, customRoot],
+    ] as const) {
+      for (const path of pathsOf(fixtureOf().verificationMaterial)) {
+        for (const value of odd) {
+          const bundle = fixtureOf();
+          const parent = path.slice(0, -1).reduce((at, step) => at[step], bundle.verificationMaterial);
+          parent[path.at(-1) ?? ""] = value;
+          try {
+            verifyTrusted(parsed(bundle), by, NOW);
+          } catch (error) {
+            reasons.add(error instanceof BundleError ? error.code : String((error as Error).stack));
+          }
+        }
+      }
+    }
+    const expected = ["SIGNER_UNTRUSTED", "TIMESTAMP_THRESHOLD", "TRANSPARENCY_LOG_THRESHOLD"];
+    expect([...reasons].sort()).toEqual([...expected, "VERIFICATION_MATERIAL_INVALID"]);
+  });
+
+  /** The paths of all values below an object, its own excepted. */
+  function pathsOf(value: unknown): string[][] {
+    if (typeof value !== "object" || value === null) return [];
+    return Object.entries(value).flatMap(([name, child]) => [[name], ...pathsOf(child).map((path) => [name, ...path])]);
+  }
 
   test("a time that lies ahead of the moment of receipt", () => {
     const bundle = fixture("happy-path-intoto-in-dsse-v3.json");
