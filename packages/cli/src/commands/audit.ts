@@ -10,8 +10,20 @@ import { addPageOptions, noteMore, type PageOptions } from "../paging.ts";
 
 /** All that there are: docs/retention.md. */
 const actions = [
+  "organization.create",
   "organization.update",
   "trust.set",
+  "token.create",
+  "token.revoke",
+  "token.exchange",
+  "federation.create",
+  "federation.delete",
+  "backend.create",
+  "backend.update",
+  "backend.delete",
+  "run.cancel",
+  "upload.retry",
+  "migration.queue",
   "attestation.expire",
   "attestation.keep",
   "attestation.delete",
@@ -25,9 +37,9 @@ const actions = [
 export function addAuditCommand(program: Command): void {
   const command = program
     .command("audit")
-    .summary("who changed settings, and what was deleted, newest first")
+    .summary("who changed what, and what was deleted, newest first")
     .description(
-      "List the audit events of the organization, newest first: of settings and materials from workflow-run, of attestations from attestation-ingest. Needs an admin's token.",
+      "List the audit events of the organization, newest first: of attestations, uploads and migrations from attestation-ingest, of all else from workflow-run. Needs an admin's token.",
     )
     .addOption(new Option("--action <action>", "only this action").choices(actions))
     .action((options: PageOptions & { action?: string }, self: Command) =>
