@@ -9,7 +9,11 @@ export interface VerifyPoolOptions {
   threads: number;
   /** Most bytes of bundles that wait or are worked at; one bundle is taken whatever its size if there is no other. */
   queueBytes: number;
-  /** Most JavaScript heap of a thread, in MiB; a bundle of 32 MiB of the worst shape needs a third of the default. */
+  /**
+   * Most JavaScript heap of a thread, in MiB (1,024). A bundle of 32 MiB of the worst shape tried (millions of names in one
+   * object) needs less than half of it, so the bound is only there to keep a fault from the process. It should not be
+   * reached: V8 may end the process where it cannot end the thread.
+   */
   heapMebibytes?: number;
   /** Of each bundle. */
   limits?: BundleLimits;
@@ -123,7 +127,7 @@ export class VerifyPool {
   }
 
   #start(): Tinypool {
-    const { threads, heapMebibytes = 512 } = this.#options;
+    const { threads, heapMebibytes = 1024 } = this.#options;
     const pool = new Tinypool({
       filename: new URL("./worker.ts", import.meta.url).href,
       minThreads: threads,
