@@ -66,11 +66,11 @@ const connectionFaults: readonly [RegExp, string][] = [
   ],
   [
     /self-signed certificate|unable to (verify the first|get local issuer) certificate/,
-    "the server's certificate is of an authority unknown here: give its PEM file by --ca or ATTESTRY_CA_FILE",
+    "the server's certificate is of an authority unknown here: give its PEM file by --tls-ca or ATTESTRY_CA_FILE",
   ],
   [
     /certificate required|handshake failure|^https:.* closed the connection$/,
-    "if the server asks for a certificate, give one of its authority by --cert and --key",
+    "if the server asks for a certificate, give one of its authority by --tls-cert and --tls-key",
   ],
 ];
 

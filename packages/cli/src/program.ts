@@ -29,7 +29,7 @@ const rootHelp = `
 Token:
   --token, else ATTESTRY_TOKEN. If neither is given and the server is on this machine (a loopback address), the
   first token of a standalone server is read from its data directory: ATTESTRY_DATA_DIR, else ./.attestry. So is the
-  authority of its certificate, unless --ca names another.
+  authority of its certificate, unless --tls-ca names another.
 
 Output:
   Answers go to stdout, as a table or, with -o json, as one JSON object; everything else goes to stderr.
@@ -42,7 +42,7 @@ Examples:
   $ attestry run list --workflow web/release --state success`;
 
 /** The whole command line. */
-function createProgram(): Command {
+export function createProgram(): Command {
   const program = new Command("attestry")
     .description("Keeps the signed attestations of CI pipelines for good: stores, finds and reads them.")
     .version(packageJson.version)
@@ -59,16 +59,16 @@ function createProgram(): Command {
       ),
     )
     .addOption(
-      new Option("--ca <file>", "PEM file of the authorities that the server's certificate may come from").env(
+      new Option("--tls-ca <file>", "PEM file of the authorities that the server's certificate may come from").env(
         "ATTESTRY_CA_FILE",
       ),
     )
     .addOption(
-      new Option("--cert <file>", "PEM file of the certificate to show, if the server asks for one (mTLS)").env(
+      new Option("--tls-cert <file>", "PEM file of the certificate to show, if the server asks for one (mTLS)").env(
         "ATTESTRY_CERT_FILE",
       ),
     )
-    .addOption(new Option("--key <file>", "PEM file of that certificate's private key").env("ATTESTRY_KEY_FILE"))
+    .addOption(new Option("--tls-key <file>", "PEM file of that certificate's private key").env("ATTESTRY_KEY_FILE"))
     .option("--timeout <duration>", "how long the command may take in all (default: 60s; 15m for files)", duration)
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .configureOutput({ outputError: (text, out) => out(readable(text)) })

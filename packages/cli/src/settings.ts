@@ -8,9 +8,9 @@ export interface GlobalOptions {
   runAddr?: string;
   casAddr?: string;
   token?: string;
-  ca?: string;
-  cert?: string;
-  key?: string;
+  tlsCa?: string;
+  tlsCert?: string;
+  tlsKey?: string;
   /** Milliseconds. */
   timeout?: number;
 }
@@ -59,13 +59,13 @@ function isLoopback(address: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
 }
 
-function tlsOf({ ca, cert, key }: GlobalOptions, localCa: Buffer | undefined): ClientTls {
-  if ((cert === undefined) !== (key === undefined)) throw new UsageError("--cert and --key go together");
-  const trusted = ca === undefined ? localCa : pemFile(ca, "--ca");
+function tlsOf({ tlsCa: ca, tlsCert: cert, tlsKey: key }: GlobalOptions, localCa: Buffer | undefined): ClientTls {
+  if ((cert === undefined) !== (key === undefined)) throw new UsageError("--tls-cert and --tls-key go together");
+  const trusted = ca === undefined ? localCa : pemFile(ca, "--tls-ca");
   return {
     ...(trusted && { ca: trusted }),
-    ...(cert !== undefined && { cert: pemFile(cert, "--cert") }),
-    ...(key !== undefined && { key: pemFile(key, "--key") }),
+    ...(cert !== undefined && { cert: pemFile(cert, "--tls-cert") }),
+    ...(key !== undefined && { key: pemFile(key, "--tls-key") }),
   };
 }
 

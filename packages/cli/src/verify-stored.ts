@@ -1,9 +1,9 @@
 import type { Attestation } from "@attestry/api/ingest";
 import {
   checkSignature,
+  type ParsedBundle,
   parseBundle,
   parseTrustPolicy,
-  type SignatureCheck,
   type TrustedSigner,
   type TrustPolicy,
   verifyTrusted,
@@ -12,20 +12,20 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { DigestOrRun } from "./arguments.ts";
 import { openDownload } from "./client/download.ts";
 import type { Context } from "./context.ts";
-import { reasonOf } from "./errors.ts";
+import { CommandError, reasonOf } from "./errors.ts";
 import { readVerified } from "./files/write-verified.ts";
 
 /** What checking an attestation anew came to. */
 export interface VerifiedStored {
   attestation: Attestation;
+  signer: Pick<TrustedSigner, "signer" | "issuer">;
   /** Undefined: the organization has no trust policy, so only the signature was checked. */
-  trust: { revision: number; at: Date; signer: TrustedSigner } | undefined;
-  signature: SignatureCheck;
+  trust: { revision: number; at: Date; integratedAt: Date | undefined } | undefined;
 }
 
 /**
  * Checks a stored attestation anew, here, by the organization's trust policy of today: judged now, or at the moment it was
- * received. Throws BundleError if it does not verify.
+ * received. Throws BundleError if it does not verify, CommandError SIGNATURE_NOT_CHECKED if there is nothing to verify it by.
  */
 export async function verifyStored(context: Context, by: DigestOrRun, atReceipt: boolean): Promise<VerifiedStored> {
   const { attestation, bytes } = await context.caller.repeatable(async (call) => {
@@ -34,13 +34,22 @@ export async function verifyStored(context: Context, by: DigestOrRun, atReceipt:
     return { attestation, bytes: await readVerified(expected, chunks) };
   });
   const bundle = parseBundle(bytes);
-  const signature = checkSignature(bundle);
   const present = await presentTrust(context);
-  if (present === undefined) return { attestation, signature, trust: undefined };
+  if (present === undefined) return { attestation, signer: signerOf(bundle), trust: undefined };
   const { receivedAt } = attestation;
   const at = atReceipt && receivedAt !== undefined ? timestampDate(receivedAt) : new Date();
-  const signer = verifyTrusted(bundle, parseTrustPolicy(present.policy), at);
-  return { attestation, signature, trust: { revision: present.revision, at, signer } };
+  const { integratedAt, ...signer } = verifyTrusted(bundle, parseTrustPolicy(present.policy), at);
+  return { attestation, signer, trust: { revision: present.revision, at, integratedAt } };
+}
+
+function signerOf(bundle: ParsedBundle): VerifiedStored["signer"] {
+  const found = checkSignature(bundle);
+  if (found.status === "verified") return found;
+  throw new CommandError(
+    "SIGNATURE_NOT_CHECKED",
+    "the bundle carries no key to check its signature by, and the organization trusts none: attestry trust set --key FILE",
+    { hint: "none" },
+  );
 }
 
 /** Undefined: none was set. */

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { type Constellation, startConstellation } from "@attestry/dev-env/constellation";
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
@@ -23,13 +24,21 @@ async function stored(name: string): Promise<string> {
   return (await json<{ digest: string }>("store", fixture(name), "--workflow", "cli/verify")).digest;
 }
 
+test("what carries no key is not verified by anything", async () => {
+  const { dsseEnvelope } = JSON.parse(await readFile(fixture("intoto-with-custom-trust-root.json"), "utf8"));
+  const args = ["store", "-", "--workflow", "cli/verify", "-o", "json"];
+  const { stdout } = await cli(args, { stdin: JSON.stringify(dsseEnvelope) });
+  const { code, stderr } = await cli(["verify", (JSON.parse(stdout) as { digest: string }).digest]);
+  expect(stderr).toMatch(/attestry trust set --key FILE \(SIGNATURE_NOT_CHECKED\)\n$/);
+  expect(code).toBe(1);
+});
+
 test("by the signature without a policy, then by whatever policy is in force", async () => {
   const digest = await stored("intoto-with-custom-trust-root.json");
   const issuer = "https://token.actions.githubusercontent.com";
   expect(await json("verify", digest)).toMatchObject({
     digest,
-    status: "verified",
-    reason: null,
+    ...{ status: "verified", check: "signature" },
     trustRevision: 0,
     issuer,
   });

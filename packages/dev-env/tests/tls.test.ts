@@ -144,7 +144,7 @@ test("three services over mTLS: a bundle is stored, uploaded and read back; who 
 
   const without = await attestry(token, undefined, "run", "list");
   expect([without.code, without.stdout]).toEqual([5, ""]);
-  expect(without.stderr).toMatch(/certificate required.*\nhint: .*--cert and --key/);
+  expect(without.stderr).toMatch(/certificate required.*\nhint: .*--tls-cert and --tls-key/);
   const foreign = await TestCertificates.create("another authority");
   const stranger = await attestry(token, await foreign.issueFiles("client"), "run", "list");
   expect([stranger.code, stranger.stdout]).toEqual([5, ""]);

@@ -48,7 +48,7 @@ test("--tls is all it takes, also beyond this machine; the authority stays when 
   const unknown = await attestry(env, "--addr", address, "run", "list");
   expect(unknown).toEqual({
     code: 5,
-    output: expect.stringMatching(/certificate.*\nhint: .*--ca or ATTESTRY_CA_FILE/),
+    output: expect.stringMatching(/certificate.*\nhint: .*--tls-ca or ATTESTRY_CA_FILE/),
   });
   const wrongScheme = await attestry(env, "--addr", address.replace("https", "http"), "run", "list");
   expect(wrongScheme).toEqual({ code: 5, output: expect.stringContaining("as https://") });

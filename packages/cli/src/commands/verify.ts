@@ -36,7 +36,7 @@ export function addVerifyCommand(program: Command): void {
     addOutputOption(
       command,
       'of a file {digest, status: "verified", check: signature | trusted, at, signer, issuer, integratedAt, predicateType, subjects: [{name, uri, digests}]}; ' +
-        'of a stored one {digest, runId, status: "verified" or "not-checked", reason ("no-key"; null: checked), trustRevision (0: no policy), at, signer, issuer, integratedAt}',
+        'of a stored one {digest, runId, status: "verified", check: signature | trusted, trustRevision (0: no policy), at, signer, issuer, integratedAt}',
     ),
     "attestry verify bundle.json",
     "attestry verify bundle.json --ca ca.pem --at 2026-11-23T23:15:00Z",
@@ -81,30 +81,26 @@ function printFile(context: Context, { digest, statement, signer, trust }: Verif
   });
 }
 
-function printStored(context: Context, { attestation, trust, signature }: VerifiedStored): Promise<void> {
-  const checked = trust !== undefined || signature.status === "verified";
-  const signer = trust?.signer ?? (signature.status === "verified" ? signature : undefined);
-  const integratedAt = trust?.signer.integratedAt?.toISOString() ?? null;
-  const at = trust?.at.toISOString() ?? null;
+function printStored(context: Context, { attestation, trust, signer }: VerifiedStored): Promise<void> {
   const json = {
     digest: attestation.digest,
     runId: attestation.runId,
-    status: checked ? "verified" : "not-checked",
-    reason: checked ? null : "no-key",
+    status: "verified",
+    check: trust === undefined ? "signature" : "trusted",
     trustRevision: trust?.revision ?? 0,
-    at,
-    signer: signer?.signer ?? "",
-    issuer: signer?.issuer ?? "",
-    integratedAt,
+    at: trust?.at.toISOString() ?? null,
+    signer: signer.signer,
+    issuer: signer.issuer,
+    integratedAt: trust?.integratedAt?.toISOString() ?? null,
   };
   return context.printObject(json, {
     digest: json.digest,
     run: json.runId,
-    verification: checked ? `verified (${trust === undefined ? "signature" : "trusted"})` : "not checked: no key",
+    verification: `verified (${json.check})`,
     "trust revision": trust?.revision,
-    "as of": at,
+    "as of": json.at,
     signer: json.signer,
     issuer: json.issuer,
-    "in a log since": integratedAt,
+    "in a log since": json.integratedAt,
   });
 }
