@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type Constellation, startConstellation } from "../../src/constellation/index.ts";
 import { clientsOf, eventually, startRun, uploadIn } from "./clients.ts";
 import { digestOf, uniqueBundle } from "./fixtures.ts";
+import { publicKey } from "./named-resources.ts";
 import { outcomeOf, type Served, servedMethod, servedMethods } from "./reflected.ts";
 import { Databases } from "./refusals.ts";
 
@@ -94,6 +95,11 @@ const changes: { method: string; action: string; request: (facts: Facts) => Json
     }),
   },
   { method: `${run}.FederationService/Delete`, action: "federation.delete", request: () => ({ name: "made" }) },
+  {
+    method: `${run}.TrustService/Set`,
+    action: "trust.set",
+    request: () => ({ policy: { publicKeys: [publicKey()] } }),
+  },
   {
     method: `${run}.RunService/Cancel`,
     action: "run.cancel",

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import type { ServiceName } from "@attestry/service-kit";
 import type { JsonValue } from "@bufbuild/protobuf";
 
@@ -36,6 +37,11 @@ const at = "2026-01-01T00:00:00Z";
 const run = "attestry.run.v1";
 const ingest = "attestry.ingest.v1";
 const reapi = "build.bazel.remote.execution.v2.ContentAddressableStorage";
+
+/** PEM of a key that nobody has. */
+export function publicKey(): string {
+  return generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "pem" }).toString();
+}
 
 /** What another organization asks for, one request for each way to name a resource. */
 export const asks: Ask[] = [
@@ -125,6 +131,22 @@ export const asks: Ask[] = [
     method: `${run}.FederationService/Exchange`,
     told: "PermissionDenied FEDERATION_REFUSED",
     request: ({ organization }) => ({ organization, idToken: "e30.e30.e30" }),
+  },
+  {
+    method: `${run}.TrustService/Get`,
+    told: "NotFound ORGANIZATION_NOT_FOUND",
+    request: ({ organization }) => ({ organization }),
+  },
+  {
+    method: `${run}.TrustService/Get`,
+    as: "attestation-ingest",
+    told: "NotFound TRUST_NOT_FOUND",
+    request: ({ organizationId }) => ({ organizationId }),
+  },
+  {
+    method: `${run}.TrustService/Set`,
+    told: "NotFound ORGANIZATION_NOT_FOUND",
+    request: ({ organization }) => ({ organization, policy: { publicKeys: [publicKey()] } }),
   },
   {
     method: `${run}.CredentialService/IssueCasToken`,
