@@ -3,6 +3,7 @@ export type { Envelope, Signature } from "./envelope.ts";
 export { BUNDLE_ERROR_CODES, BundleError, type BundleErrorCode, type BundleErrorOptions } from "./error.ts";
 export { type BundleLimits, DEFAULT_LIMITS } from "./limits.ts";
 export { type ParsedBundle, parseBundle } from "./parse-bundle.ts";
+export { matchesPattern } from "./pattern.ts";
 export { parseStatement, type Statement, type StatementType, type Subject, subjectDigests } from "./statement.ts";
 export { MAX_KEY_CHARACTERS, subjectKey } from "./subject-key.ts";
 export { type BundleSummary, firstSubjects, SHOWN_BYTES, summarize } from "./summary.ts";

@@ -1,5 +1,5 @@
+import { matchesPattern } from "@attestry/bundle";
 import type { JWTPayload } from "jose";
-import { fits } from "./claim-pattern.ts";
 import type { FederationRule } from "./rule.ts";
 
 /** Why a rule does not let a token in, for whoever keeps the rules. */
@@ -30,7 +30,7 @@ function failedConditions({ issuer, audience, conditions }: FederationRule, clai
   for (const { claim, pattern } of conditions) {
     const value = Object.hasOwn(claims, claim) ? claims[claim] : undefined;
     const isPlain = typeof value === "string" || typeof value === "number" || typeof value === "boolean";
-    if (!isPlain || !fits(pattern, String(value))) failed.push(`${claim}=${pattern}`);
+    if (!isPlain || !matchesPattern(pattern, String(value))) failed.push(`${claim}=${pattern}`);
   }
   return failed;
 }
