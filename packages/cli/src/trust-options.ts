@@ -32,12 +32,12 @@ export function addTrustOptions(command: Command): Command {
     .option(
       "--signer <pattern>",
       "email or URI that the certificate must name, * for any characters; several times: any one of them",
-      collect,
+      collectPattern,
     )
     .option(
       "--issuer <pattern>",
       "OIDC issuer that the certificate must name: one for all signers, or one for each in the same order",
-      collect,
+      collectPattern,
     )
     .option("--log-threshold <n>", "entries of trusted transparency logs that are needed (default: 0)", threshold)
     .option(
@@ -89,6 +89,12 @@ async function readText(file: string): Promise<string> {
 
 function collect(text: string, before: string[] = []): string[] {
   return [...before, text];
+}
+
+/** A variable that was not set must not let everybody in. */
+function collectPattern(text: string, before?: string[]): string[] {
+  if (text.trim() === "") throw new InvalidArgumentError("Expected a pattern; * lets any through.");
+  return collect(text, before);
 }
 
 function threshold(text: string): number {

@@ -91,6 +91,7 @@ test.each([
     2,
     /--issuer once/,
   ],
+  ["a signer of which nothing is said", ["--ca", "ca", "--signer", ""], 2, /Expected a pattern/],
   ["a threshold that is none", ["--ca", "ca", "--log-threshold", "-1"], 2, /whole number/],
   ["a file that is not there", ["--ca", "absent"], 1, /no such file: absent \(FILE_UNREADABLE\)/],
 ])("set refuses %s, and asks no server", async (_what, args, code, says) => {

@@ -110,7 +110,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     await dataDir.writeAdminToken(bootstrapped.adminToken);
   }
 
-  const serving = { modules: services.modules, listen, tls: tls?.files, limits: transport };
+  const serving = { modules: services.modules, listen, tls: tls?.files, limits: { ...transport, redisUrl: undefined } };
   const server = await serve({ ...serving, logger, metrics }).catch((error: unknown) => {
     throw listenFailure(listen, error);
   });

@@ -97,12 +97,15 @@ export function registerRoutes(router: ConnectRouter, context: AppContext): void
     listRevoked: bind(listRevokedTokens),
     recordUses: bind(recordTokenUses),
   });
-  router.service(FederationService, {
+  // Anybody may exchange: what one such call can hold of the memory that all share is little.
+  const federationLimits = { readMaxBytes: 128 * 1024 };
+  const federation = {
     create: bind(createFederationRule),
     list: bind(listFederationRules),
     delete: bind(deleteFederationRule),
     exchange: bind(exchangeToken),
-  });
+  };
+  router.service(FederationService, federation, federationLimits);
   router.service(CredentialService, { issueCasToken: bind(issueCasToken) });
   router.service(TrustService, { get: bind(getTrust), set: bind(setTrust) });
   router.service(AuditService, { list: bind(listAuditEvents), record: bind(recordAuditEvents) });

@@ -40,6 +40,8 @@ describe("where keys may be fetched", () => {
     ["https://gitlab.example.test:8443/path", true, true],
     ["https://8.8.8.8", true, true],
     ["http://gitlab.example.test", false, false],
+    ["https://[::127.0.0.1]", false, false],
+    ["https://[2001:0:1::1]", false, false],
     ["https://user@gitlab.example.test", false, false],
     ["https://gitlab.example.test?x", false, false],
     ["https://gitlab.example.test#x", false, false],

@@ -246,6 +246,7 @@ describe("rules", () => {
   const bad: [what: string, reason: string, changes: object][] = [
     ["no condition", "REQUEST_INVALID", { conditions: [] }],
     ["a condition that lets all in", "REQUEST_INVALID", { conditions: [{ claim: "sub", pattern: "*" }] }],
+    ["one of what every token has", "REQUEST_INVALID", { conditions: [{ claim: "iss", pattern: "https://*" }] }],
     [
       "two conditions of one claim",
       "REQUEST_INVALID",

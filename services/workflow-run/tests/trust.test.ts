@@ -95,6 +95,12 @@ describe("the trust policy", () => {
     ["a root that is no JSON", { trustedRoots: ["{"] }, "TRUST_MATERIAL_INVALID", /./],
     ["a CA that is no PEM", { certificateAuthorities: [ca, "hello"] }, "TRUST_MATERIAL_INVALID", /./],
     ["a key that is none", { publicKeys: [ca] }, "TRUST_MATERIAL_INVALID", /./],
+    [
+      "a signer who is anybody",
+      { publicKeys: ["x"], signers: [{ subject: "", issuer: "**" }] },
+      "REQUEST_INVALID",
+      /a subject or an issuer/,
+    ],
     ["too many keys", { publicKeys: Array(33).fill("x") }, "REQUEST_INVALID", /public_keys must be at most 32/],
     ["too many bytes", { trustedRoots: ["x".repeat(256 * 1024 + 1)] }, "REQUEST_INVALID", /at most 262144 bytes/],
     ["a zero byte", { certificateAuthorities: [`${ca}\0`] }, "REQUEST_INVALID", /zero bytes/],

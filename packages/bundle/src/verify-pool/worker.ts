@@ -10,8 +10,8 @@ import type { Answer, Message, Verification, VerifyResult } from "./task.ts";
 
 type TrustedTask = Extract<Message["task"], { check: "trusted" }>;
 
-/** Read policies, by key; one takes up to a few MiB. */
-const policies = new LRUCache<string, ParsedTrustPolicy>({ max: 50 });
+/** Read policies, by key; one takes up to a few MiB. Not for good: a restored database may give a key again. */
+const policies = new LRUCache<string, ParsedTrustPolicy>({ max: 50, ttl: 10 * 60_000 });
 
 /** Runs in a thread: reads one bundle, and verifies it as it is asked. Never throws, so that what fails is the thread. */
 export default function answer({ bytes, begun, limits, task }: Message): Answer {

@@ -2,9 +2,9 @@ import { createPublicKey, type KeyObject } from "node:crypto";
 
 const CURVES: ReadonlySet<string> = new Set(["prime256v1", "secp384r1", "secp521r1"]);
 const LEAST_RSA_BITS = 2048;
-// To verify by a longer modulus or exponent takes milliseconds; the same bounds as Go's crypto/tls and crypto/rsa have.
+// To verify by a longer modulus or exponent takes milliseconds. F4 is the exponent of all keys in use, but for a few smaller ones.
 const MOST_RSA_BITS = 8192;
-const MOST_RSA_EXPONENT = 2n ** 31n - 1n;
+const MOST_RSA_EXPONENT = 65_537n;
 
 export const KEYS_EXPECTED = `an ECDSA key (P-256, P-384, P-521), an RSA key of ${LEAST_RSA_BITS} to ${MOST_RSA_BITS} bits or an Ed25519 key`;
 
@@ -28,7 +28,7 @@ export function readKey(spki: Buffer): KeyObject | string {
       if (modulusLength < LEAST_RSA_BITS || modulusLength > MOST_RSA_BITS) {
         return `an RSA key of ${modulusLength} bits`;
       }
-      return publicExponent <= MOST_RSA_EXPONENT ? key : "an RSA key with an exponent of more than 31 bits";
+      return publicExponent <= MOST_RSA_EXPONENT ? key : "an RSA key with an exponent of more than 65537";
     case "ed25519":
       return key;
     default:

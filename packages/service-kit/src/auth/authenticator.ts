@@ -50,7 +50,11 @@ export function createAuthenticator({
     async authenticate(authorization, strangers) {
       const { principal } = await verify(authorization, strangers);
       if (principal.kind === "api") {
-        await revocations?.check(principal.tokenId);
+        await revocations?.check(principal.tokenId).catch((error: unknown) => {
+          // As often as one that was never good; this error says more than that there were too many.
+          if (error instanceof DomainError && error.code === "TOKEN_REVOKED") strangers?.enter();
+          throw error;
+        });
         uses?.record(principal.tokenId);
       }
       return principal;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@attestry/api/health";
-import type { ConnectRouter } from "@connectrpc/connect";
+import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
 import { databaseFault } from "../errors/database-fault.ts";
 import { DomainError } from "../errors/domain-error.ts";
 import type { Logger } from "../observe/logger.ts";
@@ -58,7 +58,7 @@ export function registerHealth(
     if (shuttingDown.aborted) return Status.NOT_SERVING;
     return (await readiness(asked, logger)).ready ? Status.SERVING : Status.NOT_SERVING;
   }
-  router.service(Health, {
+  const health: Partial<ServiceImpl<typeof Health>> = {
     async check({ service }) {
       const status = await statusOf(service);
       if (status === Status.SERVICE_UNKNOWN)
@@ -76,5 +76,7 @@ export function registerHealth(
         await sleep(watchMs, undefined, { signal: context.signal }).catch(() => undefined);
       }
     },
-  });
+  };
+  // Anybody may ask: what one such call can hold of the memory that all share is little.
+  router.service(Health, health, { readMaxBytes: 4 * 1024 });
 }

@@ -68,11 +68,11 @@ export class WatchedCertificates {
     const { files, use, logger } = this.#options;
     try {
       const found = await readCertificates(files);
+      if (!areSame(found, this.#current)) refuseWorse(found, this.#current);
       this.#settled(undefined);
       if (areSame(found, this.#current)) return;
-      refuseWorse(found, this.#current);
-      for (const listener of this.#listeners) listener(found);
       this.#current = found;
+      for (const listener of this.#listeners) listener(found);
       this.#telemetry.reloaded(use, "taken");
       this.#show();
       logger.info({ use, until: found.validity?.until }, "certificates were taken up from their files");

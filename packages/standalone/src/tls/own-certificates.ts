@@ -29,13 +29,17 @@ export async function prepareCertificates(dir: string, host: string): Promise<Ow
   const file = (name: string) => path.join(dir, name);
   const pair = { certFile: file("cert.pem"), keyFile: file("key.pem") };
   const own = { certFile: file("ca.pem"), keyFile: file("ca-key.pem") };
-  const isOperators = existsSync(pair.certFile) && existsSync(pair.keyFile) && !existsSync(own.keyFile);
-  if (isOperators) return { ...pair, trustFile: existsSync(own.certFile) ? own.certFile : undefined };
+  const present = await readPair(pair);
+  if (present !== undefined && !existsSync(own.keyFile))
+    return { ...pair, trustFile: existsSync(own.certFile) ? own.certFile : undefined };
 
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const authority = await openAuthority(own);
+  // Put there by the operator since: never written over.
+  if (present !== undefined && !present.verify(new X509Certificate(authority.cert).publicKey))
+    return { ...pair, trustFile: undefined };
   const names = namesOf(host);
-  if (!(await isGood(pair, authority, names))) {
+  if (present === undefined || !isGood(present, names)) {
     const { cert, key } = await authority.issue({ names, until: new Date(Date.now() + days * dayMs) });
     await writeDurably(pair.keyFile, key, 0o600);
     await writeDurably(pair.certFile, cert, 0o644);
@@ -63,12 +67,15 @@ function namesOf(host: string): string[] {
   return [...new Set(["localhost", "127.0.0.1", "::1", os.hostname(), ...(isEverywhere ? [] : [host])])];
 }
 
-/** Whether the certificate that is there need not be made anew. */
-async function isGood({ certFile, keyFile }: PairFiles, authority: Authority, names: string[]): Promise<boolean> {
-  if (!existsSync(certFile) || !existsSync(keyFile)) return false;
-  const certificate = new X509Certificate(await readFile(certFile));
-  const isMade = certificate.verify(new X509Certificate(authority.cert).publicKey);
+/** The certificate that is there; undefined unless its key is there too. */
+async function readPair({ certFile, keyFile }: PairFiles): Promise<X509Certificate | undefined> {
+  if (!existsSync(certFile) || !existsSync(keyFile)) return undefined;
+  return new X509Certificate(await readFile(certFile));
+}
+
+/** Whether the certificate need not be made anew. */
+function isGood(certificate: X509Certificate, names: string[]): boolean {
   const isLong = certificate.validToDate.getTime() > Date.now() + leastDays * dayMs;
   const isNamed = names.every((name) => (isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name)));
-  return isMade && isLong && isNamed;
+  return isLong && isNamed;
 }

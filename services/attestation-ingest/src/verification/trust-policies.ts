@@ -12,6 +12,8 @@ export interface TrustKey {
 // A policy has at most 256 KiB (attestry/run/v1/trust.proto).
 const mostBytes = 16 * 1024 * 1024;
 const leastBytes = 1_024;
+/** A database of workflow-run that was restored from a backup gives a number again: then another policy has it. */
+const ttlMs = 10 * 60_000;
 
 /** The trust policies of organizations as workflow-run keeps them. Those used last stay in memory. */
 export class TrustPolicies {
@@ -22,6 +24,7 @@ export class TrustPolicies {
     const outsideRequests = AsyncLocalStorage.snapshot();
     this.#cache = new LRUCache({
       maxSize: mostBytes,
+      ttl: ttlMs,
       sizeCalculation: sizeOf,
       // Without this a load that newer ones push out would fail for all that wait for it.
       ignoreFetchAbort: true,

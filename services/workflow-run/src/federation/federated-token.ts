@@ -33,7 +33,7 @@ export function newFederatedToken(
   };
 }
 
-/** PostgreSQL keeps no zero bytes. */
+/** PostgreSQL keeps neither zero bytes nor half characters. */
 function storable(text: string): string {
-  return text.slice(0, longestDetail).replaceAll("\0", "");
+  return text.slice(0, longestDetail).replaceAll("\0", "").toWellFormed();
 }

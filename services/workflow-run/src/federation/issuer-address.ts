@@ -4,10 +4,20 @@ import { DomainError } from "@attestry/service-kit";
 
 const longestIssuer = 512;
 
-/** Never asked: this network, link-local (metadata of clouds among them), multicast, reserved, and translated IPv4. */
+/** Never asked: this network, link-local (metadata of clouds among them), multicast, reserved, and IPv4 in other clothes. */
 const never = blockList([
   ...["0.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "224.0.0.0/4", "240.0.0.0/4"],
-  ...["::/128", "fe80::/10", "fec0::/10", "ff00::/8", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "fd00:ec2::/32"],
+  ...[
+    "::/96",
+    "2001::/32",
+    "fe80::/10",
+    "fec0::/10",
+    "ff00::/8",
+    "64:ff9b::/96",
+    "64:ff9b:1::/48",
+    "2002::/16",
+    "fd00:ec2::/32",
+  ],
 ]);
 /** Asked only where that was allowed: loopback and private networks. */
 const local = blockList([
@@ -64,6 +74,7 @@ export function issuerLookup(bounds: IssuerBounds): LookupFunction {
 
 function mayConnect(address: string, { allowPrivate }: IssuerBounds): boolean {
   // Also an IPv4 address that is written as IPv6 is found in the lists of IPv4.
+  if (isIn(loopback, address)) return allowPrivate;
   return !isIn(never, address) && (allowPrivate || !isIn(local, address));
 }
 

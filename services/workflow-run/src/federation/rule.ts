@@ -25,6 +25,8 @@ export type NewFederationRule = Omit<FederationRule, "createdAt"> & { organizati
 export const mostRules = 50;
 const mostConditions = 20;
 const longestText = 512;
+/** Looked at in any case, or of no one in particular: a rule with nothing else would let everybody in. */
+const ofEveryToken: ReadonlySet<string> = new Set(["iss", "aud", "exp", "iat", "nbf", "jti"]);
 const lifetime = { least: 60n, most: 3_600n, unset: 900n };
 
 /** 1 to 20 conditions with different claims. Throws REQUEST_INVALID. */
@@ -37,6 +39,9 @@ export function parseConditions(conditions: readonly ClaimCondition[]): ClaimCon
     claim: parseText(claim, `conditions[${index}].claim`),
     pattern: parseText(pattern, `conditions[${index}].pattern`),
   }));
+  const own = parsed.find(({ claim }) => ofEveryToken.has(claim));
+  if (own !== undefined)
+    throw invalid("conditions", "claims that say whose job it is", `${own.claim}, which every token has`);
   const twice = parsed.find(({ claim }, index) => parsed.findIndex((one) => one.claim === claim) !== index);
   if (twice !== undefined) throw invalid("conditions", "one for each claim", `two for ${twice.claim}`);
   if (parsed.every(({ pattern }) => /^\*+$/.test(pattern)))

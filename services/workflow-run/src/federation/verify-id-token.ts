@@ -18,11 +18,12 @@ const longestToken = 16 * 1_024;
 /** Clocks may differ by so much. */
 const leewaySeconds = 30;
 
-/** What an ID token says, unverified; undefined: it is none. */
+/** What an ID token says, unverified; undefined: it is none, or names no issuer. */
 export function readIdToken(token: string): JWTPayload | undefined {
   if (token.length > longestToken) return undefined;
   try {
-    return decodeJwt(token);
+    const claims = decodeJwt(token);
+    return typeof claims.iss === "string" ? claims : undefined;
   } catch {
     return undefined;
   }
@@ -38,5 +39,6 @@ export async function verifyIdToken(token: string, issuer: string, keys: JWTVeri
     // With it jose refuses an `iat` that is yet to come.
     maxTokenAge: "24h",
   });
+  if (typeof payload.sub !== "string") throw new Error("the claim sub is no text");
   return payload;
 }

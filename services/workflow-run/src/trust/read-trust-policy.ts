@@ -34,8 +34,15 @@ export function readTrustPolicy(message: TrustPolicyMessage | undefined): TrustP
       issuer: parseProse(issuer, longestPattern, `signers[${index}].issuer`),
     })),
   };
+  const open = policy.signers.findIndex(({ subject, issuer }) => isOpen(subject) && isOpen(issuer));
+  if (open >= 0) throw invalid(`signers[${open}]`, "a subject or an issuer; for any signer give no signers", "neither");
   parseTrustPolicy(policy);
   return policy;
+}
+
+/** Whether the pattern lets any text through. */
+function isOpen(pattern: string): boolean {
+  return /^\**$/.test(pattern);
 }
 
 function checkCount(field: keyof typeof most, count: number): void {
