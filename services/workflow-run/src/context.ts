@@ -22,6 +22,7 @@ import { RunStore } from "./db/run-store.ts";
 import { TokenStore } from "./db/token-store.ts";
 import { TrustStore } from "./db/trust-store.ts";
 import { WorkflowStore } from "./db/workflow-store.ts";
+import { ExchangeCounts } from "./federation/exchange-counts.ts";
 import type { IssuerBounds } from "./federation/issuer-address.ts";
 import { IssuerDocuments } from "./federation/issuer-documents.ts";
 import { IssuerKeys } from "./federation/issuer-keys.ts";
@@ -51,6 +52,7 @@ export interface AppContext {
   federation: FederationStore;
   issuerBounds: IssuerBounds;
   issuerKeys: IssuerKeys;
+  exchangeCounts: ExchangeCounts;
   trust: TrustStore;
   audit: AuditLog;
   validator: BackendValidator;
@@ -114,6 +116,7 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     workflows: new WorkflowStore(database.prisma),
     federation: new FederationStore(database.prisma),
     issuerBounds,
+    exchangeCounts: new ExchangeCounts(),
     issuerKeys: new IssuerKeys({ fetch: (issuer) => issuers.jwks(issuer), logger }),
     trust: new TrustStore(database.prisma),
     audit: new AuditLog(database.pool),

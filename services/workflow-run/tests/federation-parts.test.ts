@@ -2,8 +2,10 @@ import { matchesPattern } from "@attestry/bundle";
 import { createLogger } from "@attestry/service-kit";
 import { describe, expect, jest, test } from "@jest/globals";
 import { exportJWK, generateKeyPair, jwtVerify, SignJWT } from "jose";
+import { ExchangeCounts } from "../src/federation/exchange-counts.ts";
 import { issuerLookup, urlFault } from "../src/federation/issuer-address.ts";
 import { IssuerKeys } from "../src/federation/issuer-keys.ts";
+import { readIdToken } from "../src/federation/verify-id-token.ts";
 
 const logger = createLogger({ name: "test", level: "silent" });
 
@@ -30,6 +32,22 @@ test.each([
 test("patterns of many stars take no time", () => {
   expect(matchesPattern("a*".repeat(200), `${"a".repeat(15_000)}b`)).toBe(true);
   expect(matchesPattern(`${"a*".repeat(200)}b`, "a".repeat(15_000))).toBe(false);
+});
+
+test.each([
+  ["no issuer", {}],
+  ["an issuer that is no text", { iss: { toString: 1, valueOf: 1 } }],
+  ["issuers", { iss: ["https://id.example.test"] }],
+])("what has %s is no ID token", (_what, claims) => {
+  const token = `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.e30`;
+  expect(readIdToken(token)).toBeUndefined();
+});
+
+test("an ID token is exchanged 20 times, and another one all the same", () => {
+  const counts = new ExchangeCounts();
+  for (let times = 0; times < 20; times++) counts.count("one");
+  expect(() => counts.count("one")).toThrow("exchanged 20 times");
+  counts.count("another");
 });
 
 describe("where keys may be fetched", () => {

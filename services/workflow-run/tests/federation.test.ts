@@ -96,8 +96,8 @@ describe("an ID token is exchanged", () => {
 
   test("100 at once fetch the keys once", async () => {
     await addRule();
-    const token = await issuer.github();
-    const made = await Promise.all(Array.from({ length: 100 }, () => exchange(token)));
+    const tokens = await Promise.all(Array.from({ length: 100 }, (_, run) => issuer.github({ run_id: `${run}` })));
+    const made = await Promise.all(tokens.map((token) => exchange(token)));
     expect(new Set(made.map((one) => one.token?.id)).size).toBe(100);
     expect(issuer.requests.sort()).toEqual(["/.well-known/openid-configuration", "/jwks"]);
   });

@@ -46,6 +46,7 @@ export async function exchangeToken(
   const { rule, mismatches } = matchingRule(ofIssuer, claims);
   if (rule === undefined) throw refused({ mismatches });
 
+  context.exchangeCounts.count(request.idToken);
   const { token, entry } = newFederatedToken(organization.id, rule, claims);
   const made = await context.tokens.createFederated(token, entry);
   return { token: tokenMessage(made), secret: await signToken(context.keyring, organization, made) };
