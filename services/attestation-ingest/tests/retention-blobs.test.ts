@@ -138,7 +138,7 @@ test("a hidden attestation's upload goes on", async () => {
   ingest.run.storageMode = StorageMode.DATABASE;
   const bundle = bundleOf();
   const runId = await retention.storedBefore(31, bundle);
-  await ingest.database.query("update attestation set expired_at = now()");
+  await ingest.database.query("update attestation set expired_at = now() - interval '1 s'");
   retention.keepFor({ atMost: 30 });
   const worker = await ingest.replica();
   await worker.start();
@@ -150,7 +150,7 @@ test("a hidden attestation's upload goes on", async () => {
 
 test("a backend is known to gc by the attestation alone, if its upload was lost with the database's", async () => {
   await retention.storedBefore(31);
-  await ingest.database.query("update attestation set expired_at = now()");
+  await ingest.database.query("update attestation set expired_at = now() - interval '1 s'");
   await ingest.database.query("delete from upload");
   // Straight to it: a worker might write the upload anew before.
   expect(await deleteHidden()).toBe(1);
@@ -159,7 +159,7 @@ test("a backend is known to gc by the attestation alone, if its upload was lost 
 
 test("a deletion that fails halfway leaves the row hidden, and no event", async () => {
   const runId = await retention.storedBefore(31);
-  await ingest.database.query("update attestation set expired_at = now()");
+  await ingest.database.query("update attestation set expired_at = now() - interval '1 s'");
   await ingest.database.query("alter table intent add constraint none_may_come check (not retired)");
   await expect(deleteHidden()).rejects.toThrow("none_may_come");
   await ingest.database.query("alter table intent drop constraint none_may_come");

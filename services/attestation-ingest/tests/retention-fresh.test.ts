@@ -19,7 +19,7 @@ afterEach(() => retention.clear());
 
 async function hidden(): Promise<string> {
   const runId = await retention.storedBefore(31);
-  await ingest.database.query("update attestation set expired_at = now()");
+  await ingest.database.query("update attestation set expired_at = now() - interval '1 s'");
   return runId;
 }
 
@@ -44,7 +44,7 @@ test("a bound that is raised in the midst of a round holds for what is still to 
 
 test("each window is deleted by an answer of its own", async () => {
   await retention.copies(await retention.storedBefore(31), 500);
-  await ingest.database.query("update attestation set expired_at = now()");
+  await ingest.database.query("update attestation set expired_at = now() - interval '1 s'");
   retention.keepFor({ atMost: 30 });
   const left = async () => (await ingest.database.query("select from attestation")).rowCount;
   ingest.run.beforePolicy = async () => {
