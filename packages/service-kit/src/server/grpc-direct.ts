@@ -1,8 +1,8 @@
 import type { ServerHttp2Stream } from "node:http2";
 import { createContextValues, type HandlerContext, type Interceptor, type StreamResponse } from "@connectrpc/connect";
+import { principalKey } from "../auth/principal.ts";
 import { connectErrorOf } from "../errors/connect-error.ts";
 import type { BodyBudget } from "./body-budget.ts";
-import { nameOwner } from "./body-owner.ts";
 import { callerGone } from "./caller-gone.ts";
 import { readMany, readOne } from "./grpc-messages.ts";
 import { GrpcReply } from "./grpc-reply.ts";
@@ -165,7 +165,8 @@ async function sendAll(
 async function readOnly({ stream, live, recorded, context, refused }: DirectCall) {
   const { method, readMaxBytes } = recorded;
   const options = { schema: method.input, maxBytes: readMaxBytes, signal: context.signal };
-  nameOwner(live.lease, context.values);
+  const principal = context.values.get(principalKey);
+  if (principal !== undefined && "organizationId" in principal) live.lease.ownedBy(principal.organizationId);
   live.isReading = true;
   try {
     return await readOne(stream, options, live.lease);

@@ -4,7 +4,6 @@ import http2 from "node:http2";
 import {
   ConnectError,
   type ConnectRouter,
-  type ContextValues,
   createConnectRouter,
   createContextValues,
   type Interceptor,
@@ -27,8 +26,7 @@ import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
 import type { RateLimits } from "../limits/rate-limits.ts";
 import type { Logger } from "../observe/logger.ts";
-import type { BodyBudget, BodyLease } from "./body-budget.ts";
-import { nameOwner } from "./body-owner.ts";
+import type { BodyBudget } from "./body-budget.ts";
 import { framed } from "./framework-error.ts";
 import { createGrpcDirect } from "./grpc-direct.ts";
 import { plainStatusMessage } from "./grpc-status.ts";
@@ -135,20 +133,9 @@ async function respond(
   // Not when the answer was handed over: until it is sent, the message is held.
   if (lease !== undefined) response.once("close", lease.release);
   const bytes = bodyOf(request);
-  const unpacked = isCompressed(request) ? readMaxBytes : 0;
-  const body = lease === undefined ? bytes : owned(lease, values, lease.count(bytes, unpacked));
+  const body = lease === undefined ? bytes : lease.count(bytes, isCompressed(request) ? readMaxBytes : 0);
   const answer = await handler({ ...universal, body });
   await universalResponseToNodeResponse(await explained(answer), response);
-}
-
-/** It is read only after the gate. */
-async function* owned(
-  lease: BodyLease,
-  values: ContextValues,
-  body: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  nameOwner(lease, values);
-  yield* body;
 }
 
 /**
