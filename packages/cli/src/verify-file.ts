@@ -1,14 +1,6 @@
-import {
-  checkSignature,
-  type Digest,
-  digestOf,
-  type ParsedBundle,
-  parseBundle,
-  parseTrustPolicy,
-  type TrustedSigner,
-  verifyTrusted,
-} from "@attestry/bundle";
+import { type Digest, digestOf, type ParsedBundle, parseBundle, type TrustedSigner } from "@attestry/bundle";
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import { carriedSigner, trustedSigner } from "./bundle-signer.ts";
 import { CommandError, leaveOutHint, UsageError } from "./errors.ts";
 import { readBundle } from "./files/read-bundle.ts";
 import { isTrustGiven, type TrustOptions, type TrustTexts, trustPolicyOf } from "./trust-options.ts";
@@ -40,25 +32,21 @@ export async function verifyFile(file: string, options: FileOptions): Promise<Ve
   const { statement } = bundle;
   const digest = digestOf(bytes);
   if (policy === undefined) {
-    return { digest, statement, signer: signerOf(bundle), trust: undefined };
+    return { digest, statement, signer: carriedSigner(bundle, notChecked), trust: undefined };
   }
   const at = options.at === undefined ? new Date() : timestampDate(options.at);
-  const signer = trustedSignerOf(bundle, policy, at);
+  const signer = signerByOptions(bundle, policy, at);
   return { digest, statement, signer, trust: { at, integratedAt: signer.integratedAt } };
 }
 
-function signerOf(bundle: ParsedBundle): VerifiedFile["signer"] {
-  const found = checkSignature(bundle);
-  if (found.status === "verified") return found;
+function notChecked(): CommandError {
   const message = "expected a bundle with a certificate to check its signature by, got one that carries no key";
-  throw new CommandError("SIGNATURE_NOT_CHECKED", message);
+  return new CommandError("SIGNATURE_NOT_CHECKED", message);
 }
 
-function trustedSignerOf(bundle: ParsedBundle, policy: TrustTexts, at: Date): TrustedSigner {
-  const { trustedRoots, certificateAuthorities, publicKeys, ...rest } = policy;
+function signerByOptions(bundle: ParsedBundle, policy: TrustTexts, at: Date): TrustedSigner {
   try {
-    const trust = parseTrustPolicy({ material: { trustedRoots, certificateAuthorities, publicKeys }, ...rest });
-    return verifyTrusted(bundle, trust, at);
+    return trustedSigner(bundle, policy, at);
   } catch (error) {
     // It would speak of an organization's policy, and whom to trust stands on the command line.
     leaveOutHint(error);

@@ -1,19 +1,13 @@
 import type { Attestation } from "@attestry/api/ingest";
-import {
-  checkSignature,
-  type ParsedBundle,
-  parseBundle,
-  parseTrustPolicy,
-  type TrustedSigner,
-  type TrustPolicy,
-  verifyTrusted,
-} from "@attestry/bundle";
+import { parseBundle, type TrustedSigner } from "@attestry/bundle";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { DigestOrRun } from "./arguments.ts";
+import { carriedSigner, trustedSigner } from "./bundle-signer.ts";
 import { openDownload } from "./client/download.ts";
 import type { Context } from "./context.ts";
 import { CommandError, reasonOf } from "./errors.ts";
 import { readVerified } from "./files/write-verified.ts";
+import type { TrustTexts } from "./trust-options.ts";
 
 /** What checking an attestation anew came to. */
 export interface VerifiedStored {
@@ -35,17 +29,15 @@ export async function verifyStored(context: Context, by: DigestOrRun, atReceipt:
   });
   const bundle = parseBundle(bytes);
   const present = await presentTrust(context);
-  if (present === undefined) return { attestation, signer: signerOf(bundle), trust: undefined };
+  if (present === undefined) return { attestation, signer: carriedSigner(bundle, notChecked), trust: undefined };
   const { receivedAt } = attestation;
   const at = atReceipt && receivedAt !== undefined ? timestampDate(receivedAt) : new Date();
-  const { integratedAt, ...signer } = verifyTrusted(bundle, parseTrustPolicy(present.policy), at);
+  const { integratedAt, ...signer } = trustedSigner(bundle, present.policy, at);
   return { attestation, signer, trust: { revision: present.revision, at, integratedAt } };
 }
 
-function signerOf(bundle: ParsedBundle): VerifiedStored["signer"] {
-  const found = checkSignature(bundle);
-  if (found.status === "verified") return found;
-  throw new CommandError(
+function notChecked(): CommandError {
+  return new CommandError(
     "SIGNATURE_NOT_CHECKED",
     "the bundle carries no key to check its signature by, and the organization trusts none: attestry trust set --key FILE",
     { hint: "none" },
@@ -53,12 +45,11 @@ function signerOf(bundle: ParsedBundle): VerifiedStored["signer"] {
 }
 
 /** Undefined: none was set. */
-async function presentTrust(context: Context): Promise<{ policy: TrustPolicy; revision: number } | undefined> {
+async function presentTrust(context: Context): Promise<{ policy: TrustTexts; revision: number } | undefined> {
   try {
     const { policy, revision } = await context.caller.repeatable((call) => context.services.trust.get({}, call));
     if (policy === undefined) throw new Error("the answer has no trust policy");
-    const { trustedRoots, certificateAuthorities, publicKeys, ...rest } = policy;
-    return { policy: { ...rest, material: { trustedRoots, certificateAuthorities, publicKeys } }, revision };
+    return { policy, revision };
   } catch (error) {
     if (reasonOf(error) === "TRUST_NOT_FOUND") return undefined;
     throw error;

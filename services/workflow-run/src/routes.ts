@@ -98,14 +98,16 @@ export function registerRoutes(router: ConnectRouter, context: AppContext): void
     recordUses: bind(recordTokenUses),
   });
   // Anybody may exchange: what one such call can hold of the memory that all share is little.
-  const federationLimits = { readMaxBytes: 128 * 1024 };
-  const federation = {
-    create: bind(createFederationRule),
-    list: bind(listFederationRules),
-    delete: bind(deleteFederationRule),
-    exchange: bind(exchangeToken),
-  };
-  router.service(FederationService, federation, federationLimits);
+  router.service(
+    FederationService,
+    {
+      create: bind(createFederationRule),
+      list: bind(listFederationRules),
+      delete: bind(deleteFederationRule),
+      exchange: bind(exchangeToken),
+    },
+    { readMaxBytes: 128 * 1024 },
+  );
   router.service(CredentialService, { issueCasToken: bind(issueCasToken) });
   router.service(TrustService, { get: bind(getTrust), set: bind(setTrust) });
   router.service(AuditService, { list: bind(listAuditEvents), record: bind(recordAuditEvents) });

@@ -16,8 +16,6 @@ const timeAudience = (service: ServiceName): string => `attestry/time/${service}
 
 const casTokenSeconds = 5 * 60;
 const serviceTokenSeconds = 60;
-/** A token that would live for longer than it can have been made to was not made by `Keyring`. */
-const longestSeconds = { service: serviceTokenSeconds, cas: casTokenSeconds };
 /** Clocks of two hosts may differ by this much. */
 const leewaySeconds = 30;
 
@@ -201,9 +199,11 @@ export class Keyring {
 function principalOf(payload: TokenPayload, issuer: ServiceName, here: ServiceName): Principal {
   const audiences = new Set([payload.aud ?? []].flat());
   const isCas = here === "cas-gateway" && issuer === "workflow-run" && audiences.has(casAudience);
-  if (isCas) checkLife(payload, "the CAS", longestSeconds.cas);
-  if (audiences.has(serviceAudience(here))) checkLife(payload, "a service", longestSeconds.service);
-  if (audiences.has(serviceAudience(here))) return { kind: "service", service: issuer };
+  if (isCas) checkLife(payload, "the CAS", casTokenSeconds);
+  if (audiences.has(serviceAudience(here))) {
+    checkLife(payload, "a service", serviceTokenSeconds);
+    return { kind: "service", service: issuer };
+  }
   const { org_id: organizationId, org: organization } = payload;
   if (issuer === "workflow-run" && organizationId !== undefined && organization !== undefined) {
     if (isCas && payload.cas !== undefined) return { kind: "cas", organizationId, organization, ...payload.cas };
@@ -223,6 +223,7 @@ function principalOf(payload: TokenPayload, issuer: ServiceName, here: ServiceNa
   );
 }
 
+/** One that would live for longer than it can have been made to was not made by `Keyring`. */
 function checkLife({ iat, exp }: TokenPayload, of: string, longest: number): void {
   const life = exp === undefined || iat === undefined ? Number.POSITIVE_INFINITY : exp - iat;
   if (life <= longest) return;

@@ -64,13 +64,13 @@ export class RateLimits {
   /** Those at an address who are not known yet. To enter throws RATE_LIMITED. */
   strangersAt(address: string | undefined): Strangers {
     const failures = this.#buckets.failures;
-    const key = networkOf(address);
+    // Not before it is needed: most calls are of those who are known.
     return {
       enter: () => {
-        const waitMs = failures?.take(key) ?? 0;
+        const waitMs = failures?.take(networkOf(address)) ?? 0;
         if (waitMs > 0) throw this.#limited("failures", failures?.perSecond ?? 0, waitMs);
       },
-      known: () => failures?.giveBack(key),
+      known: () => failures?.giveBack(networkOf(address)),
     };
   }
 

@@ -68,9 +68,10 @@ export class WatchedCertificates {
     const { files, use, logger } = this.#options;
     try {
       const found = await readCertificates(files);
-      if (!areSame(found, this.#current)) refuseWorse(found, this.#current);
+      const isChanged = !areSame(found, this.#current);
+      if (isChanged) refuseWorse(found, this.#current);
       this.#settled(undefined);
-      if (areSame(found, this.#current)) return;
+      if (!isChanged) return;
       this.#current = found;
       for (const listener of this.#listeners) listener(found);
       this.#telemetry.reloaded(use, "taken");
