@@ -24,7 +24,7 @@ export { createInProcessTransport } from "./client/in-process-transport.ts";
 export type { PeerIdentity } from "./client/peer-transport.ts";
 export { Peers } from "./client/peers.ts";
 export { createServiceTransport, type ServiceTransport } from "./client/service-transport.ts";
-export { connectErrorOf, reasonOf } from "./errors/connect-error.ts";
+export { connectErrorOf, reasonOf, retryAfterOf } from "./errors/connect-error.ts";
 export { databaseFault } from "./errors/database-fault.ts";
 export { DomainError, type DomainErrorOptions } from "./errors/domain-error.ts";
 export { type Reason, reasons } from "./errors/reasons.ts";

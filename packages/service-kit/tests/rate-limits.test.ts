@@ -17,6 +17,7 @@ import {
   type ServingLimits,
   serve,
 } from "../src/index.ts";
+import { RefusedTokens } from "../src/limits/refused-tokens.ts";
 import { adminClaims, adminToken, fakeModule, keyrings, logger } from "./fake-module.ts";
 import { connect, rawCall, until } from "./raw-call.ts";
 
@@ -158,16 +159,70 @@ test("refused tokens from one address are looked at so many times a second; a to
   const foreign = await Promise.all(
     Array.from({ length: 80 }, (_, i) => stranger.issueApiToken({ ...adminClaims, tokenId: `x${i}` })),
   );
+  const began = performance.now();
   const answers = Promise.all(foreign.map(call));
   const meanwhile = await Promise.all(Array.from({ length: 20 }, () => call(adminToken)));
   expect(new Set(meanwhile)).toEqual(new Set(["ok"]));
   const reasons = (await answers).map((answer) => reasonOf(answer));
-  expect(reasons.filter((reason) => reason === "TOKEN_SIGNATURE_INVALID").length).toBeGreaterThanOrEqual(10);
+  const lookedAt = reasons.filter((reason) => reason === "TOKEN_SIGNATURE_INVALID").length;
+  expect(lookedAt).toBeGreaterThanOrEqual(10);
+  expect(lookedAt).toBeLessThanOrEqual(11 + (10 * (performance.now() - began)) / 1_000);
   const limited = (await answers).find((answer) => reasonOf(answer) === "RATE_LIMITED") as ConnectError;
   expect(limitOf(limited)).toBe("failures");
   // One that is good and new gets in a moment later.
   const fresh = await tokenOf({ tokenId: "fresh" });
   await until(async () => (await call(fresh)) === "ok");
+});
+
+test("a thousand jobs that begin at once behind one address, each with a new token, are all let in", async () => {
+  const { url, metrics } = await start({ rateOfFailures: 10 });
+  const call = callerOf(url);
+  const tokens = await Promise.all(Array.from({ length: 1_000 }, (_, i) => tokenOf({ tokenId: `job-${i}` })));
+  const answers = await Promise.all(tokens.map(call));
+  expect(new Set(answers)).toEqual(new Set(["ok"]));
+  expect(await metrics.metrics()).not.toContain('attestry_rate_limited_total{limit="failures"}');
+}, 60_000);
+
+describe("places for tokens that may be refused", () => {
+  const address = "192.0.2.1";
+
+  test("whoever finds none waits for those who verify: a good token frees its place, a bad one does not", async () => {
+    const places = new RefusedTokens(2);
+    expect([await places.enter(address), await places.enter(address)]).toEqual([0, 0]);
+    const ended: number[] = [];
+    const waiting = [1, 2, 3].map(() => places.enter(address).then((waitMs) => ended.push(waitMs)));
+    await sleep(0);
+    expect(ended).toEqual([]);
+    places.leave(address, true);
+    await sleep(0);
+    expect(ended).toEqual([0]);
+    places.leave(address, false);
+    await sleep(0);
+    expect(ended).toEqual([0]);
+    places.leave(address, false);
+    await Promise.all(waiting);
+    expect(ended.map((waitMs) => waitMs > 0)).toEqual([false, true, true]);
+    // Nobody else has to wait for it.
+    expect(await places.enter("192.0.2.2")).toBe(0);
+  });
+
+  test("of bad tokens, no more are verified at a time or in all than there are places", async () => {
+    const places = new RefusedTokens(5);
+    let [atOnce, most, verified] = [0, 0, 0];
+    const verifyBad = async () => {
+      if ((await places.enter(address)) > 0) return;
+      verified++;
+      most = Math.max(most, ++atOnce);
+      await sleep(1);
+      atOnce--;
+      places.leave(address, false);
+    };
+    const began = performance.now();
+    await Promise.all(Array.from({ length: 1_000 }, verifyBad));
+    expect(most).toBeLessThanOrEqual(6);
+    expect(verified).toBeGreaterThanOrEqual(5);
+    expect(verified).toBeLessThanOrEqual(6 + (5 * (performance.now() - began)) / 1_000);
+  });
 });
 
 describeWith(["redis"], "with Redis", () => {

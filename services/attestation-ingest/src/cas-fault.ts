@@ -1,4 +1,4 @@
-import { DomainError, type Reason, reasonOf } from "@attestry/service-kit";
+import { DomainError, type Reason, reasonOf, retryAfterOf } from "@attestry/service-kit";
 import { Code, ConnectError } from "@connectrpc/connect";
 
 /** Faults of the backend that stay until an operator acts, who needs no change here for it. */
@@ -14,6 +14,17 @@ const passing: ReadonlySet<Reason> = new Set<Reason>([
   "PEER_UNAVAILABLE",
   "SHUTTING_DOWN",
 ]);
+
+/** The gateway works and was asked too often: neither its fault nor the blob's. */
+const heldBack: ReadonlySet<Reason> = new Set<Reason>(["RATE_LIMITED", "STORE_BUSY"]);
+/** When an answer of that kind does not say how long to wait. */
+const heldBackMs = 1_000;
+
+/** How long the gateway or workflow-run asks to hold back a call that was one too many, in milliseconds; undefined: it was none. */
+export function heldBackFor(error: unknown): number | undefined {
+  const reason = reasonOf(error);
+  return reason !== undefined && heldBack.has(reason) ? (retryAfterOf(error) ?? heldBackMs) : undefined;
+}
 
 /** Whether a call to the gateway failed by a fault of the gateway or the backend, not of this blob. */
 export function isCasFault(error: unknown): boolean {

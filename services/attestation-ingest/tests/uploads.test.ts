@@ -182,6 +182,29 @@ describe("the upload queue", () => {
     expect((await ingest.uploads.list({ state: UploadState.CONFIRMED })).uploads).toHaveLength(1);
   });
 
+  test("what the organization's rate holds back is no failure, however long: it waits as it is told to and is never given up", async () => {
+    ingest.run.useExternal();
+    const runId = await storeOne(ingest);
+    await ingest.database.query(
+      "update upload set state = 'failing', attempts = 1, trying_since = now() - interval '8 days' where run_id = $1",
+      [runId],
+    );
+    const retryAfterMs = 400;
+    const triedAt: number[] = [];
+    ingest.gateway.beforeWrite = () => {
+      if (triedAt.push(performance.now()) > 3) return;
+      throw new DomainError("RATE_LIMITED", "more than 1 requests a second of this organization", { retryAfterMs });
+    };
+    await withWorker(ingest, async () => {
+      await eventually(async () => (await uploadOf(ingest, runId)).state === "confirmed", "confirmed");
+    });
+    expect(triedAt).toHaveLength(4);
+    const waits = triedAt.slice(1).map((at, index) => at - (triedAt[index] ?? 0));
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(retryAfterMs - 5);
+    // The one before, and the one that worked.
+    expect((await ingest.uploads.list({ state: UploadState.CONFIRMED })).uploads[0]?.attempts).toBe(2);
+  });
+
   test("a failure is never written over a confirmation, nor by a worker that lost its lease", async () => {
     ingest.run.useExternal();
     const runId = await storeOne(ingest);

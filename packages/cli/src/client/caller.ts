@@ -44,7 +44,16 @@ export class Caller {
    * over or the reason has been the same for too long, and twice when the connection failed. Anything else is final:
    * what was refused for good ends at once. What is thrown is the last refusal, not that the time is over.
    */
-  async repeatable<T>(call: (options: CallOptions) => Promise<T>): Promise<T> {
+  repeatable<T>(call: (options: CallOptions) => Promise<T>): Promise<T> {
+    return this.#attempts(call, () => true);
+  }
+
+  /** A call that must not be made twice. It is made again only when it was not begun, since calls are too many. */
+  once<T>(call: (options: CallOptions) => Promise<T>): Promise<T> {
+    return this.#attempts(call, (error) => reasonOf(error) === "RATE_LIMITED");
+  }
+
+  async #attempts<T>(call: (options: CallOptions) => Promise<T>, mayRepeat: (error: Error) => boolean): Promise<T> {
     let connectionFailures = 0;
     let stalled: Stalled | undefined;
     try {
@@ -56,6 +65,7 @@ export class Caller {
         maxRetryTime: Math.max(0, this.#deadline - Date.now()),
         signal: this.#signal,
         shouldRetry: async ({ error, retryDelay }) => {
+          if (!mayRepeat(error)) return false;
           const asked = retryDelayOf(error);
           if (asked === undefined) return isConnectionFailure(error) && connectionFailures++ < connectionRetries;
           const reason = reasonOf(error);
@@ -97,11 +107,6 @@ export class Caller {
       void this.#options.note(`trying again: ${describe(fault)}`);
     };
     return { ...this.options(), stallMs: this.#options.stallMs, onRetry };
-  }
-
-  /** A call that must not be made twice. */
-  async once<T>(call: (options: CallOptions) => Promise<T>): Promise<T> {
-    return call(this.options());
   }
 }
 

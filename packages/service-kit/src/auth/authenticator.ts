@@ -7,10 +7,12 @@ import type { TokenUses } from "./token-uses.ts";
 
 /** Those whose tokens are not known yet: to verify one costs more than all else that a refusal does. */
 export interface Strangers {
-  /** One is to be verified. Throws if too many were refused. */
-  enter(): void;
-  /** It was good: that one does not count. */
-  known(): void;
+  /** One is to be verified. Waits while others are; throws if too many were refused. Else `leave` follows. */
+  enter(): Promise<void>;
+  /** It was verified; one that was good does not count. */
+  leave(good: boolean): void;
+  /** One that counts, whatever comes of it. Throws if too many were refused. */
+  count(): void;
 }
 
 /** Decides who a caller is, by the Authorization header. */
@@ -39,11 +41,16 @@ export function createAuthenticator({
     const token = bearerToken(authorization);
     const known = verified.get(token);
     if (known !== undefined && known.expiresAt > Date.now()) return known;
-    strangers?.enter();
-    const fresh = await keyring.verify(token);
-    strangers?.known();
-    verified.set(token, fresh);
-    return fresh;
+    await strangers?.enter();
+    let good = false;
+    try {
+      const fresh = await keyring.verify(token);
+      verified.set(token, fresh);
+      good = true;
+      return fresh;
+    } finally {
+      strangers?.leave(good);
+    }
   }
 
   return {
@@ -52,7 +59,7 @@ export function createAuthenticator({
       if (principal.kind === "api") {
         await revocations?.check(principal.tokenId).catch((error: unknown) => {
           // As often as one that was never good; this error says more than that there were too many.
-          if (error instanceof DomainError && error.code === "TOKEN_REVOKED") strangers?.enter();
+          if (error instanceof DomainError && error.code === "TOKEN_REVOKED") strangers?.count();
           throw error;
         });
         uses?.record(principal.tokenId);

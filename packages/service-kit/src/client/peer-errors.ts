@@ -1,7 +1,7 @@
-import { ErrorInfoSchema, RetryInfoSchema } from "@attestry/api/errors";
+import { ErrorInfoSchema } from "@attestry/api/errors";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { ServiceName } from "../auth/principal.ts";
-import { errorDomain, isReason } from "../errors/connect-error.ts";
+import { errorDomain, isReason, retryAfterOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
 import { reasons } from "../errors/reasons.ts";
 
@@ -35,8 +35,7 @@ export function peerError(error: unknown, peer: ServiceName, signal: AbortSignal
     !unreasoned.has(error.code) &&
     reasons[info.reason] === error.code
   ) {
-    const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
-    const retryAfterMs = delay === undefined ? undefined : Number(delay.seconds) * 1000 + delay.nanos / 1_000_000;
+    const retryAfterMs = retryAfterOf(error);
     return new DomainError(info.reason, error.rawMessage, {
       metadata: info.metadata,
       cause: error,

@@ -42,6 +42,13 @@ export function reasonOf(error: unknown): Reason | undefined {
   return readable(error)?.code;
 }
 
+/** When an error says to try again, in milliseconds, whether it was thrown here or came from a peer; undefined if it does not. */
+export function retryAfterOf(error: unknown): number | undefined {
+  if (!(error instanceof ConnectError)) return readable(error)?.retryAfterMs;
+  const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  return delay && Number(delay.seconds) * 1_000 + delay.nanos / 1_000_000;
+}
+
 /**
  * The error with an ErrorInfo: its own, or, for what the framework refuses by itself (size, encoding, an unknown
  * method), the general reason of its code.

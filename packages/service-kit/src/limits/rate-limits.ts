@@ -5,6 +5,7 @@ import type { Principal } from "../auth/principal.ts";
 import { DomainError } from "../errors/domain-error.ts";
 import type { Logger } from "../observe/logger.ts";
 import { Buckets } from "./buckets.ts";
+import { RefusedTokens } from "./refused-tokens.ts";
 import { SharedCounts } from "./shared-counts.ts";
 import { createRateTelemetry, type RateTelemetry } from "./telemetry.ts";
 
@@ -36,17 +37,15 @@ const leastWaitMs = 200;
  * headers of a call. Services calling each other are not counted.
  */
 export class RateLimits {
-  readonly #buckets: Record<Limit, Buckets | undefined>;
+  readonly #buckets: Record<"token" | "organization", Buckets | undefined>;
+  readonly #failures: RefusedTokens | undefined;
   readonly #shared: SharedCounts | undefined;
   readonly #telemetry: RateTelemetry;
 
   constructor({ rates, redisUrl, prefix, logger, metrics }: RateLimitsOptions) {
     const bucketsOf = (rate: number) => (rate === 0 ? undefined : new Buckets(rate));
-    this.#buckets = {
-      token: bucketsOf(rates.token),
-      organization: bucketsOf(rates.organization),
-      failures: bucketsOf(rates.failures),
-    };
+    this.#buckets = { token: bucketsOf(rates.token), organization: bucketsOf(rates.organization) };
+    this.#failures = rates.failures === 0 ? undefined : new RefusedTokens(rates.failures);
     this.#telemetry = createRateTelemetry(metrics);
     const { token, organization } = rates;
     if (redisUrl === undefined || (token === 0 && organization === 0)) return;
@@ -61,16 +60,18 @@ export class RateLimits {
     this.#take("organization", principal.organizationId);
   }
 
-  /** Those at an address who are not known yet. To enter throws RATE_LIMITED. */
-  strangersAt(address: string | undefined): Strangers {
-    const failures = this.#buckets.failures;
-    // Not before it is needed: most calls are of those who are known.
+  /** Those at an address who are not known yet. To enter and to count throw RATE_LIMITED. */
+  strangersAt(address: string | undefined): Strangers | undefined {
+    const failures = this.#failures;
+    if (failures === undefined) return undefined;
+    const unlessLimited = (waitMs: number) => {
+      if (waitMs > 0) throw this.#limited("failures", failures.perSecond, waitMs);
+    };
+    // The network is not made out before it is needed: most calls are of those who are known.
     return {
-      enter: () => {
-        const waitMs = failures?.take(networkOf(address)) ?? 0;
-        if (waitMs > 0) throw this.#limited("failures", failures?.perSecond ?? 0, waitMs);
-      },
-      known: () => failures?.giveBack(networkOf(address)),
+      count: () => unlessLimited(failures.count(networkOf(address))),
+      enter: async () => unlessLimited(await failures.enter(networkOf(address))),
+      leave: (good) => failures.leave(networkOf(address), good),
     };
   }
 

@@ -27,7 +27,7 @@ export function createRequestGate(
     if (module === undefined || rule === undefined)
       throw new DomainError("METHOD_UNKNOWN", `${method} is not served here`);
     const strangers = limits?.strangersAt(context.values.get(remoteAddressKey));
-    if (rule.public) return strangers?.enter();
+    if (rule.public) return strangers?.count();
     const principal = await module.authenticator.authenticate(context.requestHeader.get("authorization"), strangers);
     limits?.admit(principal);
     authorize(method, rule, principal);

@@ -67,6 +67,12 @@ export const release: Statement = {
   text: "update upload set lease_owner = null, lease_until = null where lease_owner = $1 and id = any($2::uuid[])",
 };
 
+export const putOff: Statement = {
+  name: "put-off-upload",
+  text: `update upload set next_attempt_at = now() + $3 * interval '1 millisecond', lease_owner = null, lease_until = null
+         where id = $1 and lease_owner = $2 and state in ('pending', 'failing')`,
+};
+
 export const confirm: Statement = {
   name: "confirm-uploads",
   text: `update upload set state = 'confirmed', confirmed_at = now(), attempts = attempts + 1, last_error = '',

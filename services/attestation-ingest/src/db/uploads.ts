@@ -1,7 +1,18 @@
 import { type Digest, digestBytes, digestFromBytes } from "@attestry/bundle";
 import type { Pool } from "pg";
 import type { UploadState } from "../store/attestation.ts";
-import { claim, confirm, fail, listings, makeDue, release, renew, retryAll, retryDigest } from "./upload-statements.ts";
+import {
+  claim,
+  confirm,
+  fail,
+  listings,
+  makeDue,
+  putOff,
+  release,
+  renew,
+  retryAll,
+  retryDigest,
+} from "./upload-statements.ts";
 
 /** An upload that a worker holds under its lease. */
 export interface ClaimedUpload {
@@ -90,6 +101,11 @@ export class Uploads {
   /** Gives back what the worker holds, due as it was. */
   async release(owner: string, ids: readonly string[]): Promise<void> {
     await this.#pool.query({ ...release, values: [owner, ids] });
+  }
+
+  /** Gives one back that was not tried, to be tried later. */
+  async putOff(owner: string, id: string, retryInMs: number): Promise<void> {
+    await this.#pool.query({ ...putOff, values: [id, owner, retryInMs] });
   }
 
   /** The backends have them, whoever holds the lease. */

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inBatches, type Logger, Periodic } from "@attestry/service-kit";
 import { BrokenCircuitError } from "cockatiel";
+import { heldBackFor } from "../cas-fault.ts";
 import type { ClaimedUpload, Uploads } from "../db/uploads.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { BackendHealth } from "./backend-health.ts";
@@ -188,6 +189,13 @@ export class UploadWorker {
     // It was not tried at all, or cut short: that is no attempt.
     if (error instanceof BrokenCircuitError || this.#stop.signal.aborted) {
       await uploads.release(this.#owner, [upload.id]);
+      return;
+    }
+    // Nor is what the organization's rate did not let through, however long that lasts.
+    const waitMs = heldBackFor(error);
+    if (waitMs !== undefined) {
+      // A random half more, so that what was refused together does not come again together.
+      await uploads.putOff(this.#owner, upload.id, waitMs * (1 + Math.random() / 2));
       return;
     }
     const state = upload.triedForMs + ms > config.uploadGiveUpMs ? "given_up" : "failing";
