@@ -12,10 +12,9 @@ import {
   createKeyFiles,
   DomainError,
   Keyring,
-  Revocations,
   reasonOf,
 } from "../src/index.ts";
-import { adminClaims, adminToken, fakeModule, keyrings, logger } from "./fake-module.ts";
+import { adminClaims, adminToken, fakeModule, keyrings } from "./fake-module.ts";
 
 const run = keyrings["workflow-run"];
 const here = createAuthenticator({ keyring: run });
@@ -164,57 +163,6 @@ describe("tokens", () => {
     jest.setSystemTime(Date.now() + 42_000);
     expect(await verdict(token)).toBe("TOKEN_EXPIRED");
   });
-});
-
-test("revocations: unknown, known, recovered", async () => {
-  let down = true;
-  const revocations = new Revocations({
-    fetch: () =>
-      down ? Promise.reject(new Error("away")) : Promise.resolve({ tokenIds: ["t1"], nextCursor: 1n, more: false }),
-    logger,
-  });
-  const authenticator = createAuthenticator({ keyring: run, revocations });
-  const unknown = await authenticator.authenticate(`Bearer ${adminToken}`).catch((error: unknown) => error);
-  expect(unknown).toMatchObject({ code: "REVOCATIONS_UNKNOWN", retryAfterMs: 5_000 });
-  down = false;
-  expect(await verdict(adminToken, authenticator)).toBe("TOKEN_REVOKED");
-  const other = await run.issueApiToken({ ...adminClaims, tokenId: "t2" });
-  expect(await verdict(other, authenticator)).toBe("api");
-  await revocations.destroy();
-});
-
-test("revocations: heard of once and then no more, they are unknown after a minute", async () => {
-  let down = false;
-  const revocations = new Revocations({
-    fetch: () =>
-      down ? Promise.reject(new Error("away")) : Promise.resolve({ tokenIds: [], nextCursor: 1n, more: false }),
-    logger,
-  });
-  await revocations.check("t1");
-  down = true;
-  await revocations.check("t1");
-  const now = performance.now();
-  const later = jest.spyOn(performance, "now").mockReturnValue(now + 61_000);
-  await expect(revocations.check("t1")).rejects.toMatchObject({ code: "REVOCATIONS_UNKNOWN" });
-  later.mockRestore();
-});
-
-test("revocations: the end does not wait for a fetch, even one that ignores its signal", async () => {
-  const signals: AbortSignal[] = [];
-  const revocations = new Revocations({
-    fetch: (_cursor, signal) => {
-      signals.push(signal);
-      return new Promise(() => undefined);
-    },
-    logger,
-  });
-  revocations.start();
-  const waiting = revocations.check("t1").catch(reasonOf);
-  const began = Date.now();
-  await revocations.destroy();
-  expect(await waiting).toBe("REVOCATIONS_UNKNOWN");
-  expect(Date.now() - began).toBeLessThan(1_000);
-  expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
 });
 
 test("the access table must fit the services, and roles build on each other", () => {

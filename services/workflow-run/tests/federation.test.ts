@@ -276,16 +276,18 @@ describe("rules", () => {
   });
 });
 
-test("federated tokens are forgotten a week after they ran out, others and revoked ones never", async () => {
+test("federated tokens are forgotten a week after they ran out, others and the last one revoked never", async () => {
   await addRule();
-  const tokens = await Promise.all([1, 2, 3].map(async () => (await exchange(await issuer.github())).token));
-  const [old, revoked, young] = tokens.map((token) => token?.id);
+  const tokens = await Promise.all([1, 2, 3, 4].map(async () => (await exchange(await issuer.github())).token));
+  const [old, revoked, last, young] = tokens.map((token) => token?.id);
   await admin.tokens.revoke({ token: revoked ?? "" });
+  await admin.tokens.revoke({ token: last ?? "" });
   const { token: plain } = await admin.tokens.create({ name: "plain", role: Role.CI, lifetimeSeconds: 1n });
   await harness.pool.query("update token set expires_at = now() - interval '8 days' where id = any($1::uuid[])", [
-    [old, revoked, plain?.id],
+    [old, revoked, last, plain?.id],
   ]);
-  expect(await harness.context.tokens.forgetFederated(10)).toBe(1);
+  expect(await harness.context.tokens.forgetFederated(10)).toBe(2);
   const left = (await admin.tokens.list({})).tokens.map(({ id }) => id);
-  expect([old, revoked, young, plain?.id].map((id) => left.includes(id ?? ""))).toEqual([false, true, true, true]);
+  const ids = [old, revoked, last, young, plain?.id];
+  expect(ids.map((id) => left.includes(id ?? ""))).toEqual([false, false, true, true, true]);
 });

@@ -84,9 +84,7 @@ function addList(federation: Command): void {
 function addRemove(federation: Command): void {
   const command = federation
     .command("remove")
-    .description(
-      "Remove a rule. Tokens that it gave end with their lifetime; `attestry token revoke` ends one at once.",
-    )
+    .description("Remove a rule, and revoke the tokens that it gave: they are refused within 10 s.")
     .argument("<name>", "the rule")
     .action((name: string, _options: unknown, self: Command) =>
       withContext(self, async (context) => {

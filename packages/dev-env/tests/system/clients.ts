@@ -1,6 +1,7 @@
 import { AttestationService, type Upload, UploadService, type UploadState } from "@attestry/api/ingest";
 import {
   BackendService,
+  FederationService,
   OrganizationService,
   RunService,
   TokenService,
@@ -33,6 +34,7 @@ export function clientsOf(urls: { runUrl: string; ingestUrl: string }, token: st
     backends: at(BackendService, run),
     tokens: at(TokenService, run),
     trust: at(TrustService, run),
+    federation: at(FederationService, run),
     attestations: at(AttestationService, ingest),
     uploads: at(UploadService, ingest),
   };

@@ -2,12 +2,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DomainError } from "../errors/domain-error.ts";
 import type { Logger } from "../observe/logger.ts";
 
-const pollMs = 5_000;
+/** Refused everywhere within 10 s is promised: this leaves room for an answer that takes its time. */
+const pollMs = 3_000;
 const fetchTimeoutMs = 4_000;
 const staleMs = 60_000;
+/** Remembered for so long after the token ran out, so that a clock which is set back changes nothing. */
+const rememberedMs = 24 * 3_600_000;
+/** Between two looks for what need not be remembered. */
+const forgetEveryMs = 10 * 60_000;
 
 export interface RevokedPage {
   tokenIds: string[];
+  /** When each of them runs out, in seconds since 1970; 0: never. Empty: not known, as of an older workflow-run. */
+  expiresAtSeconds: bigint[];
   nextCursor: bigint;
   more: boolean;
 }
@@ -19,14 +26,17 @@ export interface RevocationsOptions {
 }
 
 /**
- * The revoked API tokens, kept by polling every 5 s, so that no call looks anything up. When they have not been
- * heard of for 60 s, calls are refused: a token revoked meanwhile would pass.
+ * The revoked API tokens, kept by polling every 3 s, so that no call looks anything up. When they have not been
+ * heard of for 60 s, calls are refused: a token revoked meanwhile would pass. One is forgotten a day after its token ran
+ * out; of tokens that never do, all are remembered.
  */
 export class Revocations {
   readonly #options: RevocationsOptions;
-  readonly #revoked = new Set<string>();
+  /** With the time after which it is forgotten, by the clock that tokens are judged by. */
+  readonly #revoked = new Map<string, number>();
   readonly #stop = new AbortController();
   #cursor = 0n;
+  #forgotAt = performance.now();
   #freshAt = Number.NEGATIVE_INFINITY;
   #pending: Promise<void> | undefined;
   #loop: Promise<void> | undefined;
@@ -81,16 +91,26 @@ export class Revocations {
     try {
       for (let more = true; more && !this.#stop.signal.aborted; ) {
         const page = await this.#fetchPage();
-        for (const id of page.tokenIds) this.#revoked.add(id);
+        for (const [index, id] of page.tokenIds.entries()) {
+          const seconds = Number(page.expiresAtSeconds[index] ?? 0n);
+          this.#revoked.set(id, seconds === 0 ? Number.POSITIVE_INFINITY : seconds * 1_000 + rememberedMs);
+        }
         this.#cursor = page.nextCursor;
         more = page.more;
       }
       // Not the end: what was revoked while the answer travelled may not be in it.
       this.#freshAt = began;
+      this.#forget();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       if (!this.#stop.signal.aborted) this.#options.logger.warn({ reason }, "could not fetch revoked tokens");
     }
+  }
+
+  #forget(): void {
+    if (performance.now() - this.#forgotAt < forgetEveryMs) return;
+    this.#forgotAt = performance.now();
+    for (const [id, until] of this.#revoked) if (until < Date.now()) this.#revoked.delete(id);
   }
 
   /** A fetch ends when it has taken 4 s or the polling ends, even one that does not listen to its signal. */

@@ -4,6 +4,7 @@ import { audited } from "./audited.ts";
 import type { Prisma, PrismaClient, FederationRule as Row } from "./client/client.ts";
 import { transactionLimits } from "./database.ts";
 import { lockOrganization } from "./organization-store.ts";
+import { revokeOfRule } from "./token-store.ts";
 
 /** Federation rules, in the database. Each change is told to the audit log with it. */
 export class FederationStore {
@@ -32,14 +33,20 @@ export class FederationStore {
     );
   }
 
-  /** False: there is none. */
-  delete(organizationId: string, name: string, entry: (rule: FederationRule) => AuditEntry): Promise<boolean> {
+  /** Removes a rule, and revokes the tokens that it gave. False: there is none. */
+  delete(
+    organizationId: string,
+    name: string,
+    entry: (rule: FederationRule, revokedTokens: number) => AuditEntry,
+  ): Promise<boolean> {
     return this.#prisma.$transaction(async (tx) => {
       await lockOrganization(tx, organizationId);
       const row = await tx.federationRule.findUnique({ where: { organizationId_name: { organizationId, name } } });
       if (row === null) return false;
       await tx.federationRule.delete({ where: { organizationId_id: { organizationId, id: row.id } } });
-      await audited(tx, organizationId, entry(read(row)));
+      // In a statement after it: a token that was being given meanwhile is there now.
+      const revokedTokens = await revokeOfRule(tx, organizationId, row.id);
+      await audited(tx, organizationId, entry(read(row), revokedTokens));
       return true;
     }, transactionLimits);
   }

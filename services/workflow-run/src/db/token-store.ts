@@ -1,6 +1,6 @@
 import { isUuid, type TokenUse } from "@attestry/service-kit";
 import type { AuditEntry } from "@attestry/service-kit/audit";
-import { type NewToken, type Token, tokenEntry } from "../tokens/token.ts";
+import { type NewFederatedToken, type NewToken, type Token, tokenEntry } from "../tokens/token.ts";
 import { audited } from "./audited.ts";
 import type { Prisma, PrismaClient } from "./client/client.ts";
 import { transactionLimits } from "./database.ts";
@@ -15,6 +15,8 @@ const clocksApartMs = 24 * 3_600_000;
 
 export interface RevokedPage {
   tokenIds: string[];
+  /** When each of them runs out, in seconds since 1970; 0: never. */
+  expiresAtSeconds: bigint[];
   nextCursor: bigint;
   more: boolean;
 }
@@ -36,9 +38,14 @@ export class TokenStore {
     }, transactionLimits);
   }
 
-  /** One for an ID token, told to the audit log with it. */
-  createFederated(token: NewToken, entry: AuditEntry): Promise<Token> {
+  /** One for an ID token, told to the audit log with it. Null: its rule is no longer there. */
+  createFederated(token: NewFederatedToken, entry: AuditEntry): Promise<Token | null> {
     return this.#prisma.$transaction(async (tx) => {
+      // Whoever deletes the rule waits for this, and then revokes the token.
+      const rules = await tx.$queryRaw<unknown[]>`
+        select 1 from federation_rule
+        where organization_id = ${token.organizationId}::uuid and id = ${token.federationRuleId}::uuid for share`;
+      if (rules.length === 0) return null;
       const made = await tx.token.create({ data: token });
       await audited(tx, token.organizationId, entry);
       return made;
@@ -47,12 +54,13 @@ export class TokenStore {
 
   /**
    * Removes at most `limit` tokens that federation gave and that ran out a week ago; the audit log keeps what they were.
-   * Revoked ones stay: the numbers of revocations must not come twice. Answers how many.
+   * The one that was revoked last stays: the numbers of revocations must not come twice. Answers how many.
    */
   forgetFederated(limit: number): Promise<number> {
     return this.#prisma.$executeRaw`
       delete from token where id in (
-        select id from token where federated and revoked_at is null and expires_at < now() - interval '7 days'
+        select id from token where federated and expires_at < now() - interval '7 days'
+          and (revocation is null or revocation < (select max(revocation) from token))
         limit ${limit} for update skip locked)`;
   }
 
@@ -89,8 +97,7 @@ export class TokenStore {
   /** By id or name; of the tokens of one name the one that is not revoked, else the latest. Idempotent. Null: there is none. */
   revoke(organizationId: string, idOrName: string, actor: string): Promise<Token | null> {
     return this.#prisma.$transaction(async (tx) => {
-      // The number is taken and committed under this lock: whoever reads it has seen all lower ones.
-      await tx.$executeRaw`select pg_advisory_xact_lock(${revocationLock})`;
+      await lockRevocations(tx);
       const found = await find(tx, organizationId, idOrName);
       if (found === null || found.revokedAt !== null) return found;
       const { _max } = await tx.token.aggregate({ _max: { revocation: true } });
@@ -121,21 +128,48 @@ export class TokenStore {
     const newest = _max.revocation ?? 0n;
     // A cursor from the future is of a database that was since restored from a backup: everything is told again.
     const after = cursor > newest ? 0n : cursor;
-    // By the clock here; that of a service which judges the token may be behind.
-    const longGone = new Date(Date.now() - clocksApartMs);
     const rows = await this.#prisma.token.findMany({
-      where: { revocation: { gt: after }, OR: [{ expiresAt: null }, { expiresAt: { gt: longGone } }] },
+      where: { revocation: { gt: after }, OR: [{ expiresAt: null }, { expiresAt: { gt: longGone() } }] },
       orderBy: { revocation: "asc" },
       take: limit + 1,
-      select: { id: true, revocation: true },
+      select: { id: true, revocation: true, expiresAt: true },
     });
     const page = rows.slice(0, limit);
     return {
       tokenIds: page.map((row) => row.id),
+      expiresAtSeconds: page.map(({ expiresAt }) => BigInt(Math.ceil((expiresAt?.getTime() ?? 0) / 1_000))),
       nextCursor: page.at(-1)?.revocation ?? after,
       more: rows.length > limit,
     };
   }
+}
+
+/** Revokes what was given by a rule and may still count as valid somewhere. Answers how many. */
+export async function revokeOfRule(
+  tx: Prisma.TransactionClient,
+  organizationId: string,
+  ruleId: string,
+): Promise<number> {
+  await lockRevocations(tx);
+  // Locked in the order of recordUses.
+  return tx.$executeRaw`
+    with locked as materialized (
+      select id from token
+      where organization_id = ${organizationId}::uuid and federation_rule_id = ${ruleId}::uuid
+        and revoked_at is null and expires_at > ${longGone()} order by id for no key update),
+    numbered as (
+      select id, (select coalesce(max(revocation), 0) from token) + row_number() over (order by id) as revocation from locked)
+    update token set revoked_at = now(), revocation = numbered.revocation from numbered where token.id = numbered.id`;
+}
+
+/** Numbers are taken and committed under this lock: whoever reads one has seen all lower ones. */
+async function lockRevocations(tx: Prisma.TransactionClient): Promise<void> {
+  await tx.$executeRaw`select pg_advisory_xact_lock(${revocationLock})`;
+}
+
+/** What ran out before then is refused without being revoked, also where the clock is behind the one here. */
+function longGone(): Date {
+  return new Date(Date.now() - clocksApartMs);
 }
 
 function findFirst(client: Prisma.TransactionClient, organizationId: string, name: string): Promise<Token | null> {

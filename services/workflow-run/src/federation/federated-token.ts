@@ -1,7 +1,7 @@
 import { uuidv7 } from "@attestry/service-kit";
 import type { AuditEntry } from "@attestry/service-kit/audit";
 import type { JWTPayload } from "jose";
-import type { NewToken } from "../tokens/token.ts";
+import type { NewFederatedToken } from "../tokens/token.ts";
 import type { FederationRule } from "./rule.ts";
 
 const longestSubject = 40;
@@ -12,7 +12,7 @@ export function newFederatedToken(
   organizationId: string,
   rule: FederationRule,
   claims: JWTPayload,
-): { token: NewToken; entry: AuditEntry } {
+): { token: NewFederatedToken; entry: AuditEntry } {
   const id = uuidv7();
   const { sub = "", iss = "" } = claims;
   // Unique by its end: the same job may exchange its token more than once.
@@ -20,7 +20,10 @@ export function newFederatedToken(
   const name = `${rule.name}.${subject}.${id.slice(-8)}`;
   const expiresAt = new Date(Date.now() + rule.lifetimeSeconds * 1_000);
   return {
-    token: { id, organizationId, name, role: rule.role, expiresAt, instanceAdmin: false, federated: true },
+    token: {
+      ...{ id, organizationId, name, role: rule.role, expiresAt, instanceAdmin: false },
+      ...{ federated: true, federationRuleId: rule.id },
+    },
     entry: {
       actor: `federation rule ${rule.name} (${rule.id})`,
       action: "token.exchange",

@@ -15,8 +15,9 @@ export async function deleteFederationRule(
   const caller = apiPrincipal(call);
   const name = parseName(request.name, nameRule, "name");
   const actor = await callerActor(context.tokens, caller);
-  const deleted = await context.federation.delete(caller.organizationId, name, ({ id, issuer }) => ({
-    ...{ actor, action: "federation.delete", resource: `federation rule ${id}`, detail: { name, issuer } },
+  const deleted = await context.federation.delete(caller.organizationId, name, ({ id, issuer }, revoked) => ({
+    ...{ actor, action: "federation.delete", resource: `federation rule ${id}` },
+    detail: { name, issuer, revoked_tokens: String(revoked) },
   }));
   if (!deleted) throw ruleNotFound(name);
   return {};

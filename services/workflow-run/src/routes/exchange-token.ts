@@ -49,5 +49,6 @@ export async function exchangeToken(
   context.exchangeCounts.count(request.idToken);
   const { token, entry } = newFederatedToken(organization.id, rule, claims);
   const made = await context.tokens.createFederated(token, entry);
+  if (made === null) throw refused({ why: "its rule was deleted meanwhile", rule: rule.name });
   return { token: tokenMessage(made), secret: await signToken(context.keyring, organization, made) };
 }

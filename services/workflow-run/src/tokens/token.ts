@@ -18,6 +18,8 @@ export interface Token {
 }
 
 export type NewToken = Omit<Token, "createdAt" | "revokedAt" | "lastUsedAt"> & { organizationId: string };
+/** One that a federation rule gives, and that ends with it. */
+export type NewFederatedToken = NewToken & { federated: true; federationRuleId: string };
 
 const longestLifetimeSeconds = 10n * 366n * 86_400n;
 
