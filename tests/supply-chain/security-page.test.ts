@@ -25,6 +25,23 @@ const rows: Row[] = readText(page)
     };
   });
 
+/** Whether a file has tests that are not skipped: its own, or a suite (`attackSuite(...)`) that others run too. */
+function runsTests(source: string): boolean {
+  return /^(?! *\/\/).*\b(test(\.each)?|\w+Suite)\(/m.test(source);
+}
+
+test.each([
+  ['test("x", () => {});', true],
+  ['  test.each(cases)("x", () => {});', true],
+  ['describe("x", () => writeSuite(folder));', true],
+  ['test.skip("x", () => {});', false],
+  ['// test("x", () => {});', false],
+  ["import { writeSuite } from './write-suite.ts';", false],
+  ["", false],
+])("%j has tests: %s", (source, expected) => {
+  expect(runsTests(source)).toBe(expected);
+});
+
 describe("the table of attacks", () => {
   test("has rows", () => {
     expect(rows.length).toBeGreaterThan(30);
@@ -34,7 +51,10 @@ describe("the table of attacks", () => {
     expect(tests).not.toEqual([]);
     for (const link of tests) {
       expect(link).toMatch(/\.test\.ts$/);
-      expect(existsSync(path.join(root, path.dirname(page), link)) ? "there" : link).toBe("there");
+      const file = path.join(path.dirname(page), link);
+      expect(existsSync(path.join(root, file)) ? "there" : link).toBe("there");
+      // A row that names an emptied or skipped file would promise what nothing tries.
+      expect(runsTests(readText(file)) ? "has tests" : link).toBe("has tests");
     }
   });
 

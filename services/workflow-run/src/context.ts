@@ -26,6 +26,7 @@ import { ExchangeCounts } from "./federation/exchange-counts.ts";
 import type { IssuerBounds } from "./federation/issuer-address.ts";
 import { IssuerDocuments } from "./federation/issuer-documents.ts";
 import { IssuerKeys } from "./federation/issuer-keys.ts";
+import { IssuerNames } from "./federation/issuer-names.ts";
 import { expireRuns } from "./runs/expirer.ts";
 import { Telemetry } from "./telemetry.ts";
 
@@ -89,7 +90,8 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
   const revocations = new Revocations({ fetch: (cursor) => tokens.listRevoked(cursor, revokedPageSize), logger });
   const tokenUses = new TokenUses({ report: (uses) => tokens.recordUses(uses), logger });
   const issuerBounds = { allowPrivate: config.privateIssuers };
-  const issuers = new IssuerDocuments(issuerBounds);
+  const names = new IssuerNames({ bounds: issuerBounds });
+  const issuers = new IssuerDocuments({ bounds: issuerBounds, names });
   const forgetting = new Periodic({
     name: "the forgetting of federated tokens",
     intervalMs: forgetEveryMs,
@@ -117,7 +119,7 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     federation: new FederationStore(database.prisma),
     issuerBounds,
     exchangeCounts: new ExchangeCounts(),
-    issuerKeys: new IssuerKeys({ fetch: (issuer) => issuers.jwks(issuer), logger }),
+    issuerKeys: new IssuerKeys({ fetch: (issuer, organizationId) => issuers.jwks(issuer, organizationId), logger }),
     trust: new TrustStore(database.prisma),
     audit: new AuditLog(database.pool),
     links: new DownloadLinks(config.casPublicUrl),

@@ -1,10 +1,14 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { matchesPattern } from "@attestry/bundle";
 import { createLogger } from "@attestry/service-kit";
 import { describe, expect, jest, test } from "@jest/globals";
 import { exportJWK, generateKeyPair, jwtVerify, SignJWT } from "jose";
 import { ExchangeCounts } from "../src/federation/exchange-counts.ts";
-import { issuerLookup, urlFault } from "../src/federation/issuer-address.ts";
+import { urlFault } from "../src/federation/issuer-address.ts";
 import { IssuerKeys } from "../src/federation/issuer-keys.ts";
+import { IssuerNames } from "../src/federation/issuer-names.ts";
+import { matchingRule } from "../src/federation/matching-rule.ts";
+import type { FederationRule } from "../src/federation/rule.ts";
 import { readIdToken } from "../src/federation/verify-id-token.ts";
 
 const logger = createLogger({ name: "test", level: "silent" });
@@ -86,15 +90,80 @@ describe("where keys may be fetched", () => {
   ])("%s: %s, with private ones allowed %s", (url, byDefault, allowed) => {
     expect([urlFault(url, strict) === undefined, urlFault(url, loose) === undefined]).toEqual([byDefault, allowed]);
   });
+});
 
-  test("a name is judged by what it stands for", async () => {
-    const resolve = (bounds: { allowPrivate: boolean }) =>
-      new Promise<string>((done) => {
-        issuerLookup(bounds)("localhost", { all: true }, (error) => done(error?.message ?? "connects"));
-      });
-    expect(await resolve(strict)).toMatch(/^localhost is at (127\.0\.0\.1|::1), which may not be asked$/);
-    expect(await resolve(loose)).toBe("connects");
+describe("names of issuers", () => {
+  const { signal } = new AbortController();
+
+  test.each([
+    ["127.0.0.1", false],
+    ["10.0.0.1", false],
+    ["::ffff:169.254.169.254", false],
+    ["8.8.8.8", true],
+  ])("one that stands for %s: may be asked %s, also beside others", async (address, expected) => {
+    const found = ["1.1.1.1", address].map((each) => ({ address: each, family: each.includes(":") ? 6 : 4 }));
+    const names = new IssuerNames({ bounds: { allowPrivate: false }, lookup: () => Promise.resolve(found) });
+    const answer = await names.resolve("id.example.test", "one", signal).catch((error: Error) => error.message);
+    expect(answer).toEqual(expected ? found : `id.example.test is at ${address}, which may not be asked`);
   });
+
+  test("are resolved as the host does", async () => {
+    const names = new IssuerNames({ bounds: { allowPrivate: true } });
+    expect((await names.resolve("localhost", "one", signal)).map(({ address }) => address)).toEqual(
+      expect.arrayContaining([expect.stringMatching(/^(127\.0\.0\.1|::1)$/)]),
+    );
+  });
+
+  test("that nobody resolves take one thread for each organization and two in all, and whoever waits may give up", async () => {
+    const answers = new Map<string, () => void>();
+    const names = new IssuerNames({
+      bounds: { allowPrivate: false },
+      lookup: (name) =>
+        new Promise((resolve) => {
+          answers.set(name, () => resolve([{ address: "8.8.8.8", family: 4 }]));
+        }),
+    });
+    const patience = new AbortController();
+    const hanging = ["a1", "a2", "a3"].map((name) => names.resolve(name, "a", patience.signal).catch(String));
+    const other = names.resolve("b1", "b", signal);
+    await sleep(5);
+    expect([...answers.keys()]).toEqual(["a1", "b1"]);
+    const third = names.resolve("c1", "c", signal);
+    patience.abort(new Error("too late"));
+    expect(await Promise.all(hanging)).toEqual(["Error: too late", "Error: too late", "Error: too late"]);
+    answers.get("b1")?.();
+    expect(await other).toHaveLength(1);
+    await sleep(5);
+    // Nobody waits for a1 any more, and it has its thread yet.
+    const again = names.resolve("a4", "a", signal);
+    await sleep(5);
+    expect([...answers.keys()]).toEqual(["a1", "b1", "c1"]);
+    answers.get("c1")?.();
+    await third;
+    answers.get("a1")?.();
+    await sleep(5);
+    answers.get("a4")?.();
+    expect(await again).toHaveLength(1);
+  });
+});
+
+test.each([
+  "https://token.actions.githubusercontent.com.evil.example",
+  "https://token.actions.githubusercontent.com/",
+  "https://token.actions.githubusercontent.com:443",
+  "https://user@token.actions.githubusercontent.com",
+  "https://TOKEN.actions.githubusercontent.com",
+  "http://token.actions.githubusercontent.com",
+  "token.actions.githubusercontent.com",
+])("%s is not GitHub", (iss) => {
+  const rule: FederationRule = {
+    ...{ id: "1", name: "r", issuer: "https://token.actions.githubusercontent.com", audience: "attestry" },
+    ...{ conditions: [{ claim: "repository", pattern: "acme/app" }], role: "ci", lifetimeSeconds: 60 },
+    createdAt: new Date(),
+  };
+  const claims = { iss: rule.issuer, aud: "attestry", repository: "acme/app" };
+  expect(matchingRule([rule], claims).rule).toBe(rule);
+  expect(matchingRule([rule], { ...claims, iss }).rule).toBeUndefined();
 });
 
 describe("keys of an issuer", () => {
@@ -117,7 +186,7 @@ describe("keys of an issuer", () => {
         now += ms;
       },
       verify: (token: string) =>
-        jwtVerify(token, keys.of("https://id.example.test")).then(
+        jwtVerify(token, keys.of("https://id.example.test", "one")).then(
           () => "ok",
           (error: { code: string }) => error.code,
         ),
@@ -183,5 +252,30 @@ describe("keys of an issuer", () => {
       fetch.mockResolvedValue(answer);
       expect(await verify(token)).toBe("ISSUER_UNAVAILABLE");
     }
+  });
+
+  test("that one organization brings push out its own, and never those of another", async () => {
+    const fetched: string[] = [];
+    const keys = new IssuerKeys({
+      fetch: (issuer, organizationId) => {
+        fetched.push(`${organizationId} ${issuer}`);
+        return Promise.resolve({ keys: [] });
+      },
+      logger,
+    });
+    const ask = async (issuer: string, organizationId: string) => {
+      const verified = jwtVerify(token, keys.of(issuer, organizationId));
+      await expect(verified).rejects.toMatchObject({ code: "ERR_JWKS_NO_MATCHING_KEY" });
+    };
+    const { privateKey } = await generateKeyPair("ES256");
+    const token = await new SignJWT({}).setProtectedHeader({ alg: "ES256", kid: "k" }).sign(privateKey);
+    await ask("https://shared", "quiet");
+    for (let i = 0; i < 600; i++) await ask(`https://${i}`, "loud");
+    // Its own: the last 50 are there.
+    for (const issuer of ["https://599", "https://550", "https://shared"]) await ask(issuer, "loud");
+    await ask("https://shared", "quiet");
+    expect(fetched).toHaveLength(601);
+    await ask("https://549", "loud");
+    expect(fetched.slice(601)).toEqual(["loud https://549"]);
   });
 });

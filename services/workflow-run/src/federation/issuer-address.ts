@@ -1,5 +1,4 @@
-import { lookup as resolve } from "node:dns";
-import { BlockList, isIP, type LookupFunction } from "node:net";
+import { BlockList, isIP } from "node:net";
 import { DomainError } from "@attestry/service-kit";
 
 const longestIssuer = 512;
@@ -55,24 +54,8 @@ export function urlFault(text: string, { allowPrivate }: IssuerBounds): string |
   return isIP(host) === 0 || mayConnect(host, { allowPrivate }) ? undefined : "a local address";
 }
 
-/**
- * Resolves a name for a connection to an issuer; fails if any of its addresses is one that may not be asked, so that
- * no answer of a name server leads into the own network.
- */
-export function issuerLookup(bounds: IssuerBounds): LookupFunction {
-  return (name, options, done) => {
-    resolve(name, { ...options, all: true }, (error, addresses) => {
-      const refused = addresses?.find(({ address }) => !mayConnect(address, bounds));
-      const fault = error ?? (refused && new Error(`${name} is at ${refused.address}, which may not be asked`));
-      const [first] = addresses ?? [];
-      if (fault || first === undefined) return done(fault ?? new Error(`${name} has no address`), "", 0);
-      if (options.all) return done(null, addresses);
-      return done(null, first.address, first.family);
-    });
-  };
-}
-
-function mayConnect(address: string, { allowPrivate }: IssuerBounds): boolean {
+/** Whether an issuer at this address may be asked. */
+export function mayConnect(address: string, { allowPrivate }: IssuerBounds): boolean {
   // Also an IPv4 address that is written as IPv6 is found in the lists of IPv4.
   if (isIn(loopback, address)) return allowPrivate;
   return !isIn(never, address) && (allowPrivate || !isIn(local, address));

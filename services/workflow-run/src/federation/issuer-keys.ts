@@ -1,8 +1,11 @@
 import { DomainError, type Logger } from "@attestry/service-kit";
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import { LRUCache } from "lru-cache";
+import { mostRules } from "./rule.ts";
 
-const mostIssuers = 200;
+const mostIssuers = 500;
+/** That one organization brought, as many as it may have rules: with more it pushes out its own. */
+const mostOfOne = mostRules;
 /** Keys are fetched anew after that. */
 const freshMs = 10 * 60_000;
 /** Kept for so long while the issuer does not answer. */
@@ -12,6 +15,8 @@ const cooldownMs = 30_000;
 const mostKeys = 100;
 
 interface Issuer {
+  /** The organization that asked first. */
+  broughtBy: string;
   keys?: ReturnType<typeof createLocalJWKSet>;
   fetchedAt: number;
   triedAt: number;
@@ -19,8 +24,8 @@ interface Issuer {
 }
 
 export interface IssuerKeysOptions {
-  /** The JWK set of an issuer. */
-  fetch: (issuer: string) => Promise<unknown>;
+  /** The JWK set of an issuer, which an organization asks for. */
+  fetch: (issuer: string, organizationId: string) => Promise<unknown>;
   logger: Logger;
   /** Milliseconds of a clock that only goes forward. */
   now?: () => number;
@@ -28,7 +33,8 @@ export interface IssuerKeysOptions {
 
 /**
  * The keys of issuers, kept for 10 min. However many ask and whatever they ask for, an issuer is asked once at a time and
- * once in 30 s; while it does not answer, its last keys count for a day.
+ * once in 30 s; while it does not answer, its last keys count for a day. Organizations share the issuers that they have in
+ * common, and one alone never pushes out what others brought.
  */
 export class IssuerKeys {
   readonly #issuers = new LRUCache<string, Issuer>({ max: mostIssuers });
@@ -40,10 +46,10 @@ export class IssuerKeys {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** Finds the key of a token for jose. Throws JWKSNoMatchingKey, and ISSUER_UNAVAILABLE without good keys. */
-  of(issuer: string): JWTVerifyGetKey {
+  /** Finds the key of a token for jose, under a rule of the organization. Throws JWKSNoMatchingKey, and ISSUER_UNAVAILABLE without good keys. */
+  of(issuer: string, organizationId: string): JWTVerifyGetKey {
     return async (header, token) => {
-      const state = this.#stateOf(issuer);
+      const state = this.#stateOf(issuer, organizationId);
       if (this.#now() - state.fetchedAt > freshMs) await this.#refresh(issuer, state);
       try {
         return await this.#keysOf(issuer, state)(header, token);
@@ -54,10 +60,14 @@ export class IssuerKeys {
     };
   }
 
-  #stateOf(issuer: string): Issuer {
+  #stateOf(issuer: string, broughtBy: string): Issuer {
     const known = this.#issuers.get(issuer);
     if (known !== undefined) return known;
-    const fresh: Issuer = { fetchedAt: Number.NEGATIVE_INFINITY, triedAt: Number.NEGATIVE_INFINITY };
+    // The most recently used first.
+    const own = [...this.#issuers.entries()].filter(([, state]) => state.broughtBy === broughtBy);
+    const leastUsed = own[mostOfOne - 1];
+    if (leastUsed !== undefined) this.#issuers.delete(leastUsed[0]);
+    const fresh: Issuer = { broughtBy, fetchedAt: Number.NEGATIVE_INFINITY, triedAt: Number.NEGATIVE_INFINITY };
     this.#issuers.set(issuer, fresh);
     return fresh;
   }
@@ -84,7 +94,7 @@ export class IssuerKeys {
 
   async #fetch(issuer: string, state: Issuer): Promise<void> {
     try {
-      state.keys = createLocalJWKSet(publicKeys(await this.#options.fetch(issuer)));
+      state.keys = createLocalJWKSet(publicKeys(await this.#options.fetch(issuer, state.broughtBy)));
       state.fetchedAt = this.#now();
     } catch (error) {
       this.#options.logger.warn({ err: error, issuer }, "could not fetch the keys of an issuer");

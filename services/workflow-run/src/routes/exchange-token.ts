@@ -37,12 +37,11 @@ export async function exchangeToken(
 
   if (organization === null || unverified === undefined || first === undefined)
     throw refused({ why: "no rule has its issuer", issuer: String(unverified?.iss).slice(0, 200) });
-  const claims = await verifyIdToken(request.idToken, first.issuer, context.issuerKeys.of(first.issuer)).catch(
-    (error: unknown) => {
-      if (error instanceof DomainError) throw error;
-      throw refused({ issuer: first.issuer, err: error });
-    },
-  );
+  const keys = context.issuerKeys.of(first.issuer, organization.id);
+  const claims = await verifyIdToken(request.idToken, first.issuer, keys).catch((error: unknown) => {
+    if (error instanceof DomainError) throw error;
+    throw refused({ issuer: first.issuer, err: error });
+  });
   const { rule, mismatches } = matchingRule(ofIssuer, claims);
   if (rule === undefined) throw refused({ mismatches });
 
