@@ -13,9 +13,14 @@ export const KEYS_EXPECTED = `an ECDSA key (P-256, P-384, P-521), an RSA key of 
  * verified by.
  */
 export function readKey(spki: Buffer): KeyObject | string {
+  return usableKey(() => createPublicKey({ key: spki, format: "der", type: "spki" }));
+}
+
+/** The key that `read` makes, or how it is none that signatures are verified by. */
+export function usableKey(read: () => KeyObject): KeyObject | string {
   let key: KeyObject;
   try {
-    key = createPublicKey({ key: spki, format: "der", type: "spki" });
+    key = read();
   } catch {
     return "a key that cannot be read";
   }
