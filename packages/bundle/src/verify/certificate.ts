@@ -64,7 +64,10 @@ export function readCertificate(der: Buffer<ArrayBuffer>): Certificate {
   return { key, signer, issuer, isForSigning, validity };
 }
 
-type Parts = { signer: Buffer | undefined; issuer: Buffer | undefined } & Pick<Certificate, "isForSigning" | "validity">;
+type Parts = { signer: Buffer | undefined; issuer: Buffer | undefined } & Pick<
+  Certificate,
+  "isForSigning" | "validity"
+>;
 
 function readParts(der: Buffer): Parts {
   const [certificate, ...others] = readDer(der);

@@ -36,9 +36,7 @@ export function verifyTrusted(bundle: ParsedBundle, policy: ParsedTrustPolicy, r
   const evidence = readEvidence(bundle, policy, receivedAt);
   const der = leafOf(materialOf(bundle));
   const { signer, issuer } =
-    der === undefined
-      ? verifyByKey(bundle, policy, evidence)
-      : verifyByCertificate(bundle, policy, evidence, der);
+    der === undefined ? verifyByKey(bundle, policy, evidence) : verifyByCertificate(bundle, policy, evidence, der);
   if (!isSignerAllowed(policy.signers, signer, issuer)) {
     const expected = "a signer that one of the policy's patterns matches";
     throw mismatch("SIGNER_UNTRUSTED", "signer", expected, `${quote(signer)} by issuer ${quote(issuer)}`);
