@@ -1,6 +1,7 @@
 import { createHash, generateKeyPairSync } from "node:crypto";
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import { verifyTrusted } from "../src/index.ts";
+import { X509Certificate } from "@sigstore/core";
+import { parseBundle, verifyTrusted } from "../src/index.ts";
 import {
   type Authority,
   authority,
@@ -14,8 +15,9 @@ import {
   SIGNER,
   signedBundle,
 } from "./signing.ts";
+import { fixture, refusalText } from "./support.ts";
 import { type EntryKind, type EntryOptions, TransparencyLog, trustedRoot, withEntries } from "./transparency-log.ts";
-import { NOW, policy, verdict } from "./trusting.ts";
+import { ACTIONS, json, NOW, policy, verdict } from "./trusting.ts";
 
 const KINDS: EntryKind[] = ["dsse 0.0.1", "dsse 0.0.2", "hashedrekord 0.0.1", "hashedrekord 0.0.2", "intoto 0.0.2"];
 
@@ -168,8 +170,46 @@ describe("the time for which a trusted root names a log", () => {
       expect(verifyTrusted(parsed(withEntries(bundle, [entry()])), during(validFor), NOW).signer).toBe(SIGNER);
   });
 
+  test("it may be left out, but not its start alone", () => {
+    expect(verifyTrusted(parsed(withEntries(bundle, [entry()])), during(undefined), NOW).signer).toBe(SIGNER);
+    for (const validFor of [{}, { end: moment(1_000) }])
+      expect(refusalText(() => during(validFor))).toMatch(/^TRUST_MATERIAL_INVALID: .*validFor: expected a start/);
+  });
+
   test("a time outside it is refused", () => {
     for (const validFor of [{ start: moment(1_000) }, { start: moment(-2_000), end: moment(-1_000) }])
       expect(verdict(withEntries(bundle, [entry()]), during(validFor), NOW)).toMatch(/^TRANSPARENCY_LOG_THRESHOLD/);
+  });
+});
+
+describe("of two authorities of the same name, the one that issued the certificate counts", () => {
+  test("wherever it stands", async () => {
+    const log = new TransparencyLog();
+    const entries = [log.entry(bundle, { integratedTime: DAY, verifier })];
+    const decoy = await authority("CN=Root");
+    for (const authorities of [
+      [decoy, root],
+      [root, decoy],
+    ]) {
+      const by = policy({ trustedRoots: [trustedRoot({ logs: [log], authorities })] }, { transparencyLogThreshold: 1 });
+      expect(verifyTrusted(parsed(withEntries(bundle, entries)), by, NOW).signer).toBe(SIGNER);
+    }
+    const alone = policy({ trustedRoots: [trustedRoot({ logs: [log], authorities: [decoy] })] });
+    expect(verdict(withEntries(bundle, entries), alone, NOW)).toMatch(/^SIGNER_UNTRUSTED/);
+  });
+
+  test("for the receipts of logs of certificates too", async () => {
+    const trusted = json("sigstore-public-good.trusted_root.json");
+    const { certChain } = trusted.certificateAuthorities.at(-1);
+    const genuine = X509Certificate.parse(Buffer.from(certChain.certificates[0].rawBytes, "base64"));
+    const decoyRoot = await authority("O=sigstore.dev,CN=sigstore");
+    const decoy = await authority("O=sigstore.dev,CN=sigstore-intermediate", decoyRoot);
+    expect(X509Certificate.parse(Buffer.from(decoy.der)).subject).toEqual(genuine.subject);
+    trusted.certificateAuthorities.unshift({
+      ...trusted.certificateAuthorities.at(-1),
+      certChain: { certificates: [decoy, decoyRoot].map(({ der }) => ({ rawBytes: der.toString("base64") })) },
+    });
+    const by = policy({ trustedRoots: [JSON.stringify(trusted)] }, { transparencyLogThreshold: 1 });
+    expect(verifyTrusted(parseBundle(fixture("happy-path-intoto-in-dsse-v3.json")), by, NOW).issuer).toBe(ACTIONS);
   });
 });
