@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { fuzz } from "./src/fuzz.ts";
 import { expectAnswer } from "./src/server/answer.ts";
 import { httpCall } from "./src/server/http-call.ts";
-import { outcomeOf } from "./src/targets.ts";
+import { outcomeOf } from "./src/target.ts";
 
 describe("a fuzzer that finds nothing would have found", () => {
   const runs = 1_000;

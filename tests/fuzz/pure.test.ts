@@ -2,7 +2,8 @@ import { parseBundle } from "@attestry/bundle";
 import { afterAll, describe, expect, jest, test } from "@jest/globals";
 import { chooseSeed, fuzz } from "./src/fuzz.ts";
 import { nastyFiles } from "./src/nasty.ts";
-import { createTargets, outcomeOf } from "./src/targets.ts";
+import { outcomeOf } from "./src/target.ts";
+import { createTargets } from "./src/targets.ts";
 
 jest.setTimeout(300_000);
 

@@ -7,7 +7,7 @@ export { matchesPattern } from "./pattern.ts";
 export { parseStatement, type Statement, type StatementType, type Subject, subjectDigests } from "./statement.ts";
 export { MAX_KEY_CHARACTERS, subjectKey } from "./subject-key.ts";
 export { type BundleSummary, firstSubjects, SHOWN_BYTES, summarize } from "./summary.ts";
-export { checkSignature, type SignatureCheck } from "./verify/check-signature.ts";
+export { checkSignature, checkSignatureIfFast, type SignatureCheck } from "./verify/check-signature.ts";
 export {
   type ParsedTrustPolicy,
   parseTrustPolicy,

@@ -1,6 +1,6 @@
 import { constants, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import { BundleError, checkSignature, DEFAULT_LIMITS, parseBundle } from "../src/index.ts";
+import { BundleError, checkSignature, checkSignatureIfFast, DEFAULT_LIMITS, parseBundle } from "../src/index.ts";
 import {
   type Authority,
   authority,
@@ -115,6 +115,34 @@ describe("keys", () => {
     expect(refusalText(() => checkSignature(parsed(bare)))).toMatch(/^SIGNATURE_INVALID/);
     const empty = await bundleBy(keys, () => Buffer.from([0]));
     expect(refusalText(() => checkSignature(parsed(empty)))).toMatch(/^SIGNATURE_INVALID/);
+  });
+
+  test.each(kinds)(
+    "%s is verified in an event loop only if it is fast, and then with the same result",
+    async (what, keys, signing) => {
+      const good = parsed(await bundleBy(keys, signing));
+      const wrong = parsed(await bundleBy(keys, (data) => flipped(signing(data), -1)));
+      if (what.startsWith("P-384") || what.startsWith("P-521")) {
+        expect(checkSignatureIfFast(good)).toBeUndefined();
+        expect(checkSignatureIfFast(wrong)).toBeUndefined();
+        return;
+      }
+      expect(checkSignatureIfFast(good)).toEqual(checkSignature(good));
+      expect(refusalText(() => checkSignatureIfFast(wrong))).toBe(refusalText(() => checkSignature(wrong)));
+    },
+  );
+
+  test("RSA of 8,192 bits and several signatures are for a thread; no certificate is told at once", async () => {
+    const large = generateKeyPairSync("rsa", { modulusLength: 8192 });
+    const byLarge = await bundleBy(large, (data) => sign("sha256", data, large.privateKey));
+    expect(checkSignatureIfFast(parsed(byLarge))).toBeUndefined();
+    expect(checkSignature(parsed(byLarge))).toMatchObject({ status: "verified" });
+    const twice = await bundleBy(ed25519, ...Array<Signing>(2).fill((data) => sign(null, data, ed25519.privateKey)));
+    expect(checkSignatureIfFast(parsed(twice))).toBeUndefined();
+    expect(checkSignatureIfFast(parsed(signedBundle({}, ecdsa(p384))))).toEqual({
+      status: "not_checked",
+      reason: "no_key",
+    });
   });
 
   test("another key of the same kind does not verify", async () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { DEFAULT_LIMITS, parseBundle, parseStatement } from "../src/index.ts";
 import { bundleOf, bytesOf, envelopeOf, refusalOf, STATEMENT } from "./support.ts";
 
-const limits = { jsonDepth: 10, jsonContainers: 200, signatures: 3, subjects: 4, textCharacters: 20 };
+const limits = { jsonDepth: 10, jsonContainers: 200, jsonMembers: 40, signatures: 3, subjects: 4, textCharacters: 20 };
 const sha256 = "ab".repeat(32);
 
 function withStatement(changes: object): Buffer {
@@ -60,6 +60,14 @@ describe("a bundle at a limit is read, and one beyond it is refused, with both n
       "statement: nested deeper than 10 levels",
     );
   });
+});
+
+test("members of all objects together, whatever stands in texts", () => {
+  const members = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`a:${i}`, ":"]));
+  // The statement has 9 of its own.
+  parseStatement(bytesOf({ ...STATEMENT, more: [members(15), members(16)] }), limits);
+  const refused = refusalOf(() => parseStatement(bytesOf({ ...STATEMENT, more: [members(16), members(16)] }), limits));
+  expect([refused.code, refused.message]).toEqual(["BUNDLE_TOO_COMPLEX", "statement: more than 40 members of objects"]);
 });
 
 test("without limits of a caller's own a hundred thousand signatures are refused before any is read", () => {

@@ -1,10 +1,19 @@
+import { generateKeyPairSync, sign } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
+import { setImmediate } from "node:timers/promises";
 import { DEFAULT_LIMITS, type TrustPolicy } from "@attestry/bundle";
 import { VerifyPool } from "@attestry/bundle/pool";
 import { afterAll, expect, test } from "@jest/globals";
+import {
+  authority,
+  certificateMaterial,
+  leaf,
+  type Pair,
+  signedBundle,
+} from "../../../packages/bundle/tests/signing.ts";
 import type { VerificationPlan } from "../src/verification/plan.ts";
-import { Verifier } from "../src/verification/verifier.ts";
+import { type ReadBundle, summaryOf, Verifier } from "../src/verification/verifier.ts";
 import { refusal } from "./harness.ts";
 
 const fixtures = new URL("../../../packages/bundle/tests/fixtures/", import.meta.url);
@@ -42,11 +51,25 @@ function bundle(kib: number, fill: (n: number) => object, size: number): Buffer 
   return Buffer.from(JSON.stringify({ ...real, dsseEnvelope: { ...real.dsseEnvelope, payload } }));
 }
 
+/** A small bundle whose certificate is for this key, and whose signature is another's: to find that out takes longest. */
+async function wronglySigned(keys: Pair): Promise<Buffer> {
+  const certificate = await leaf(await authority("CN=Root"), keys.publicKey);
+  const bundle = signedBundle(certificateMaterial(certificate), () =>
+    sign("sha256", Buffer.from("x"), keys.privateKey),
+  );
+  return Buffer.from(JSON.stringify(bundle));
+}
+
 const one = { subject: [subject(1)] };
 const shapes: [name: string, bytes: Buffer][] = [
   ["the 63 KB bundle", fixture("chainloop-cli-63k.json")],
-  // Of 64 KiB they take 1.5 ms, too close to the bound for a busy machine.
-  ...[32, 256].map((kib): [string, Buffer] => [
+  ["a signature by another key, P-256", await wronglySigned(generateKeyPairSync("ec", { namedCurve: "P-256" }))],
+  ["a signature by another key, P-384", await wronglySigned(generateKeyPairSync("ec", { namedCurve: "P-384" }))],
+  ["a signature by another key, P-521", await wronglySigned(generateKeyPairSync("ec", { namedCurve: "P-521" }))],
+  ["a signature by another key, RSA", await wronglySigned(generateKeyPairSync("rsa", { modulusLength: 8192 }))],
+  // As many as are read in the event loop, nearly; of more in a thread.
+  ["52 KiB, 1,900 names", bundle(52, (n) => ({ ...one, predicate: digests(n) }), 19)],
+  ...[16, 64, 256].map((kib): [string, Buffer] => [
     `${kib} KiB, digests of a subject`,
     bundle(kib, (n) => ({ subject: [{ digest: digests(n) }] }), 12),
   ]),
@@ -58,24 +81,42 @@ const shapes: [name: string, bytes: Buffer][] = [
 ];
 const plans: VerificationPlan[] = [{ mode: "off" }, { mode: "signature" }, { mode: "trusted", trustRevision: 1 }];
 
-// The time in which the event loop did not wait is, in all, the most that it can have been held up at once. The best of
-// many: the first ones are not compiled yet, and others wait for a busy machine.
+// The best of many: the first ones are not compiled yet, and others wait for a busy machine. So it bounds what the work
+// itself takes, and not what a turn takes on a machine that has other things to do.
 const tries = 40;
 const mostMs = 2;
 
+/** The time in which the event loop did not wait: in all, so it is at least the longest turn. */
+async function activeMs(work: () => unknown): Promise<number> {
+  await setImmediate();
+  const before = performance.eventLoopUtilization();
+  await work();
+  return performance.eventLoopUtilization(before).active;
+}
+
+// Store asks between the two for the run, so they never share a turn.
 test.each(shapes.flatMap(([name, bytes]) => plans.map((plan) => [name, plan.mode, plan, bytes] as const)))(
-  "%s at %s holds up the event loop for less than 2 ms",
+  "%s at %s: neither to read it nor to verify it and make its row holds up the event loop for 2 ms",
   async (_name, _mode, plan, bytes) => {
     const { signal } = new AbortController();
     const receivedAt = new Date("2026-11-23T23:15:00Z");
-    let best = Number.POSITIVE_INFINITY;
+    const best = { read: Number.POSITIVE_INFINITY, verify: Number.POSITIVE_INFINITY };
     for (let attempt = 0; attempt < tries; attempt++) {
-      const before = performance.eventLoopUtilization();
-      const read = await verifier.read(bytes, signal);
-      // Most of these are refused, which takes as long.
-      await refusal(verifier.verify({ ...read, bytes, organizationId: "o", receivedAt }, plan, signal));
-      best = Math.min(best, performance.eventLoopUtilization(before).active);
+      let read: ReadBundle | undefined;
+      const readMs = await activeMs(async () => {
+        read = await verifier.read(bytes, signal);
+      });
+      const found = read;
+      if (found === undefined) throw new Error("it was not read");
+      const verifyMs = await activeMs(async () => {
+        // Most of these are refused, which takes as long.
+        await refusal(verifier.verify({ ...found, bytes, organizationId: "o", receivedAt }, plan, signal));
+        summaryOf(found);
+      });
+      best.read = Math.min(best.read, readMs);
+      best.verify = Math.min(best.verify, verifyMs);
     }
-    expect(best).toBeLessThan(mostMs);
+    expect(best.read).toBeLessThan(mostMs);
+    expect(best.verify).toBeLessThan(mostMs);
   },
 );

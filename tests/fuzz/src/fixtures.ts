@@ -13,5 +13,10 @@ export const fixtures: fc.Arbitrary<Buffer> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(...files.filter(({ length }) => length >= largeBytes)) },
 );
 
+/** A file of theirs, by its name. */
+export function fixture(name: string): Buffer {
+  return readFileSync(path.join(folder, name));
+}
+
 /** One that is stored without complaint. */
-export const goodBundle = readFileSync(path.join(folder, "C16-v01-no-checkpoint.json"));
+export const goodBundle = fixture("C16-v01-no-checkpoint.json");

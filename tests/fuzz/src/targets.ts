@@ -7,7 +7,6 @@ import { parseReadName, parseWriteName } from "../../../services/cas-gateway/src
 import { decompressed } from "../../../services/cas-gateway/src/blobs/zstd.ts";
 import { parseBlobUrl } from "../../../services/cas-gateway/src/http/blob-url.ts";
 import { parseSecret } from "../../../services/cas-gateway/src/secrets/secret.ts";
-import type { Fuzzed } from "./fuzz.ts";
 import { bundles, bundlesWithMutatedStatements, mutatedBundles, statements } from "./grammar/bundle.ts";
 import { anyBytes, encoded, mutated } from "./grammar/bytes.ts";
 import { cursors, scope } from "./grammar/cursor.ts";
@@ -16,48 +15,9 @@ import { anyJson, objectOf, stringTexts } from "./grammar/json.ts";
 import { blobUrls, resourceNames } from "./grammar/names.ts";
 import { anyText } from "./grammar/text.ts";
 import { authorizations, newSigningKey, tokens } from "./grammar/token.ts";
-import { refusalOf } from "./refusal.ts";
-
-/** A function that takes what comes from outside. */
-export interface Target extends Fuzzed {
-  /** How often it took what came, and for what reasons it refused it: what never gets far is a bad grammar. */
-  outcomes: Map<string, number>;
-}
-
-/** How long one case may keep the thread busy, in milliseconds: of its own time, so that other processes do not count. */
-const caseMs = 1_000;
-
-function target<T>(name: string, runs: number, inputs: fc.Arbitrary<T>, attempt: (input: T) => unknown): Target {
-  const outcomes = new Map<string, number>();
-  const property = fc.asyncProperty(inputs, async (input) => {
-    const outcome = await outcomeOf(() => attempt(input));
-    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
-  });
-  return { name, runs, property, outcomes };
-}
-
-/** "taken", or the reason of a refusal of ours. Throws for all else, and if it took too long. */
-export async function outcomeOf(attempt: () => unknown): Promise<string> {
-  let outcome = "taken";
-  const began = process.threadCpuUsage();
-  try {
-    await attempt();
-  } catch (error) {
-    if (error instanceof BrokenPromise) throw error;
-    outcome = refusalOf(error);
-  }
-  const { user, system } = process.threadCpuUsage(began);
-  const ms = (user + system) / 1_000;
-  if (ms > caseMs) throw new Error(`took ${Math.round(ms)} ms`);
-  return outcome;
-}
-
-/** What was let through, and must not have been. */
-class BrokenPromise extends Error {}
-
-function promise(kept: boolean, what: string): void {
-  if (!kept) throw new BrokenPromise(what);
-}
+import { promise, type Target, target } from "./target.ts";
+import { idTokenTarget } from "./targets/id-token.ts";
+import { verificationTargets } from "./targets/verification.ts";
 
 /** What a bundle that was accepted is relied upon for, by the database and by verifiers. */
 function readBundle(bytes: Buffer): void {
@@ -152,15 +112,15 @@ export async function createTargets(): Promise<Target[]> {
   const bearer = tokens(workflowRun);
   const headerTexts = authorizations(fc.oneof(bearer, anyText));
   return [
-    target("bundles by their grammar", 16_000, bundles, readBundle),
-    target("real bundles with faults", 14_000, mutatedBundles, readBundle),
-    target("statements with faults, in whole bundles", 10_000, bundlesWithMutatedStatements, readBundle),
+    target("bundles by their grammar", 12_000, bundles, readBundle),
+    target("real bundles with faults", 11_000, mutatedBundles, readBundle),
+    target("statements with faults, in whole bundles", 8_000, bundlesWithMutatedStatements, readBundle),
     target("any bytes as a bundle", 3_000, anyBytes, readBundle),
-    target("statements by their grammar", 10_000, encoded(statements), parseStatement),
+    target("statements by their grammar", 8_000, encoded(statements), parseStatement),
     target("resource names to read", 5_000, resourceNames, parseReadName),
     target("resource names to write", 5_000, resourceNames, parseWriteName),
     target("URLs of blobs", 5_000, blobUrls, parseBlobUrl),
-    target("cursors", 7_000, cursors, (token) => {
+    target("cursors", 5_000, cursors, (token) => {
       const id = decodePageToken(token, scope);
       promise(id === undefined || id.length === 36, "an id that is no UUID");
     }),
@@ -194,5 +154,7 @@ export async function createTargets(): Promise<Target[]> {
     target("secret files", 2_000, fc.oneof(secretFiles, mutated(encoded(secretFiles)).map(String)), (text) =>
       parseSecret("ref", text),
     ),
+    ...verificationTargets,
+    idTokenTarget(),
   ];
 }

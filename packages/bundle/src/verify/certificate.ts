@@ -1,10 +1,9 @@
-import type { KeyObject } from "node:crypto";
-import { X509Certificate } from "@sigstore/core";
-import { KEYS_EXPECTED, readKey } from "./key.ts";
+import { type KeyObject, X509Certificate } from "node:crypto";
+import { childrenOf, type Element, readDer } from "./der.ts";
+import { KEYS_EXPECTED, usableKey } from "./key.ts";
 import { materialError } from "./material.ts";
 
 export type Certificate = {
-  x509: X509Certificate;
   key: KeyObject;
   /** The first URI of the subject alternative name, else its first email address; empty if there is neither. */
   signer: string;
@@ -16,59 +15,134 @@ export type Certificate = {
   validity: readonly [from: string, to: string];
 };
 
-const SUBJECT_ALTERNATIVE_NAME = "2.5.29.17";
-const EXTENDED_KEY_USAGE = "2.5.29.37";
-const SIGNING_USAGES: ReadonlySet<string> = new Set(["1.3.6.1.5.5.7.3.3", "2.5.29.37.0"]); // codeSigning, anyExtendedKeyUsage
-// Fulcio, docs/oid-info.md: the second one is DER, the first one bare text.
-const ISSUER = "1.3.6.1.4.1.57264.1.8";
-const ISSUER_DEPRECATED = "1.3.6.1.4.1.57264.1.1";
-// GeneralName, RFC 5280 section 4.2.1.6.
-const EMAIL_TAG = 1;
-const URI_TAG = 6;
+// Object identifiers, in DER and hexadecimal.
+const SUBJECT_ALTERNATIVE_NAME = "551d11"; // 2.5.29.17
+const KEY_USAGE = "551d0f"; // 2.5.29.15
+const EXTENDED_KEY_USAGE = "551d25"; // 2.5.29.37
+const SIGNING_USAGES: ReadonlySet<string> = new Set(["2b06010505070303", "551d2500"]); // codeSigning, anyExtendedKeyUsage
+// Fulcio, docs/oid-info.md, 1.3.6.1.4.1.57264.1.8 and .1.1: the first one is DER, the second one bare text.
+const ISSUER = "2b0601040183bf300108";
+const ISSUER_DEPRECATED = "2b0601040183bf300101";
+
+// Tags: RFC 5280 section 4.1, and of GeneralName section 4.2.1.6.
+const BIT_STRING = 0x03;
+const OCTET_STRING = 0x04;
+const OBJECT_IDENTIFIER = 0x06;
+const UTC_TIME = 0x17;
+const GENERALIZED_TIME = 0x18;
+const SEQUENCE = 0x30;
+const EMAIL = 0x81;
+const URI = 0x86;
+const VERSION = 0xa0;
+const EXTENSIONS = 0xa3;
+
+const TIME = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/;
 const LONGEST_NAME = 4096;
 
 /**
- * Reads a certificate (DER): its key and whom it names. Nothing is verified of it.
+ * Reads a certificate (DER): its key and whom it names. Nothing is verified of it. Store does this in the event loop for
+ * each bundle, so only the few fields that count are read: a tree of objects takes longer than to verify the signature.
  *
  * @throws BundleError VERIFICATION_MATERIAL_INVALID: not a certificate, a key of another kind, or a name that is no text.
  */
 export function readCertificate(der: Buffer<ArrayBuffer>): Certificate {
   let x509: X509Certificate;
-  let spki: Buffer;
-  let names: Names;
-  let isForSigning: boolean;
-  let validity: Certificate["validity"];
+  let parts: Parts;
   try {
-    x509 = X509Certificate.parse(der);
-    spki = x509.publicKey;
-    names = readNames(x509);
-    isForSigning = readUsage(x509);
-    validity = [x509.notBefore.toISOString(), x509.notAfter.toISOString()];
+    parts = readParts(der);
+    x509 = new X509Certificate(der);
   } catch {
     // What the parser says of bytes that are no certificate helps nobody.
     throw materialError(" certificate", "an X.509 certificate in DER", "something else");
   }
-  const key = readKey(spki);
+  const key = usableKey(() => x509.publicKey);
   if (typeof key === "string") {
     throw materialError(" certificate", KEYS_EXPECTED, key);
   }
-  const [signer, issuer] = [nameOf(names.signer, "subject"), nameOf(names.issuer, "issuer")];
-  return { x509, key, signer, issuer, isForSigning, validity };
+  const { isForSigning, validity } = parts;
+  const [signer, issuer] = [nameOf(parts.signer, "subject"), nameOf(parts.issuer, "issuer")];
+  return { key, signer, issuer, isForSigning, validity };
 }
 
-type Names = { signer: Buffer | undefined; issuer: Buffer | undefined };
+type Parts = { signer: Buffer | undefined; issuer: Buffer | undefined } & Pick<
+  Certificate,
+  "isForSigning" | "validity"
+>;
 
-function readNames(x509: X509Certificate): Names {
-  const general = x509.extension(SUBJECT_ALTERNATIVE_NAME)?.valueObj.subs[0]?.subs ?? [];
-  const named = (tag: number) => general.find((name) => name.tag.isContextSpecific(tag))?.value;
-  const issuer = x509.extension(ISSUER)?.valueObj.subs[0]?.value ?? x509.extension(ISSUER_DEPRECATED)?.value;
-  return { signer: named(URI_TAG) ?? named(EMAIL_TAG), issuer };
+function readParts(der: Buffer): Parts {
+  const [certificate, ...others] = readDer(der);
+  if (others.length > 0) {
+    throw new Error("more than a certificate");
+  }
+  const [body] = childrenOf(expected(SEQUENCE, certificate));
+  const [version, , , , validity, ...rest] = childrenOf(expected(SEQUENCE, body));
+  expected(VERSION, version);
+  const extensions = readExtensions(rest.find(({ tag }) => tag === EXTENSIONS));
+  const names = firstIn(extensions.get(SUBJECT_ALTERNATIVE_NAME));
+  const named = (tag: number) => names && childrenOf(names).find((name) => name.tag === tag)?.contents;
+  const [from, to] = childrenOf(expected(SEQUENCE, validity));
+  return {
+    signer: named(URI) ?? named(EMAIL),
+    issuer: firstIn(extensions.get(ISSUER))?.contents ?? extensions.get(ISSUER_DEPRECATED),
+    isForSigning: allowsSigning(extensions),
+    validity: [readTime(from), readTime(to)],
+  };
 }
 
-function readUsage(x509: X509Certificate): boolean {
-  const extended = x509.extension(EXTENDED_KEY_USAGE)?.valueObj.subs[0]?.subs;
-  const isForCode = extended === undefined || extended.some((usage) => SIGNING_USAGES.has(usage.toOID()));
-  return isForCode && x509.extKeyUsage?.digitalSignature !== false;
+function expected(tag: number, element: Element | undefined): Element {
+  if (element?.tag !== tag) {
+    throw new Error("another element");
+  }
+  return element;
+}
+
+// What each extension says, by its object identifier; the first one counts.
+function readExtensions(extensions: Element | undefined): Map<string, Buffer> {
+  const values = new Map<string, Buffer>();
+  const [list] = extensions === undefined ? [] : childrenOf(extensions);
+  for (const extension of list === undefined ? [] : childrenOf(list)) {
+    const parts = childrenOf(extension);
+    const id = expected(OBJECT_IDENTIFIER, parts[0]).contents.toString("hex");
+    if (!values.has(id)) {
+      values.set(id, expected(OCTET_STRING, parts.at(-1)).contents);
+    }
+  }
+  return values;
+}
+
+function firstIn(value: Buffer | undefined): Element | undefined {
+  return value === undefined ? undefined : readDer(value)[0];
+}
+
+function allowsSigning(extensions: ReadonlyMap<string, Buffer>): boolean {
+  const extended = firstIn(extensions.get(EXTENDED_KEY_USAGE));
+  const usage = extensions.get(KEY_USAGE);
+  const isForCode =
+    extended === undefined ||
+    childrenOf(extended).some((purpose) =>
+      SIGNING_USAGES.has(expected(OBJECT_IDENTIFIER, purpose).contents.toString("hex")),
+    );
+  return isForCode && (usage === undefined || signsBytes(expected(BIT_STRING, firstIn(usage)).contents));
+}
+
+// The first octet says how many bits of the last one are unused; the first bit after it is digitalSignature.
+function signsBytes([unused = 8, bits = 0]: Buffer): boolean {
+  if (unused > 7) {
+    throw new Error("no bit string");
+  }
+  return bits >= 0x80;
+}
+
+function readTime(element: Element | undefined): string {
+  const text = element?.contents.toString("latin1") ?? "";
+  const [, year = "", month, day, hour, minute, second] = TIME.exec(text) ?? [];
+  const digits = element?.tag === UTC_TIME ? 2 : element?.tag === GENERALIZED_TIME ? 4 : 0;
+  if (year.length !== digits) {
+    throw new Error("no time");
+  }
+  // RFC 5280 section 4.1.2.5.1.
+  const century = digits === 4 ? "" : Number(year) >= 50 ? "19" : "20";
+  return new Date(`${century}${year}-${month}-${day}T${hour}:${minute}:${second}Z`).toISOString();
 }
 
 // Decoded with care: a byte that a reader drops or folds could make one name look like another.

@@ -1,6 +1,7 @@
 import type { ParsedBundle } from "../parse-bundle.ts";
-import { readCertificate } from "./certificate.ts";
+import { type Certificate, readCertificate } from "./certificate.ts";
 import { verifyEnvelope } from "./envelope-signature.ts";
+import { isFast } from "./key.ts";
 import { leafOf, materialOf } from "./material.ts";
 
 export type SignatureCheck =
@@ -11,17 +12,39 @@ export type SignatureCheck =
 
 /**
  * Verifies the signatures of a bundle by the certificate that it carries: that nothing was changed since it was signed,
- * by whomever. The certificate itself is not verified. Fast enough for an event loop: 0.2 ms for 64 KB.
+ * by whomever. The certificate itself is not verified.
  *
  * @throws BundleError SIGNATURE_INVALID: one of the signatures is not by that key. VERIFICATION_MATERIAL_INVALID: the
  * certificate cannot be read.
  */
 export function checkSignature(bundle: ParsedBundle): SignatureCheck {
-  const der = leafOf(materialOf(bundle));
-  if (der === undefined) {
-    return { status: "not_checked", reason: "no_key" };
+  const certificate = certificateOf(bundle);
+  return certificate === undefined ? NO_KEY : checkBy(certificate, bundle);
+}
+
+/**
+ * checkSignature for an event loop: 0.1 ms for 64 KB by a P-256 key. Undefined, and nothing is verified, if it could take
+ * a millisecond: with several signatures, or by a key of a larger kind. Throws as checkSignature does.
+ */
+export function checkSignatureIfFast(bundle: ParsedBundle): SignatureCheck | undefined {
+  if (bundle.envelope.signatures.length > 1) {
+    return undefined;
   }
-  const { key, signer, issuer } = readCertificate(der);
-  verifyEnvelope(bundle.envelope, key);
+  const certificate = certificateOf(bundle);
+  if (certificate === undefined) {
+    return NO_KEY;
+  }
+  return isFast(certificate.key) ? checkBy(certificate, bundle) : undefined;
+}
+
+const NO_KEY: SignatureCheck = { status: "not_checked", reason: "no_key" };
+
+function certificateOf(bundle: ParsedBundle): Certificate | undefined {
+  const der = leafOf(materialOf(bundle));
+  return der === undefined ? undefined : readCertificate(der);
+}
+
+function checkBy({ key, signer, issuer }: Certificate, { envelope }: ParsedBundle): SignatureCheck {
+  verifyEnvelope(envelope, key);
   return { status: "verified", signer, issuer };
 }

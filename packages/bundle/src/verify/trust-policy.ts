@@ -97,6 +97,7 @@ function readTrustedRoot(text: string, what: string): SigstoreTrust {
   }
   const root = parseTrustedRoot(json.value, what);
   checkCounts(root, what);
+  checkTimes(root, what);
   try {
     return toTrustMaterial(root);
   } catch (cause) {
@@ -133,6 +134,17 @@ function checkCounts(root: TrustedRoot, what: string): void {
     if (count === 0 || count > MOST_CERTIFICATES) {
       throw trustError(`${what}: certChain`, `1 to ${MOST_CERTIFICATES} certificates`, String(count));
     }
+  }
+}
+
+// The times of a key or authority may be left out; a range without its start is a mistake, and would hold since ever.
+function checkTimes({ tlogs, ctlogs, certificateAuthorities, timestampAuthorities }: TrustedRoot, what: string): void {
+  const ranges = [
+    ...[...tlogs, ...ctlogs].map(({ publicKey }) => publicKey?.validFor),
+    ...[...certificateAuthorities, ...timestampAuthorities].map(({ validFor }) => validFor),
+  ];
+  if (ranges.some((range) => range !== undefined && range.start === undefined)) {
+    throw trustError(`${what}: validFor`, "a start", "none");
   }
 }
 

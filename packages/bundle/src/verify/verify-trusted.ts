@@ -1,3 +1,4 @@
+import { X509Certificate } from "@sigstore/core";
 import type { SignedEntity } from "@sigstore/verify";
 import { quote } from "../describe.ts";
 import { BundleError, mismatch } from "../error.ts";
@@ -35,9 +36,7 @@ export function verifyTrusted(bundle: ParsedBundle, policy: ParsedTrustPolicy, r
   const evidence = readEvidence(bundle, policy, receivedAt);
   const der = leafOf(materialOf(bundle));
   const { signer, issuer } =
-    der === undefined
-      ? verifyByKey(bundle, policy, evidence)
-      : verifyByCertificate(bundle, policy, evidence, readCertificate(der));
+    der === undefined ? verifyByKey(bundle, policy, evidence) : verifyByCertificate(bundle, policy, evidence, der);
   if (!isSignerAllowed(policy.signers, signer, issuer)) {
     const expected = "a signer that one of the policy's patterns matches";
     throw mismatch("SIGNER_UNTRUSTED", "signer", expected, `${quote(signer)} by issuer ${quote(issuer)}`);
@@ -56,11 +55,12 @@ function verifyByCertificate(
   bundle: ParsedBundle,
   policy: ParsedTrustPolicy,
   evidence: Evidence,
-  certificate: Certificate,
+  der: Buffer<ArrayBuffer>,
 ): Signer {
+  const certificate = readCertificate(der);
   const signature = signedContent(bundle.envelope, verifyEnvelope(bundle.envelope, certificate.key));
   const refusals: BundleError[] = [];
-  const key: SignedEntity["key"] = { $case: "certificate", certificate: certificate.x509 };
+  const key: SignedEntity["key"] = { $case: "certificate", certificate: X509Certificate.parse(der) };
   for (const anchor of certificate.isForSigning ? policy.anchors : []) {
     try {
       verifyEntity({ ...evidence, signature, key }, policy, anchor);

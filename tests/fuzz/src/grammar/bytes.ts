@@ -46,11 +46,14 @@ const edits: fc.Arbitrary<Edit> = fc.oneof(
   },
 );
 
+/** Up to four small faults, for any bytes. */
+export const faults: fc.Arbitrary<(bytes: Uint8Array) => Buffer> = fc
+  .array(edits, { minLength: 1, maxLength: 4 })
+  .map((changes) => (bytes) => changes.reduce(edited, Buffer.from(bytes)));
+
 /** These bytes with up to four small faults. */
 export function mutated(originals: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Buffer> {
-  return fc
-    .tuple(originals, fc.array(edits, { minLength: 1, maxLength: 4 }))
-    .map(([original, changes]) => changes.reduce(edited, Buffer.from(original)));
+  return fc.tuple(originals, faults).map(([original, fault]) => fault(original));
 }
 
 function edited(bytes: Buffer, edit: Edit): Buffer {
