@@ -1,6 +1,8 @@
 import fc from "fast-check";
 
 const longestShown = 2_000;
+/** How long a failing input is made smaller, in milliseconds: of a slow one there may be no end to it. */
+const shrinkMs = 30_000;
 
 /** From ATTESTRY_FUZZ_SEED, or a new one. */
 export function chooseSeed(): number {
@@ -18,11 +20,14 @@ export interface Fuzzed {
   >;
 }
 
-/** Tries cases of the seed's. Throws for the first that fails, with the smallest input that still does. */
+/** Tries cases of the seed's. Throws for the first that fails, with the smallest input that still does and is found in time. */
 export async function fuzz({ name, runs, property }: Fuzzed, seed: number): Promise<void> {
-  const result = await fc.check(property, { seed, numRuns: runs });
-  if (!result.failed) return;
-  const { numRuns, numShrinks, counterexample, errorInstance } = result;
+  const found = await fc.check(property, { seed, numRuns: runs, endOnFailure: true });
+  if (!found.failed) return;
+  const { numRuns } = found;
+  const limits = { interruptAfterTimeLimit: shrinkMs, markInterruptAsFailure: true };
+  const smaller = await fc.check(property, { seed, path: found.counterexamplePath ?? "", ...limits });
+  const { numShrinks, counterexample, errorInstance } = smaller.counterexample === null ? found : smaller;
   const input = fc.stringify(counterexample?.[0]);
   const shown = input.length > longestShown ? `${input.slice(0, longestShown)}... (${input.length} characters)` : input;
   throw new Error(
