@@ -40,7 +40,7 @@ test.each(transports)("%s: a full server says STORE_BUSY until a caller goes awa
     listen: { host: "127.0.0.1", port: 0 },
     logger,
     metrics: createMetrics(),
-    inFlightBytes: 700 * 1024,
+    limits: { inFlightBytes: 700 * 1024 },
   });
   const client = createClient(WorkflowService, transport(server.url));
   const stop = new AbortController();

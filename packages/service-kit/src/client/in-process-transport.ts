@@ -27,7 +27,6 @@ import {
 } from "../server/recorded-call.ts";
 import { recordMethods } from "../server/recording-router.ts";
 import { createRequestGate } from "../server/request-gate.ts";
-import { defaultReadMaxBytes } from "../server/rpc-handler.ts";
 import { type PeerIdentity, peerTransport } from "./peer-transport.ts";
 
 /**
@@ -43,6 +42,9 @@ export function createInProcessTransport(module: () => ServiceModule, identity: 
   }, identity);
 }
 
+/** Nothing is read here: messages are handed over as they are. */
+const unbounded = Number.MAX_SAFE_INTEGER;
+
 class InProcessTransport implements Transport {
   readonly #gate: ReturnType<typeof createRequestGate>;
   readonly #interceptor = createCallInterceptor(ignore);
@@ -50,7 +52,7 @@ class InProcessTransport implements Transport {
 
   constructor(module: ServiceModule) {
     this.#gate = createRequestGate([module], ignore);
-    module.routes(recordMethods(createConnectRouter(), defaultReadMaxBytes, this.#methods));
+    module.routes(recordMethods(createConnectRouter(), unbounded, this.#methods));
   }
 
   async unary<I extends DescMessage, O extends DescMessage>(

@@ -1,6 +1,6 @@
 import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
-import { callerIdle } from "./caller-gone.ts";
+import { callerIdle, callerSlow } from "./caller-gone.ts";
 
 /** The bytes of one call's body, counted against the budget until they are released. */
 export interface BodyLease {
@@ -15,6 +15,14 @@ export interface BodyLease {
   release: () => void;
 }
 
+/** How slow a caller may be. */
+export interface Pace {
+  /** How long it may say nothing, in milliseconds. */
+  idleMs: number;
+  /** What it has to send on average, once that time is over. */
+  bytesPerSecond: number;
+}
+
 export interface BodyBudget {
   lease(): BodyLease;
 }
@@ -22,9 +30,9 @@ export interface BodyBudget {
 /**
  * One bound for the bytes of all unary calls in flight in the process, since each is held whole in memory until it is
  * answered. Past it a call gets STORE_BUSY with retry info, and past its half a caller that holds a quarter does.
- * @param idleMs how long a body may say nothing while it is counted
+ * @param pace how slow a body may be while it is counted
  */
-export function createBodyBudget(maxBytes: number, idleMs: number): BodyBudget {
+export function createBodyBudget(maxBytes: number, pace: Pace): BodyBudget {
   let held = 0;
   const accounts = new Map<string, Account>();
 
@@ -55,7 +63,7 @@ export function createBodyBudget(maxBytes: number, idleMs: number): BodyBudget {
     async function* count(body: AsyncIterable<Uint8Array>, unpacked = 0): AsyncGenerator<Uint8Array> {
       if (released) return;
       take(unpacked);
-      for await (const chunk of untilIdle(body, idleMs)) {
+      for await (const chunk of inTime(body, pace)) {
         // What is still in the pipe when the call has ended is nobody's to release.
         if (released) return;
         take(chunk.length);
@@ -85,15 +93,19 @@ interface Account {
   leases: number;
 }
 
-async function* untilIdle(body: AsyncIterable<Uint8Array>, idleMs: number): AsyncGenerator<Uint8Array> {
+async function* inTime(body: AsyncIterable<Uint8Array>, pace: Pace): AsyncGenerator<Uint8Array> {
   const { promise: idle, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(callerIdle(idleMs)), idleMs);
+  const timer = setTimeout(() => reject(callerIdle(pace.idleMs)), pace.idleMs);
   idle.catch(() => undefined);
   const iterator = body[Symbol.asyncIterator]();
+  const beganMs = performance.now();
+  let received = 0;
   try {
     while (true) {
       const step = await Promise.race([iterator.next(), idle]);
       if (step.done === true) return;
+      received += step.value.length;
+      if (performance.now() - beganMs > pace.idleMs + (received / pace.bytesPerSecond) * 1_000) throw callerSlow(pace);
       yield step.value;
       timer.refresh();
     }

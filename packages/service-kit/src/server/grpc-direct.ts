@@ -1,8 +1,8 @@
 import type { ServerHttp2Stream } from "node:http2";
 import { createContextValues, type HandlerContext, type Interceptor, type StreamResponse } from "@connectrpc/connect";
-import { principalKey } from "../auth/principal.ts";
 import { connectErrorOf } from "../errors/connect-error.ts";
-import type { BodyBudget } from "./body-budget.ts";
+import type { BodyBudget, Pace } from "./body-budget.ts";
+import { nameOwner } from "./body-owner.ts";
 import { callerGone } from "./caller-gone.ts";
 import { readMany, readOne } from "./grpc-messages.ts";
 import { GrpcReply } from "./grpc-reply.ts";
@@ -29,8 +29,8 @@ export interface GrpcDirectOptions {
   budget: BodyBudget;
   windows: ReceiveWindows;
   shutdownSignal: AbortSignal;
-  /** How long a caller may let a call wait, in milliseconds: for its one message, or with an answer that it does not take. */
-  idleMs: number;
+  /** How slow a caller may be with its one message, or with an answer that it takes. */
+  pace: Pace;
 }
 
 type Serve = (stream: ServerHttp2Stream, header: Headers, recorded: RecordedMethod) => Promise<void>;
@@ -59,12 +59,12 @@ const longestTimer = 2 ** 31 - 1;
  * AbortError for each call and three copies of the message to cost more than the call itself.
  */
 export function createGrpcDirect(options: GrpcDirectOptions): Serve {
-  const { gate, interceptor, report, budget, windows, shutdownSignal, idleMs } = options;
+  const { gate, interceptor, report, budget, windows, shutdownSignal, pace } = options;
   const calls = new Set<LiveCall>();
   const looking = setInterval(() => {
     const nowMs = performance.now();
-    for (const call of calls) call.look(nowMs, idleMs);
-  }, idleMs / looksPerIdle).unref();
+    for (const call of calls) call.look(nowMs, pace);
+  }, pace.idleMs / looksPerIdle).unref();
   shutdownSignal.addEventListener("abort", () => {
     clearInterval(looking);
     for (const { abort } of calls) abort.abort(shutdownSignal.reason);
@@ -165,15 +165,14 @@ async function sendAll(
 async function readOnly({ stream, live, recorded, context, refused }: DirectCall) {
   const { method, readMaxBytes } = recorded;
   const options = { schema: method.input, maxBytes: readMaxBytes, signal: context.signal };
-  const principal = context.values.get(principalKey);
-  if (principal !== undefined && "organizationId" in principal) live.lease.ownedBy(principal.organizationId);
-  live.isReading = true;
+  nameOwner(live.lease, context.values);
+  live.readingSinceMs = performance.now();
   try {
     return await readOne(stream, options, live.lease);
   } catch (error) {
     return refused(error);
   } finally {
-    live.isReading = false;
+    live.readingSinceMs = undefined;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { ServerHttp2Stream } from "node:http2";
-import type { BodyLease } from "./body-budget.ts";
-import { callerIdle } from "./caller-gone.ts";
+import type { BodyLease, Pace } from "./body-budget.ts";
+import { callerIdle, callerSlow } from "./caller-gone.ts";
 import type { GrpcReply } from "./grpc-reply.ts";
 
 /** What a caller should take in the time that it may be idle: that it takes some is seen when all that waits has gone out. */
@@ -13,8 +13,8 @@ export class LiveCall {
   readonly abort = new AbortController();
   readonly reply: GrpcReply;
   readonly lease: BodyLease;
-  /** Whether the one message of the caller is read. */
-  isReading = false;
+  /** Since when the one message of the caller is read; undefined: it is not. */
+  readingSinceMs: number | undefined;
   readonly #stream: ServerHttp2Stream;
   /** What the caller had sent and taken when it was last looked at. */
   #progress = -1;
@@ -28,13 +28,19 @@ export class LiveCall {
 
   /**
    * To be called now and then, rather than to have a timer for each message: ends the call with DEADLINE_EXCEEDED if it has
-   * waited for the caller for that long, longer the more there is to take, and the connection if not even that can be said.
+   * waited for the caller for that long, longer the more there is to take, or if its one message comes slower than it may;
+   * and the connection if not even that can be said.
    */
-  look(nowMs: number, idleMs: number): void {
+  look(nowMs: number, pace: Pace): void {
+    const { idleMs } = pace;
     const { aborted } = this.abort.signal;
+    if (!aborted && this.readingSinceMs !== undefined) {
+      const mayTakeMs = idleMs + (this.lease.held() / pace.bytesPerSecond) * 1_000;
+      if (nowMs - this.readingSinceMs > mayTakeMs) this.abort.abort(callerSlow(pace));
+    }
     const { waitingBytes, taken } = this.reply;
     const progress = this.lease.held() + taken + (aborted ? 1 : 0);
-    const isWaiting = this.isReading || waitingBytes > 0 || aborted;
+    const isWaiting = this.readingSinceMs !== undefined || waitingBytes > 0 || aborted;
     if (!isWaiting || progress !== this.#progress) {
       this.#progress = progress;
       this.#sinceMs = nowMs;

@@ -8,7 +8,6 @@ import type { ConnectionTelemetry } from "./connection-telemetry.ts";
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 /** RFC 8446 section 5.1: the first byte of a TLS connection, the type of a record with a handshake message. */
 const handshakeRecord = 0x16;
-const firstBytesTimeoutMs = 5_000;
 
 const plaintextRefusal = "this port speaks TLS: use https://\n";
 const plaintextAnswer = [
@@ -27,6 +26,8 @@ export interface PortSnifferOptions {
   tls: TlsServer | undefined;
   /** Connections that are open at a time; what comes beyond is ended at once. */
   maxConnections: number;
+  /** How long a connection may say nothing, in milliseconds. */
+  firstBytesMs: number;
   telemetry: ConnectionTelemetry;
 }
 
@@ -42,7 +43,8 @@ export interface PortSniffer {
  * One port for HTTP/2 and HTTP/1.1. In cleartext it reads just enough of the first bytes to tell them apart, and hands
  * the socket on; over TLS the two sides agree on one (ALPN).
  */
-export function createPortSniffer({ http1, http2, tls, maxConnections, telemetry }: PortSnifferOptions): PortSniffer {
+export function createPortSniffer(options: PortSnifferOptions): PortSniffer {
+  const { http1, http2, tls, maxConnections, firstBytesMs, telemetry } = options;
   const sockets = new Set<net.Socket>();
   const undecided = new Set<net.Socket>();
 
@@ -67,7 +69,7 @@ export function createPortSniffer({ http1, http2, tls, maxConnections, telemetry
     });
     socket.on("error", () => socket.destroy());
     socket.setNoDelay(true);
-    socket.setTimeout(firstBytesTimeoutMs);
+    socket.setTimeout(firstBytesMs);
     socket.on("timeout", tooSlow);
     let read: Buffer = Buffer.alloc(0);
     socket.on("readable", () => {

@@ -4,6 +4,7 @@ import http2 from "node:http2";
 import {
   ConnectError,
   type ConnectRouter,
+  type ContextValues,
   createConnectRouter,
   createContextValues,
   type Interceptor,
@@ -26,7 +27,8 @@ import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
 import type { RateLimits } from "../limits/rate-limits.ts";
 import type { Logger } from "../observe/logger.ts";
-import type { BodyBudget } from "./body-budget.ts";
+import type { BodyBudget, BodyLease, Pace } from "./body-budget.ts";
+import { nameOwner } from "./body-owner.ts";
 import { framed } from "./framework-error.ts";
 import { createGrpcDirect } from "./grpc-direct.ts";
 import { plainStatusMessage } from "./grpc-status.ts";
@@ -37,12 +39,13 @@ import type { RecordedMethod } from "./recorded-call.ts";
 import { recordMethods } from "./recording-router.ts";
 import { remoteAddressKey, remoteAddressOf } from "./remote-address.ts";
 import { createRequestGate } from "./request-gate.ts";
+import { letGoOfBody } from "./unread-body.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
 
-/** Largest request message, unless a method sets its own. */
-export const defaultReadMaxBytes = 4 * 1024 * 1024;
+/** Largest message of a method that is not a module's, and that anyone may call. */
+const openReadMaxBytes = 64 * 1024;
 
 export interface RpcHandlerOptions {
   modules: readonly ServiceModule[];
@@ -55,8 +58,10 @@ export interface RpcHandlerOptions {
   limits: RateLimits;
   windows: ReceiveWindows;
   shutdownSignal: AbortSignal;
-  /** How long a caller of plain gRPC may let a call wait, in milliseconds. */
-  idleMs: number;
+  /** How slow a caller may be. */
+  pace: Pace;
+  /** Largest request message, unless a method sets its own. */
+  maxMessageBytes: number;
   logger: Logger;
 }
 
@@ -71,7 +76,7 @@ export interface RpcHandler {
 export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   const gate = createRequestGate(options.modules, options.report, options.limits);
   const common = {
-    readMaxBytes: defaultReadMaxBytes,
+    readMaxBytes: options.maxMessageBytes,
     interceptors: [options.interceptor],
     shutdownSignal: options.shutdownSignal,
     acceptCompression: [compressionGzip],
@@ -80,8 +85,8 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   };
   const recorded = new Map<string, RecordedMethod>();
   const guarded = createConnectRouter({ ...common, requestGate: gate });
-  for (const module of options.modules) module.routes(recordMethods(guarded, defaultReadMaxBytes, recorded));
-  const open = createConnectRouter(common);
+  for (const module of options.modules) module.routes(recordMethods(guarded, options.maxMessageBytes, recorded));
+  const open = createConnectRouter({ ...common, readMaxBytes: openReadMaxBytes });
   options.extraRoutes(open);
   const handlers = new Map([...guarded.handlers, ...open.handlers].map((handler) => [handler.requestPath, handler]));
   const serveDirect = createGrpcDirect({ gate, ...options });
@@ -90,7 +95,7 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
     const path = pathOf(request.url);
     const handler = called(path, request);
     if (handler === undefined) return false;
-    const readMaxBytes = recorded.get(path)?.readMaxBytes ?? defaultReadMaxBytes;
+    const readMaxBytes = recorded.get(path)?.readMaxBytes ?? openReadMaxBytes;
     respond(handler, request, response, { ...options, readMaxBytes }).catch((error: unknown) => {
       // The caller went away while its answer was written; all else was answered.
       options.logger.debug({ err: error, path }, "answer not delivered");
@@ -126,16 +131,27 @@ async function respond(
 ): Promise<void> {
   if ("stream" in request) endWhenAnswered(request.stream);
   // Over HTTP/1.1 a caller sends all of its body before it looks for the answer: what nobody reads is let go by.
-  else response.once("finish", () => request.removeAllListeners("readable").resume());
+  else response.once("finish", () => letGoOfBody(request));
   const values = createContextValues().set(remoteAddressKey, remoteAddressOf(request));
   const universal = universalRequestFromNodeRequest(request, response, undefined, values);
   const lease = handler.method?.methodKind === "unary" ? budget.lease() : undefined;
   // Not when the answer was handed over: until it is sent, the message is held.
   if (lease !== undefined) response.once("close", lease.release);
   const bytes = bodyOf(request);
-  const body = lease === undefined ? bytes : lease.count(bytes, isCompressed(request) ? readMaxBytes : 0);
+  const unpacked = isCompressed(request) ? readMaxBytes : 0;
+  const body = lease === undefined ? bytes : owned(lease, values, lease.count(bytes, unpacked));
   const answer = await handler({ ...universal, body });
   await universalResponseToNodeResponse(await explained(answer), response);
+}
+
+/** It is read only after the gate, which has said by then whose it is. */
+async function* owned(
+  lease: BodyLease,
+  values: ContextValues,
+  body: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  nameOwner(lease, values);
+  yield* body;
 }
 
 /**

@@ -27,11 +27,9 @@ import { type TransportConfig, transportSettings } from "./settings.ts";
 
 /** Node counts what waits to be sent: of each of many streams, a message of 1 MiB. */
 const sessionMemoryMiB = 512;
-const defaultInFlightBytes = 256 * 1024 * 1024;
 const defaultGraceMs = 10_000;
 const idleCheckMs = 100;
 const lastAnswersMs = 250;
-const defaultIdleMs = 60_000;
 /** A large upload over HTTP/1.1 is one request. */
 const slowBodyMs = 60 * 60_000;
 const defaultLimits: ServingLimits = readSettings(transportSettings, {});
@@ -39,11 +37,19 @@ const defaultLimits: ServingLimits = readSettings(transportSettings, {});
 /** Each is a setting that says more. */
 export type ServingLimits = Pick<
   TransportConfig,
+  | "callIdleMs"
+  | "firstBytesMs"
+  | "handshakeMs"
   | "headersTimeoutMs"
   | "idleConnectionMs"
+  | "inFlightBytes"
+  | "leastBytesPerSecond"
   | "maxConnections"
   | "maxHeaderBytes"
+  | "maxMessageBytes"
   | "maxStreams"
+  | "pingBurst"
+  | "pingsPerSecond"
   | "rateOfFailures"
   | "ratePerOrganization"
   | "ratePerToken"
@@ -65,13 +71,6 @@ export interface ServeOptions {
   tls?: ServerTls | undefined;
   /** What connections and callers may do; each is as its setting says unless given. */
   limits?: Partial<ServingLimits>;
-  /** What the bodies of unary calls under way may hold together, in bytes; a call alone may have more. */
-  inFlightBytes?: number;
-  /**
-   * How long a caller may say nothing in the middle of its one message, or take nothing of an answer over plain gRPC, in
-   * milliseconds; it may become half as much again.
-   */
-  idleMs?: number;
 }
 
 export interface RunningServer {
@@ -96,8 +95,6 @@ export async function serve({
   graceMs = defaultGraceMs,
   tls,
   limits,
-  inFlightBytes = defaultInFlightBytes,
-  idleMs = defaultIdleMs,
 }: ServeOptions): Promise<RunningServer> {
   for (const module of modules) checkAccessTable(module.services, module.access);
   const draining = new AbortController();
@@ -110,8 +107,10 @@ export async function serve({
   const windows = createReceiveWindows(sessions);
 
   // First, since it may fail: what is made after it would be left behind.
-  const secure = tls && (await createSecureServer({ files: tls, logger, metrics }));
   const { headersTimeoutMs, idleConnectionMs, maxConnections, ...bounds } = { ...defaultLimits, ...limits };
+  const { handshakeMs, firstBytesMs } = bounds;
+  const secure = tls && (await createSecureServer({ files: tls, handshakeMs, logger, metrics }));
+  const pace = { idleMs: bounds.callIdleMs, bytesPerSecond: bounds.leastBytesPerSecond };
   const rateLimits = new RateLimits({
     rates: { token: bounds.ratePerToken, organization: bounds.ratePerOrganization, failures: bounds.rateOfFailures },
     redisUrl: bounds.redisUrl,
@@ -127,11 +126,12 @@ export async function serve({
       registerHealth(router, modules, logger, draining.signal);
       registerReflection(router, services);
     },
-    budget: createBodyBudget(inFlightBytes, idleMs),
+    budget: createBodyBudget(bounds.inFlightBytes, pace),
     limits: rateLimits,
     windows,
     shutdownSignal: shutdown.signal,
-    idleMs,
+    pace,
+    maxMessageBytes: bounds.maxMessageBytes,
     logger,
   });
   const moduleRoutes = createModuleRoutes({
@@ -186,9 +186,10 @@ export async function serve({
   http1.on("checkContinue", handleExpecting);
   http2Server.on("checkContinue", handleExpecting);
   preferBareStreams(http2Server, rpc.handleStream);
-  trackSessions(http2Server, { sessions, windows, idleMs: idleConnectionMs, logger });
+  const pings = { burst: bounds.pingBurst, perSecond: bounds.pingsPerSecond };
+  trackSessions(http2Server, { sessions, windows, idleMs: idleConnectionMs, pings, logger });
   const { server, destroyUndecided, destroySockets } = createPortSniffer({
-    ...{ http1, http2: http2Server, tls: secure?.server, maxConnections },
+    ...{ http1, http2: http2Server, tls: secure?.server, maxConnections, firstBytesMs },
     telemetry: createConnectionTelemetry(metrics),
   });
   await new Promise<void>((resolve, reject) => {

@@ -1,4 +1,5 @@
-import type { Http2Server, ServerHttp2Session } from "node:http2";
+import http2, { type Http2Server, type ServerHttp2Session } from "node:http2";
+import { TokenBucket } from "limiter";
 import type { Logger } from "../observe/logger.ts";
 import { largestWindowBytes, type ReceiveWindows } from "./receive-windows.ts";
 
@@ -12,17 +13,20 @@ export interface SessionOptions {
   windows: ReceiveWindows;
   /** How long a connection may have no call open, in milliseconds. */
   idleMs: number;
+  /** PING and SETTINGS frames that a client may send on one connection. */
+  pings: { burst: number; perSecond: number };
   logger: Logger;
 }
 
 /** Keeps `sessions`, opens their windows, and ends each when it is old or has long had no call. */
-export function trackSessions(server: Http2Server, { sessions, windows, idleMs, logger }: SessionOptions): void {
+export function trackSessions(server: Http2Server, { sessions, windows, idleMs, pings, logger }: SessionOptions): void {
   server.on("session", (session) => {
     sessions.add(session);
     session.setLocalWindowSize(largestWindowBytes);
     windows.joined(session);
     const age = setTimeout(() => session.close(), ageMs * (0.8 + 0.4 * Math.random())).unref();
     const idle = endWhenIdle(session, idleMs);
+    endWhenFlooded(session, pings);
     session.once("close", () => {
       clearTimeout(age);
       clearTimeout(idle);
@@ -49,4 +53,17 @@ function endWhenIdle(session: ServerHttp2Session, idleMs: number): NodeJS.Timeou
     });
   });
   return timer;
+}
+
+/** Each such frame is answered, and costs its sender next to nothing; nghttp2 bounds only answers that wait to be sent. */
+function endWhenFlooded(session: ServerHttp2Session, { burst, perSecond }: SessionOptions["pings"]): void {
+  const bucket = new TokenBucket({ bucketSize: burst, tokensPerInterval: perSecond, interval: "second" });
+  bucket.content = burst;
+  function count(): void {
+    if (bucket.tryRemoveTokens(1) || session.destroyed) return;
+    session.goaway(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    session.destroy();
+  }
+  session.on("ping", count);
+  session.on("remoteSettings", count);
 }

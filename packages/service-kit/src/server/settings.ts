@@ -48,6 +48,40 @@ export const transportSettings = {
     max: 1024 * 1024,
     doc: "Headers of one call, in bytes",
   }),
+  maxMessageBytes: setting.integer({
+    env: "HTTP_MAX_MESSAGE_BYTES",
+    default: 4 * 1024 * 1024,
+    min: 64 * 1024,
+    max: 64 * 1024 * 1024,
+    doc: "One request message, unpacked, in bytes; methods that say another bound have that",
+  }),
+  inFlightBytes: setting.integer({
+    env: "HTTP_MAX_BODY_BYTES",
+    default: 256 * 1024 * 1024,
+    min: 1024 * 1024,
+    doc: "What the bodies of the calls under way may hold together, in bytes; a call alone may have more",
+  }),
+  callIdleMs: setting.milliseconds({
+    env: "HTTP_CALL_IDLE",
+    default: 60_000,
+    doc: "How long a caller may say nothing in the middle of its one message, or take nothing of an answer over plain gRPC; it may become half as much again",
+  }),
+  leastBytesPerSecond: setting.integer({
+    env: "HTTP_LEAST_RATE",
+    default: 1_024,
+    min: 1,
+    doc: "Bytes a second that a caller has to send of its one message, once it has taken as long for it as it may say nothing",
+  }),
+  firstBytesMs: setting.milliseconds({
+    env: "HTTP_FIRST_BYTES_TIMEOUT",
+    default: 5_000,
+    doc: "How long a new connection may say nothing",
+  }),
+  handshakeMs: setting.milliseconds({
+    env: "HTTP_HANDSHAKE_TIMEOUT",
+    default: 10_000,
+    doc: "How long a client may take for its TLS handshake",
+  }),
   headersTimeoutMs: setting.milliseconds({
     env: "HTTP_HEADERS_TIMEOUT",
     default: 10_000,
@@ -67,6 +101,18 @@ export const transportSettings = {
   resetsPerSecond: setting.integer({
     env: "HTTP_RESETS_PER_SECOND",
     default: 33,
+    min: 1,
+    doc: "How many of those come back in a second",
+  }),
+  pingBurst: setting.integer({
+    env: "HTTP_PING_BURST",
+    default: 1_000,
+    min: 1,
+    doc: "PING and SETTINGS frames that a client may send on one HTTP/2 connection at once before the connection is ended",
+  }),
+  pingsPerSecond: setting.integer({
+    env: "HTTP_PINGS_PER_SECOND",
+    default: 100,
     min: 1,
     doc: "How many of those come back in a second",
   }),

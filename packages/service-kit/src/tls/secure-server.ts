@@ -14,6 +14,8 @@ export interface ServerTls extends CertificateFiles {
 
 export interface SecureServerOptions {
   files: ServerTls;
+  /** How long a client may take to come to terms, in milliseconds. */
+  handshakeMs: number;
   logger: Logger;
   metrics: Registry;
 }
@@ -24,14 +26,16 @@ export interface SecureServer {
   destroy(): Promise<void>;
 }
 
-/** How long a client may take to come to terms. */
-const handshakeMs = 10_000;
-
 /**
  * The TLS end of a port, for HTTP/2 and HTTP/1.1. New connections get the certificates that the files hold by then; those that
  * are open go on. Throws what readCertificates throws.
  */
-export async function createSecureServer({ files, logger, metrics }: SecureServerOptions): Promise<SecureServer> {
+export async function createSecureServer({
+  files,
+  handshakeMs,
+  logger,
+  metrics,
+}: SecureServerOptions): Promise<SecureServer> {
   const certificates = await WatchedCertificates.open({ files, use: "server", logger, metrics });
   const asksForCertificate = files.caFile !== undefined;
   const server = tls.createServer({
