@@ -3,6 +3,7 @@ import type { AccessTable } from "@attestry/service-kit";
 const organizations = "attestry.run.v1.OrganizationService";
 const workflows = "attestry.run.v1.WorkflowService";
 const runs = "attestry.run.v1.RunService";
+const states = "attestry.run.v1.CraftingStateService";
 const backends = "attestry.run.v1.BackendService";
 const tokens = "attestry.run.v1.TokenService";
 const federation = "attestry.run.v1.FederationService";
@@ -27,6 +28,10 @@ export const access: AccessTable = {
   [`${runs}/Cancel`]: { api: "ci" },
   [`${runs}/GetStoragePlan`]: { services: ["attestation-ingest"] },
   [`${runs}/Complete`]: { services: ["attestation-ingest"] },
+
+  [`${states}/Get`]: { api: "ci" },
+  [`${states}/Save`]: { api: "ci" },
+  [`${states}/Delete`]: { api: "ci" },
 
   [`${backends}/Create`]: { api: "admin" },
   [`${backends}/Update`]: { api: "admin" },

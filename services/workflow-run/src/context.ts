@@ -15,6 +15,7 @@ import { createGatewayProbe } from "./backends/gateway-probe.ts";
 import { BackendValidator } from "./backends/validator.ts";
 import type { Config } from "./config.ts";
 import { BackendStore } from "./db/backend-store.ts";
+import { CraftingStateStore } from "./db/crafting-state-store.ts";
 import { type Database, openDatabase } from "./db/database.ts";
 import { FederationStore } from "./db/federation-store.ts";
 import { OrganizationStore } from "./db/organization-store.ts";
@@ -47,6 +48,7 @@ export interface AppContext {
   organizations: OrganizationStore;
   workflows: WorkflowStore;
   runs: RunStore;
+  craftingStates: CraftingStateStore;
   backends: BackendStore;
   tokens: TokenStore;
   federation: FederationStore;
@@ -69,6 +71,8 @@ export const revokedPageSize = 1_000;
 /** Time between two looks for federated tokens to forget, in milliseconds, and tokens in one statement. */
 const forgetEveryMs = 3_600_000;
 const mostForgotten = 1_000;
+/** Crafting states of ended runs that one statement deletes. */
+const mostSwept = 100;
 /** Time between two looks for backends that are due, in milliseconds. */
 const validationPollMs = 15_000;
 
@@ -76,6 +80,7 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
   const telemetry = new Telemetry(metrics);
   const database = openDatabase({ url: config.databaseUrl, connections: config.databaseConnections, logger });
   const runs = new RunStore(database, config.runExpiryMs);
+  const craftingStates = new CraftingStateStore(database.pool);
   const backends = new BackendStore(database.prisma);
   const tokens = new TokenStore(database.prisma);
   const validator = new BackendValidator({
@@ -101,7 +106,10 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
   const expirer = new Periodic({
     name: "the expirer of runs",
     intervalMs: config.expirerIntervalMs,
-    work: async (signal) => telemetry.runsEnded("expired", await expireRuns(runs, config.runExpiryMs, signal)),
+    work: async (signal) => {
+      telemetry.runsEnded("expired", await expireRuns(runs, config.runExpiryMs, signal));
+      while (!signal.aborted && (await craftingStates.sweep(mostSwept)) === mostSwept);
+    },
     logger,
   });
   const revalidation = new Periodic({
@@ -111,7 +119,7 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     logger,
   });
   return {
-    ...{ config, keyring, logger, telemetry, database, runs, backends, tokens, validator },
+    ...{ config, keyring, logger, telemetry, database, runs, craftingStates, backends, tokens, validator },
     organizations: new OrganizationStore(database.prisma),
     workflows: new WorkflowStore(database.prisma),
     federation: new FederationStore(database.prisma),

@@ -1,6 +1,7 @@
 import { AuditService } from "@attestry/api/audit";
 import {
   BackendService,
+  CraftingStateService,
   CredentialService,
   FederationService,
   OrganizationService,
@@ -19,10 +20,12 @@ import { createOrganization } from "./routes/create-organization.ts";
 import { createRun } from "./routes/create-run.ts";
 import { createToken } from "./routes/create-token.ts";
 import { deleteBackend } from "./routes/delete-backend.ts";
+import { deleteCraftingState } from "./routes/delete-crafting-state.ts";
 import { deleteFederationRule } from "./routes/delete-federation-rule.ts";
 import { exchangeToken } from "./routes/exchange-token.ts";
 import { findOrCreateWorkflow } from "./routes/find-or-create-workflow.ts";
 import { getBackend } from "./routes/get-backend.ts";
+import { getCraftingState } from "./routes/get-crafting-state.ts";
 import { getOrganization } from "./routes/get-organization.ts";
 import { getRun } from "./routes/get-run.ts";
 import { getStoragePlan } from "./routes/get-storage-plan.ts";
@@ -40,6 +43,7 @@ import { listWorkflows } from "./routes/list-workflows.ts";
 import { recordAuditEvents } from "./routes/record-audit-events.ts";
 import { recordTokenUses } from "./routes/record-token-uses.ts";
 import { revokeToken } from "./routes/revoke-token.ts";
+import { saveCraftingState } from "./routes/save-crafting-state.ts";
 import { setTrust } from "./routes/set-trust.ts";
 import { updateBackend } from "./routes/update-backend.ts";
 import { updateOrganization } from "./routes/update-organization.ts";
@@ -49,6 +53,7 @@ export const services = [
   OrganizationService,
   WorkflowService,
   RunService,
+  CraftingStateService,
   BackendService,
   TokenService,
   CredentialService,
@@ -81,6 +86,11 @@ export function registerRoutes(router: ConnectRouter, context: AppContext): void
     cancel: bind(cancelRun),
     getStoragePlan: bind(getStoragePlan),
     complete: bind(completeRun),
+  });
+  router.service(CraftingStateService, {
+    get: bind(getCraftingState),
+    save: bind(saveCraftingState),
+    delete: bind(deleteCraftingState),
   });
   router.service(BackendService, {
     create: bind(createBackend),

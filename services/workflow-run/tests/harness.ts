@@ -2,6 +2,7 @@ import { AuditService } from "@attestry/api/audit";
 import { BlobService } from "@attestry/api/cas";
 import {
   BackendService,
+  CraftingStateService,
   CredentialService,
   FederationService,
   OrganizationService,
@@ -118,6 +119,7 @@ function clientsOf(transport: Transport) {
     organizations: createClient(OrganizationService, transport),
     workflows: createClient(WorkflowService, transport),
     runs: createClient(RunService, transport),
+    states: createClient(CraftingStateService, transport),
     backends: createClient(BackendService, transport),
     tokens: createClient(TokenService, transport),
     credentials: createClient(CredentialService, transport),

@@ -24,6 +24,8 @@ const exceptions: Record<string, string> = {
   [`${run}.WorkflowService/FindOrCreate`]: "traffic of each run; the row has its time",
   [`${run}.RunService/Create`]: "traffic of each run; the row has its time",
   [`${run}.RunService/Complete`]: "traffic of each run; the row has its time and digest",
+  [`${run}.CraftingStateService/Save`]: "traffic of each run; gone when it ends",
+  [`${run}.CraftingStateService/Delete`]: "traffic of each run",
   [`${run}.BackendService/Validate`]: "changes only what is known of a backend's health",
   [`${run}.TokenService/RecordUses`]: "is itself the record of uses",
   [`${run}.CredentialService/IssueCasToken`]: "traffic of each upload and download; lives 5 min",

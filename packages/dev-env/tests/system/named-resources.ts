@@ -74,6 +74,11 @@ export const asks: Ask[] = [
   { method: `${run}.WorkflowService/List`, told: "OK", request: ({ project }) => ({ project }) },
   { method: `${run}.RunService/Get`, told: "NotFound RUN_NOT_FOUND", request: (named) => ({ runId: named.run }) },
   { method: `${run}.RunService/Get`, told: "NotFound RUN_NOT_FOUND", request: ({ digest }) => ({ digest }) },
+  ...["Get", "Save", "Delete"].map((name) => ({
+    method: `${run}.CraftingStateService/${name}`,
+    told: "NotFound RUN_NOT_FOUND",
+    request: ({ run: runId }: Named) => ({ runId }),
+  })),
   { method: `${run}.RunService/List`, told: "OK", request: ({ project, workflow }) => ({ project, workflow }) },
   {
     method: `${run}.RunService/Cancel`,

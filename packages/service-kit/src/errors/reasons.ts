@@ -68,6 +68,9 @@ export const reasons = {
   RUN_EXPIRED: Code.FailedPrecondition,
   RUN_HAS_OTHER_ATTESTATION: Code.AlreadyExists,
   IDEMPOTENCY_KEY_REUSED: Code.AlreadyExists,
+  CRAFTING_STATE_NOT_FOUND: Code.NotFound,
+  CRAFTING_STATE_CHANGED: Code.Aborted,
+  CRAFTING_STATE_TOO_LARGE: Code.InvalidArgument,
 
   // Bundles
   BUNDLE_EMPTY: Code.InvalidArgument,
