@@ -20,7 +20,6 @@ import { chooseTls, expectGuarded, type TlsChoice } from "./tls/choose-tls.ts";
 export { type DataDir, openDataDir, StartFailure, type StartFailureCode } from "@attestry/data-dir";
 export { expectFree, readListenAddress } from "./listen.ts";
 export { composeServices } from "./services.ts";
-export { Authority, type Pair } from "./tls/authority.ts";
 export { tour } from "./tour.ts";
 
 /** The default backend of the first organization; prepareStorage writes its secret. */
