@@ -20,17 +20,18 @@ export async function readSigningRequest(bytes: Uint8Array): Promise<KeyObject> 
   const blocks = [...Buffer.from(bytes).toString("latin1").matchAll(block)];
   const [, base64 = ""] = blocks[0] ?? [];
   if (blocks.length !== 1) throw invalid("one PEM block CERTIFICATE REQUEST", blocks.length === 0 ? "none" : "several");
-  const request = parse(Buffer.from(base64, "base64"));
-  const key = keyOf(Buffer.from(request.publicKey.rawData));
+  const { request, spki } = parse(Buffer.from(base64, "base64"));
+  const key = keyOf(spki);
   if (!(await isSignedByItsKey(request))) {
     throw invalid("a signature by its own key, with SHA-256 or longer", "another one");
   }
   return key;
 }
 
-function parse(der: Buffer<ArrayBuffer>): Pkcs10CertificateRequest {
+function parse(der: Buffer<ArrayBuffer>): { request: Pkcs10CertificateRequest; spki: Buffer } {
   try {
-    return new Pkcs10CertificateRequest(der);
+    const request = new Pkcs10CertificateRequest(der);
+    return { request, spki: Buffer.from(request.publicKey.rawData) };
   } catch {
     // What the parser says of bytes that are no request helps nobody.
     throw invalid("PKCS #10 in DER within the PEM", "something else");
