@@ -26,11 +26,16 @@ export async function openssl(
 
 /** A signing request in PEM of a new key, `newkey` as openssl's `-newkey` has it, which asks for `subject`. */
 export async function requestOf(newkey: string[], subject = "/CN=a job", ...more: string[]): Promise<string> {
+  return (await keyAndRequest(newkey, subject, ...more)).request;
+}
+
+/** The same with the key, in PEM too. */
+export async function keyAndRequest(newkey: string[], subject = "/CN=a job", ...more: string[]) {
   const made = await openssl({}, [
     ...["req", "-new", "-nodes", "-keyout", "key.pem", "-out", "request.pem", "-subj", subject],
     ...["-newkey", ...newkey, ...more],
   ]);
-  return made("request.pem");
+  return { key: made("key.pem"), request: made("request.pem") };
 }
 
 export const p256 = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
