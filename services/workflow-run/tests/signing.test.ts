@@ -7,7 +7,7 @@ import { createSigningAuthorityFiles, SigningAuthority } from "@attestry/service
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { decodeJwt } from "jose";
-import { p256, requestOf } from "../../../packages/service-kit/tests/signing-requests.ts";
+import { openssl, p256, requestOf } from "../../../packages/service-kit/tests/signing-requests.ts";
 import { openSigning } from "../src/signing/watched-authority.ts";
 import { expectRefusal } from "./errors.ts";
 import { type Harness, startHarness } from "./harness.ts";
@@ -15,7 +15,11 @@ import { type Harness, startHarness } from "./harness.ts";
 /** What was logged. */
 const lines: { msg: string; [field: string]: unknown }[] = [];
 const note = (fields: object, msg: string) => lines.push({ ...fields, msg });
-const logger = Object.assign(createLogger({ name: "workflow-run", level: "silent" }), { info: note, error: note });
+const logger = Object.assign(createLogger({ name: "workflow-run", level: "silent" }), {
+  info: note,
+  warn: note,
+  error: note,
+});
 
 let folder = "";
 let harness: Harness;
@@ -76,7 +80,7 @@ describe("with an authority", () => {
 test("a token for chainloop gets certificates too", async () => {
   const { secret } = await harness.admin.tokens.create({ name: "pipeline", role: 2, forChainloop: true });
   const { certificates } = await harness.as(secret).signing.issueCertificate({ signingRequest: request });
-  expect(new X509Certificate(certificates[0] ?? "").subject).toBe(`O=${decodeJwt(secret).org_id}`);
+  expect(new X509Certificate(certificates[0] ?? "").subject).toBe(`O=${String(decodeJwt(secret).org_id)}`);
 });
 
 test("without an authority both calls say so", async () => {
@@ -104,6 +108,20 @@ describe("the files", () => {
     expect((mixed as Error).message).toContain("not that of the first certificate");
     await expect(open(path.join(folder, "none"), files.keyFile)).rejects.toThrow("ENOENT");
     expect(await open()).toBeUndefined();
+  });
+
+  test("of an authority that runs out soon are warned of, not at each look", async () => {
+    const made = await openssl({}, [
+      ...["req", "-x509", "-nodes", "-newkey", ...p256, "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=x"],
+      ...["-days", "29", "-addext", "keyUsage=critical,keyCertSign"],
+    ]);
+    const [certFile, keyFile] = [path.join(folder, "soon.pem"), path.join(folder, "soon-key.pem")];
+    await writeFile(certFile, made("cert.pem"));
+    await writeFile(keyFile, made("key.pem"));
+    lines.length = 0;
+    const watched = await open(certFile, keyFile);
+    await watched?.look();
+    expect(lines.map(({ msg }) => msg)).toEqual(["the signing authority runs out soon"]);
   });
 
   test("are taken up when they change; until the pair fits, the one before stays", async () => {

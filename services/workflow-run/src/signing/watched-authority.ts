@@ -10,10 +10,11 @@ interface Files {
   keyFile: string;
 }
 
+const dayMs = 86_400_000;
 /** Time between two looks at the files, in milliseconds, as at those of TLS. */
 const everyMs = 5_000;
 /** From then on it is warned of an authority that runs out. */
-const soonMs = 30 * 86_400_000;
+const soonMs = 30 * dayMs;
 
 /** The signing authority of the settings; undefined: none is set. Throws SettingError. */
 export async function openSigning(
@@ -47,6 +48,8 @@ export class WatchedAuthority {
   #pair: SigningPair;
   #current: SigningAuthority;
   #fault: string | undefined;
+  /** By performance.now(). */
+  #warnedAt = Number.NEGATIVE_INFINITY;
 
   private constructor(files: Files, pair: SigningPair, logger: Logger) {
     this.#files = files;
@@ -59,7 +62,7 @@ export class WatchedAuthority {
       work: () => this.look(),
       logger,
     });
-    this.#tellEnd();
+    this.#warn();
   }
 
   /** Throws SettingError: the files cannot be read, or are no authority's that is good now. */
@@ -92,8 +95,9 @@ export class WatchedAuthority {
         this.#current = SigningAuthority.load(pair);
         this.#pair = pair;
         this.#logger.info({ until: this.#current.until }, "the signing authority was taken up from its files");
-        this.#tellEnd();
+        this.#warnedAt = Number.NEGATIVE_INFINITY;
       }
+      this.#warn();
       this.#fault = undefined;
     } catch (error) {
       const { message } = error as Error;
@@ -107,9 +111,12 @@ export class WatchedAuthority {
     }
   }
 
-  #tellEnd(): void {
+  /** Once a day. */
+  #warn(): void {
     const { until } = this.#current;
-    if (until.getTime() - Date.now() < soonMs) this.#logger.warn({ until }, "the signing authority runs out soon");
+    if (until.getTime() - Date.now() >= soonMs || performance.now() - this.#warnedAt < dayMs) return;
+    this.#warnedAt = performance.now();
+    this.#logger.warn({ until }, "the signing authority runs out soon");
   }
 }
 
