@@ -1,6 +1,6 @@
 import "reflect-metadata";
 import { createPrivateKey, generateKeyPairSync, randomBytes, X509Certificate } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
@@ -223,32 +223,6 @@ describe("an authority is refused", () => {
     expect(() => SigningAuthority.load({ cert: own.cert.repeat(11), key: own.key })).toThrow("came 11");
     const garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     expect(() => SigningAuthority.load({ cert: garbage, key: own.key })).toThrow("cannot be read");
-  });
-});
-
-describe("files of one's own", () => {
-  test("are made once, whole, by however many at a time, and the key is its owner's", async () => {
-    const dir = path.join(folder, "many");
-    await Promise.all(Array.from({ length: 8 }, () => createSigningAuthorityFiles(dir)));
-    const { certFile, keyFile } = await createSigningAuthorityFiles(dir);
-    expect((await readdir(dir)).sort()).toEqual(["signing-ca-key.pem", "signing-ca.pem"]);
-    expect((await stat(keyFile)).mode & 0o777).toBe(0o600);
-    const [cert, key] = [await readFile(certFile, "utf8"), await readFile(keyFile, "utf8")];
-    SigningAuthority.load({ cert, key });
-    expect(createPrivateKey(key).asymmetricKeyDetails?.namedCurve).toBe("secp384r1");
-    await createSigningAuthorityFiles(dir);
-    expect(await readFile(certFile, "utf8")).toBe(cert);
-    // Cut off between the two.
-    await rm(certFile);
-    await createSigningAuthorityFiles(dir);
-    SigningAuthority.load({ cert: await readFile(certFile, "utf8"), key });
-  });
-
-  test("make no new key for a certificate whose key was taken away", async () => {
-    const { keyFile } = await createSigningAuthorityFiles(path.join(folder, "taken"));
-    await rm(keyFile);
-    await createSigningAuthorityFiles(path.join(folder, "taken"));
-    await expect(stat(keyFile)).rejects.toThrow("ENOENT");
   });
 });
 
