@@ -1,10 +1,11 @@
 import { X509Certificate } from "node:crypto";
+import "reflect-metadata";
 import { Role } from "@attestry/api/run";
 import { type Constellation, startConstellation } from "@attestry/dev-env/constellation";
 import { reasonOf } from "@attestry/service-kit";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { authorityKeyId } from "../src/control-plane/authority-key-id.ts";
+import { AuthorityKeyIdentifierExtension, X509Certificate as PeculiarCertificate } from "@peculiar/x509";
 import { AttestationServiceCancelRequest_TriggerType as Trigger } from "../src/gen/controlplane/v1/attestation_pb.ts";
 import { RunStatus } from "../src/gen/controlplane/v1/run_item_pb.ts";
 import { WorkflowContractServiceApplyResponse_ApplyStatus as ApplyStatus } from "../src/gen/controlplane/v1/workflow_contract_pb.ts";
@@ -312,7 +313,9 @@ describe("the control plane of the command line", () => {
     if (leaf === undefined || issuer === undefined) throw new Error("no chain was given");
     expect(leaf.verify(issuer.publicKey)).toBe(true);
     const { keys } = await cli.signing.getTrustedRoot({});
-    const id = authorityKeyId(signer.certificates[1] ?? "");
+    // The client looks by the SHA-256 of the key identifier that the leaf names as its authority's.
+    const named = new PeculiarCertificate(signer.certificates[0] ?? "").getExtension(AuthorityKeyIdentifierExtension);
+    const id = sha256(Buffer.from(named?.keyId ?? "", "hex"));
     expect(Object.keys(keys)).toEqual([id]);
     expect(keys[id]?.certificates.map((pem) => new X509Certificate(pem).fingerprint256)).toEqual([
       issuer.fingerprint256,

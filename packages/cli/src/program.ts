@@ -14,6 +14,7 @@ import { addListCommand } from "./commands/list.ts";
 import { addOrgCommand } from "./commands/org.ts";
 import { addRestoreCommand } from "./commands/restore.ts";
 import { addRunCommand } from "./commands/run.ts";
+import { addSigningCommand } from "./commands/signing.ts";
 import { addStatusCommand } from "./commands/status.ts";
 import { addStoreCommand } from "./commands/store.ts";
 import { addTokenCommand } from "./commands/token.ts";
@@ -87,6 +88,7 @@ export function createProgram(): Command {
   addBlobCommand(program);
   addOrgCommand(program);
   addTrustCommand(program);
+  addSigningCommand(program);
   addTokenCommand(program);
   addFederationCommand(program);
   addAuditCommand(program);

@@ -10,6 +10,7 @@ const federation = "attestry.run.v1.FederationService";
 const trust = "attestry.run.v1.TrustService";
 const audit = "attestry.audit.v1.AuditService";
 const credentials = "attestry.run.v1.CredentialService";
+const signing = "attestry.run.v1.SigningService";
 
 /** Who may call what. Where two kinds of callers may, the route tells them apart. */
 export const access: AccessTable = {
@@ -53,6 +54,9 @@ export const access: AccessTable = {
 
   [`${trust}/Get`]: { api: "reader", instanceAdmin: true, services: ["attestation-ingest"] },
   [`${trust}/Set`]: { api: "admin", instanceAdmin: true },
+
+  [`${signing}/IssueCertificate`]: { api: "ci" },
+  [`${signing}/GetAuthority`]: { api: "reader" },
 
   [`${audit}/List`]: { api: "admin" },
   [`${audit}/Record`]: { services: ["cas-gateway"] },

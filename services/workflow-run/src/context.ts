@@ -28,6 +28,7 @@ import type { IssuerBounds } from "./federation/issuer-address.ts";
 import { IssuerDocuments } from "./federation/issuer-documents.ts";
 import { IssuerKeys } from "./federation/issuer-keys.ts";
 import { expireRuns } from "./runs/expirer.ts";
+import type { WatchedAuthority } from "./signing/watched-authority.ts";
 import { Telemetry } from "./telemetry.ts";
 
 export interface Dependencies {
@@ -36,6 +37,11 @@ export interface Dependencies {
   metrics: Registry;
   /** To cas-gateway. */
   cas: Transport;
+}
+
+/** What takes a moment to open, or fails. */
+export interface Opened {
+  signing: WatchedAuthority | undefined;
 }
 
 /** All that the routes need, made once. */
@@ -59,6 +65,8 @@ export interface AppContext {
   audit: AuditLog;
   validator: BackendValidator;
   links: DownloadLinks;
+  /** Undefined: no certificates are issued. */
+  signing: WatchedAuthority | undefined;
   authenticator: Authenticator;
   revocations: Revocations;
   tokenUses: TokenUses;
@@ -76,7 +84,11 @@ const mostSwept = 100;
 /** Time between two looks for backends that are due, in milliseconds. */
 const validationPollMs = 15_000;
 
-export function createContext(config: Config, { keyring, logger, metrics, cas }: Dependencies): AppContext {
+export function createContext(
+  config: Config,
+  { keyring, logger, metrics, cas }: Dependencies,
+  { signing }: Opened,
+): AppContext {
   const telemetry = new Telemetry(metrics);
   const database = openDatabase({ url: config.databaseUrl, connections: config.databaseConnections, logger });
   const runs = new RunStore(database, config.runExpiryMs);
@@ -119,7 +131,7 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     logger,
   });
   return {
-    ...{ config, keyring, logger, telemetry, database, runs, craftingStates, backends, tokens, validator },
+    ...{ config, keyring, logger, telemetry, database, runs, craftingStates, backends, tokens, validator, signing },
     organizations: new OrganizationStore(database.prisma),
     workflows: new WorkflowStore(database.prisma),
     federation: new FederationStore(database.prisma),
@@ -132,6 +144,6 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     authenticator: createAuthenticator({ keyring, revocations, uses: tokenUses }),
     revocations,
     tokenUses,
-    background: [issuers, forgetting, expirer, revalidation, validator],
+    background: [issuers, forgetting, expirer, revalidation, validator, ...(signing ? [signing] : [])],
   };
 }

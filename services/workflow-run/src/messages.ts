@@ -140,9 +140,9 @@ export function backendMessage(backend: Backend): MessageInitShape<typeof api.Ba
 }
 
 export function tokenMessage(token: Token): MessageInitShape<typeof api.TokenSchema> {
-  const { id, name, instanceAdmin } = token;
+  const { id, name, instanceAdmin, forChainloop } = token;
   return {
-    ...{ id, name, instanceAdmin },
+    ...{ id, name, instanceAdmin, forChainloop },
     role: roles[token.role],
     createdAt: timestampFromDate(token.createdAt),
     ...when("expiresAt", token.expiresAt),

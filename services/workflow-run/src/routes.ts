@@ -6,6 +6,7 @@ import {
   FederationService,
   OrganizationService,
   RunService,
+  SigningService,
   TokenService,
   TrustService,
   WorkflowService,
@@ -28,10 +29,12 @@ import { getBackend } from "./routes/get-backend.ts";
 import { getCraftingState } from "./routes/get-crafting-state.ts";
 import { getOrganization } from "./routes/get-organization.ts";
 import { getRun } from "./routes/get-run.ts";
+import { getSigningAuthority } from "./routes/get-signing-authority.ts";
 import { getStoragePlan } from "./routes/get-storage-plan.ts";
 import { getTrust } from "./routes/get-trust.ts";
 import { getWorkflow } from "./routes/get-workflow.ts";
 import { issueCasToken } from "./routes/issue-cas-token.ts";
+import { issueCertificate } from "./routes/issue-certificate.ts";
 import { listAuditEvents } from "./routes/list-audit-events.ts";
 import { listBackends } from "./routes/list-backends.ts";
 import { listFederationRules } from "./routes/list-federation-rules.ts";
@@ -59,6 +62,7 @@ export const services = [
   CredentialService,
   FederationService,
   TrustService,
+  SigningService,
   AuditService,
 ] as const;
 
@@ -120,5 +124,11 @@ export function registerRoutes(router: ConnectRouter, context: AppContext): void
   );
   router.service(CredentialService, { issueCasToken: bind(issueCasToken) });
   router.service(TrustService, { get: bind(getTrust), set: bind(setTrust) });
+  // A signing request has 16 KiB at most.
+  router.service(
+    SigningService,
+    { issueCertificate: bind(issueCertificate), getAuthority: bind(getSigningAuthority) },
+    { readMaxBytes: 64 * 1024 },
+  );
   router.service(AuditService, { list: bind(listAuditEvents), record: bind(recordAuditEvents) });
 }

@@ -1,6 +1,7 @@
 import { constants, zstdCompressSync } from "node:zlib";
 import { digestFromBytes, digestOf, parseBundle, parseDigest, parseStatement, subjectDigests } from "@attestry/bundle";
 import { createAuthenticator, decodePageToken, Keyring, readSettings, setting } from "@attestry/service-kit";
+import { readSigningRequest } from "@attestry/service-kit/certificates";
 import fc from "fast-check";
 import { parseDigestMessage } from "../../../services/cas-gateway/src/blobs/blob-ref.ts";
 import { parseReadName, parseWriteName } from "../../../services/cas-gateway/src/blobs/resource-name.ts";
@@ -14,6 +15,7 @@ import { cursors, scope } from "./grammar/cursor.ts";
 import { digests, hex } from "./grammar/digest.ts";
 import { anyJson, objectOf, stringTexts } from "./grammar/json.ts";
 import { blobUrls, resourceNames } from "./grammar/names.ts";
+import { isOriginalKey, signingRequests } from "./grammar/signing-request.ts";
 import { anyText } from "./grammar/text.ts";
 import { authorizations, newSigningKey, tokens } from "./grammar/token.ts";
 import { refusalOf } from "./refusal.ts";
@@ -194,5 +196,9 @@ export async function createTargets(): Promise<Target[]> {
     target("secret files", 2_000, fc.oneof(secretFiles, mutated(encoded(secretFiles)).map(String)), (text) =>
       parseSecret("ref", text),
     ),
+    target("signing requests", 1_000, signingRequests, async (bytes) => {
+      const key = await readSigningRequest(bytes);
+      promise(isOriginalKey(key.export({ type: "spki", format: "der" })), "a key that nobody signed for");
+    }),
   ];
 }

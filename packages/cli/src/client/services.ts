@@ -13,6 +13,7 @@ import {
   FederationService,
   OrganizationService,
   RunService,
+  SigningService,
   TokenService,
   TrustService,
   WorkflowService,
@@ -65,6 +66,10 @@ export class Services {
 
   get trust() {
     return createClient(TrustService, this.#transport(this.#connections.runAddress));
+  }
+
+  get signing() {
+    return createClient(SigningService, this.#transport(this.#connections.runAddress));
   }
 
   get runAudit() {

@@ -29,6 +29,7 @@ const exceptions: Record<string, string> = {
   [`${run}.BackendService/Validate`]: "changes only what is known of a backend's health",
   [`${run}.TokenService/RecordUses`]: "is itself the record of uses",
   [`${run}.CredentialService/IssueCasToken`]: "traffic of each upload and download; lives 5 min",
+  [`${run}.SigningService/IssueCertificate`]: "traffic of each run; lives 10 min; the log has serial and token",
   [`${run}.FederationService/Exchange`]: "audited; tried with an issuer in workflow-run's tests",
   "attestry.audit.v1.AuditService/Record": "is itself the record",
   [`${ingest}.AttestationService/Store`]:

@@ -3,6 +3,7 @@ import {
   BackendService,
   OrganizationService,
   RunService,
+  SigningService,
   TokenService,
   TrustService,
   WorkflowService,
@@ -33,6 +34,7 @@ export function clientsOf(urls: { runUrl: string; ingestUrl: string }, token: st
     backends: at(BackendService, run),
     tokens: at(TokenService, run),
     trust: at(TrustService, run),
+    signing: at(SigningService, run),
     attestations: at(AttestationService, ingest),
     uploads: at(UploadService, ingest),
   };

@@ -311,6 +311,8 @@ export const namesNothing = [
   `${run}.TokenService/List`,
   `${run}.TokenService/ListRevoked`, // ids of all organizations, to services only
   `${run}.TokenService/RecordUses`, // the same, and it answers nothing
+  `${run}.SigningService/IssueCertificate`, // for the caller's organization, whatever the request says
+  `${run}.SigningService/GetAuthority`, // one for all organizations, and no secret
   "attestry.audit.v1.AuditService/List",
   "attestry.audit.v1.AuditService/Record", // under the organization that the gateway names
   `${ingest}.UploadService/List`,

@@ -28,14 +28,29 @@ afterAll(async () => {
 
 const refusals = (token: string) => Promise.all([...reads.values()].map((read) => read(token)));
 
-test("a revoked token is refused by every service", async () => {
-  const { secret } = await admin.tokens.create({ name: "revoked", role: Role.READER });
-  expect(await refusals(secret)).toEqual([undefined, undefined, undefined]);
-  await admin.tokens.revoke({ token: "revoked" });
-  // The promise is 10 s; the services ask every 5 s, and a busy machine takes its time.
-  const refused = (reasons: (string | undefined)[]) => reasons.every((reason) => reason === "TOKEN_REVOKED");
-  await eventually(() => refusals(secret), refused, 20_000);
-}, 60_000);
+test.each([false, true])(
+  "a revoked token is refused by every service, for chainloop: %s",
+  async (forChainloop) => {
+    const name = `revoked-${forChainloop}`;
+    const { secret } = await admin.tokens.create({ name, role: Role.READER, forChainloop });
+    expect(await refusals(secret)).toEqual([undefined, undefined, undefined]);
+    await admin.tokens.revoke({ token: name });
+    // The promise is 10 s; the services ask every 5 s, and a busy machine takes its time.
+    const refused = (reasons: (string | undefined)[]) => reasons.every((reason) => reason === "TOKEN_REVOKED");
+    await eventually(() => refusals(secret), refused, 20_000);
+  },
+  60_000,
+);
+
+test("a token for chainloop that its holder changed is refused by every service", async () => {
+  const { secret } = await admin.tokens.create({ name: "changed", role: Role.READER, forChainloop: true });
+  const [header, claims = "", signature] = secret.split(".");
+  const text = Buffer.from(claims, "base64url").toString();
+  const changed = Buffer.from(text.replace('"role":"reader"', '"role":"admin"')).toString("base64url");
+  expect(changed).not.toBe(claims);
+  const invalid = "TOKEN_SIGNATURE_INVALID";
+  expect(await refusals(`${header}.${changed}.${signature}`)).toEqual([invalid, invalid, invalid]);
+});
 
 test("the last use of a token is known, wherever it was used, once a service has told of it", async () => {
   const lastUsed = async (name: string) => {

@@ -47,6 +47,8 @@ export const reasons = {
   ISSUER_UNAVAILABLE: Code.Unavailable,
   TRUST_NOT_FOUND: Code.NotFound,
   TRUST_NOT_SET: Code.FailedPrecondition,
+  SIGNING_REQUEST_INVALID: Code.InvalidArgument,
+  SIGNING_NOT_SET_UP: Code.FailedPrecondition,
   BACKEND_EXISTS: Code.AlreadyExists,
   BACKEND_NOT_FOUND: Code.NotFound,
   BACKEND_IN_USE: Code.FailedPrecondition,

@@ -20,7 +20,16 @@ export function newFederatedToken(
   const name = `${rule.name}.${subject}.${id.slice(-8)}`;
   const expiresAt = new Date(Date.now() + rule.lifetimeSeconds * 1_000);
   return {
-    token: { id, organizationId, name, role: rule.role, expiresAt, instanceAdmin: false, federated: true },
+    token: {
+      id,
+      organizationId,
+      name,
+      role: rule.role,
+      expiresAt,
+      instanceAdmin: false,
+      federated: true,
+      forChainloop: false,
+    },
     entry: {
       actor: `federation rule ${rule.name} (${rule.id})`,
       action: "token.exchange",

@@ -7,9 +7,9 @@ import type {
   GetTrustedRootRequest,
   GetTrustedRootResponseSchema,
 } from "../../gen/controlplane/v1/signing_pb.ts";
-import { authorityKeyId } from "../authority-key-id.ts";
 import type { ControlPlaneContext } from "../context.ts";
 import { asCaller } from "../native.ts";
+import { trustedRootKey } from "../trusted-root-key.ts";
 
 /** A certificate for the key of the client's signing request, and the chain that it hangs on. */
 export async function generateSigningCert(
@@ -28,9 +28,8 @@ export async function getTrustedRoot(
   _request: GetTrustedRootRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof GetTrustedRootResponseSchema>> {
-  const { certificates } = await native.signing.getAuthority({}, asCaller(call)).catch(notSetUp);
-  const [issuer = ""] = certificates;
-  return { keys: { [authorityKeyId(issuer)]: { certificates } } };
+  const { certificates, subjectKeyId } = await native.signing.getAuthority({}, asCaller(call)).catch(notSetUp);
+  return { keys: { [trustedRootKey(subjectKeyId)]: { certificates } } };
 }
 
 /** The client takes this code for "sign with a key of your own". */
