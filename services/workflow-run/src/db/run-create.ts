@@ -17,10 +17,12 @@ function createText({ versioned }: { versioned: boolean }): string {
   return `
 with
 past as (select 1 from run where organization_id = $1 and idempotency_key = $6::text),
+place as materialized (
+  select b.id as backend_id, b.name as backend_name, o.block_on_policy_violation
+  from backend b, organization o where b.organization_id = $1 and b.is_default and o.id = $1),
 existing as (
-  select w.id, c.latest_revision as revision
-  from workflow w join contract c on c.organization_id = w.organization_id and c.id = w.contract_id
-  where w.organization_id = $1 and w.project = $3 and w.name = $4),
+  select w.id, ${revisionOf("w.contract_id")} as revision
+  from workflow w where w.organization_id = $1 and w.project = $3 and w.name = $4),
 made as (
   insert into workflow (organization_id, id, project, name, created_at)
   select $1::uuid, $5::uuid, $3, $4, $8::timestamptz
@@ -31,8 +33,7 @@ made as (
 target as materialized (
   select id, revision from existing where ($9 = 0 or revision = $9) and not exists (select from past)
   union all
-  select m.id, coalesce(c.latest_revision, 1)
-  from made m left join contract c on c.organization_id = $1 and c.id = m.contract_id),
+  select m.id, coalesce(${revisionOf("m.contract_id")}, 1) from made m),
 ${
   versioned
     ? "version as materialized (select v.* from target cross join lateral version_of_run($1, $3, $11, $12, $13::boolean, $14) v),"
@@ -41,14 +42,18 @@ ${
 started as (
   insert into run (organization_id, id, workflow_id, backend_id, created_at, idempotency_key, job_url,
     contract_revision, runner, block_on_policy_violation, project_version_id)
-  select $1::uuid, $2::uuid, t.id, b.id, $8::timestamptz, $6::text, $7,
-    t.revision, $10, o.block_on_policy_violation, ${versioned ? "v.id" : "null"}
-  from target t, backend b, organization o ${versioned ? ", version v" : ""}
-  where b.organization_id = $1 and b.is_default and o.id = $1
+  select $1::uuid, $2::uuid, t.id, p.backend_id, $8::timestamptz, $6::text, $7,
+    t.revision, $10, p.block_on_policy_violation, ${versioned ? "v.id" : "null"}
+  from target t, place p ${versioned ? ", version v" : ""}
   on conflict (organization_id, idempotency_key) where idempotency_key is not null do nothing
-  returning workflow_id, backend_id, contract_revision, block_on_policy_violation)
-select s.*, b.name as backend_name ${versioned ? `, ${versionColumns("v")}` : ""}
-from started s join backend b on b.organization_id = $1 and b.id = s.backend_id ${versioned ? "cross join version v" : ""}`;
+  returning workflow_id, contract_revision)
+select s.workflow_id, s.contract_revision, p.* ${versioned ? `, ${versionColumns("v")}` : ""}
+from started s, place p ${versioned ? ", version v" : ""}`;
+}
+
+/** A look-up for each row, whatever the planner knew of the table when it made the plan that it keeps. */
+function revisionOf(contractId: string): string {
+  return `(select latest_revision from contract where organization_id = $1 and id = ${contractId})`;
 }
 
 const plainText = createText({ versioned: false });

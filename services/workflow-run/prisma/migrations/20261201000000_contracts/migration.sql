@@ -63,13 +63,13 @@ ADD COLUMN "block_on_policy_violation" BOOLEAN NOT NULL DEFAULT false;
 CREATE UNIQUE INDEX "contract_organization_id_name_key" ON "contract"("organization_id", "name");
 
 -- CreateIndex
-CREATE INDEX "contract_organization_id_project_id_idx" ON "contract"("organization_id", "project", "id");
+CREATE INDEX "contract_project_organization_id_id_idx" ON "contract"("project", "organization_id", "id");
 
 -- CreateIndex
 CREATE UNIQUE INDEX "project_version_organization_id_project_version_key" ON "project_version"("organization_id", "project", "version");
 
 -- CreateIndex
-CREATE INDEX "workflow_organization_id_contract_id_project_name_idx" ON "workflow"("organization_id", "contract_id", "project", "name");
+CREATE INDEX "workflow_contract_id_project_name_idx" ON "workflow"("contract_id", "project", "name");
 
 -- AddForeignKey
 ALTER TABLE "contract" ADD CONSTRAINT "contract_organization_id_fkey" FOREIGN KEY ("organization_id") REFERENCES "organization"("id") ON DELETE RESTRICT ON UPDATE CASCADE;
