@@ -2,9 +2,11 @@ import { AuditService } from "@attestry/api/audit";
 import { BlobService } from "@attestry/api/cas";
 import {
   BackendService,
+  ContractService,
   CredentialService,
   FederationService,
   OrganizationService,
+  ProjectService,
   RunService,
   TokenService,
   TrustService,
@@ -117,6 +119,8 @@ function clientsOf(transport: Transport) {
   return {
     organizations: createClient(OrganizationService, transport),
     workflows: createClient(WorkflowService, transport),
+    contracts: createClient(ContractService, transport),
+    projects: createClient(ProjectService, transport),
     runs: createClient(RunService, transport),
     backends: createClient(BackendService, transport),
     tokens: createClient(TokenService, transport),

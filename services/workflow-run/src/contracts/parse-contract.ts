@@ -36,7 +36,7 @@ function parseYaml(text: string): Parsed {
   }
   const lineCounter = new LineCounter();
   // Looking for keys that come twice takes the square of their number.
-  const document = parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: false, logLevel: "silent" });
+  const document = parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: false, logLevel: "error" });
   const at = (offset: number) => {
     const { line, col } = lineCounter.linePos(offset);
     return { line, column: col };
