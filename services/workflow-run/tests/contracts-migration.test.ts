@@ -33,7 +33,7 @@ test("workflows that are there get a contract each, of their own, and their runs
   await client.query(`insert into backend (organization_id, id, name, provider, secret_ref, prefix, is_default, max_bytes, status)
     select id, uuidv7(), 'inline', 'inline', '', '', true, 1, 'valid' from organization`);
   await client.query(`insert into workflow (organization_id, id, project, name)
-    select id, uuidv7(), project, name from organization,
+    select o.id, uuidv7(), w.project, w.name from organization o,
       (values ('a-b', 'c'), ('a', 'b-c'), ('p', 'w')) w (project, name)`);
   await client.query(`insert into run (organization_id, id, workflow_id, backend_id, created_at)
     select w.organization_id, uuidv7(), w.id, b.id, now() from workflow w join backend b using (organization_id)`);

@@ -86,7 +86,7 @@ describe("a contract", () => {
     const made = answers.filter(({ changed }) => changed);
     const revisions = made.map(({ revision }) => revision?.revision ?? 0).sort((a, b) => a - b);
     expect(revisions).toEqual(Array.from({ length: made.length }, (_, index) => index + 2));
-    answers.forEach(({ revision }, index) => expect(textOf(revision)).toBe(text(index)));
+    expect(answers.map(({ revision }) => textOf(revision))).toEqual(answers.map((_, index) => text(index)));
     const { contract } = await ci.contracts.get({ name: "c" });
     expect(contract?.latestRevision).toBe(made.length + 1);
     const kept = await many(made.length, (index) => ci.contracts.get({ name: "c", revision: index + 2 }));
