@@ -59,6 +59,27 @@ ADD COLUMN "runner" TEXT NOT NULL DEFAULT '',
 ADD COLUMN "project_version_id" UUID,
 ADD COLUMN "block_on_policy_violation" BOOLEAN NOT NULL DEFAULT false;
 
+-- The contract that asks for nothing, byte for byte as Chainloop makes it.
+CREATE FUNCTION "empty_contract"("name" text) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+    SELECT convert_to(E'apiVersion: chainloop.dev/v1\nkind: Contract\nmetadata:\n    name: ' || "name" || E'\nspec: {}\n', 'UTF8')
+$$;
+
+-- What is there already, all at once and before there are keys and triggers to check it by: under a lock that runs wait for. Names are
+-- as workflow_contract makes them below. Each of these contracts has the id of its workflow.
+INSERT INTO "contract" ("organization_id", "id", "name", "project", "latest_revision")
+    SELECT "organization_id", "id", "plain" || CASE
+            WHEN row_number() OVER (PARTITION BY "organization_id", "plain" ORDER BY "id") = 1 THEN ''
+            ELSE '-' || left(md5("project" || '/' || "name"), 8)
+        END, "project", 1
+    FROM (SELECT *, "project" || '-' || "name" AS "plain" FROM "workflow") w;
+
+INSERT INTO "contract_revision" ("organization_id", "contract_id", "revision", "id", "text", "format")
+    SELECT "organization_id", "id", 1, uuidv7(), "empty_contract"("name"), 'yaml' FROM "contract";
+
+UPDATE "workflow" SET "contract_id" = "id";
+
+ALTER TABLE "workflow" ALTER COLUMN "contract_id" SET NOT NULL;
+
 -- CreateIndex
 CREATE UNIQUE INDEX "contract_organization_id_name_key" ON "contract"("organization_id", "name");
 
@@ -112,11 +133,6 @@ CREATE TRIGGER "contract_revision_raises_latest" AFTER INSERT ON "contract_revis
 ALTER TABLE "contract" ADD CONSTRAINT "contract_has_latest" FOREIGN KEY ("organization_id", "id", "latest_revision")
     REFERENCES "contract_revision"("organization_id", "contract_id", "revision") DEFERRABLE INITIALLY DEFERRED;
 
--- The contract that asks for nothing, byte for byte as Chainloop makes it.
-CREATE FUNCTION "empty_contract"("name" text) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
-    SELECT convert_to(E'apiVersion: chainloop.dev/v1\nkind: Contract\nmetadata:\n    name: ' || "name" || E'\nspec: {}\n', 'UTF8')
-$$;
-
 -- The contract for a workflow that names none: PROJECT-NAME if that is free, or is there and may be had by this project; else, as
 -- for a-b/c beside a/b-c, with a suffix that is the same whoever comes to need it. So callers that come at once agree.
 CREATE FUNCTION "workflow_contract"(
@@ -151,13 +167,6 @@ BEGIN
     RAISE EXCEPTION 'the contracts % and % are of other projects', plain, wanted USING ERRCODE = 'unique_violation';
 END
 $$;
-
-UPDATE "workflow" SET "contract_id" = "workflow_contract"("organization_id", "project", "name", NULL, NULL);
-
--- Foreign keys are checked before the table is changed.
-SET CONSTRAINTS ALL IMMEDIATE;
-
-ALTER TABLE "workflow" ALTER COLUMN "contract_id" SET NOT NULL;
 
 CREATE FUNCTION "give_workflow_contract"() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
