@@ -39,6 +39,7 @@ type SharedReason =
   | "BACKEND_NOT_FOUND"
   | "BUNDLE_EMPTY"
   | "BUNDLE_TOO_LARGE"
+  | "CONTRACT_INVALID"
   | "PAGE_TOKEN_INVALID";
 
 export type CommandReason = keyof typeof ownReasons | SharedReason | StartFailureCode;

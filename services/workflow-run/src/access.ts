@@ -2,6 +2,8 @@ import type { AccessTable } from "@attestry/service-kit";
 
 const organizations = "attestry.run.v1.OrganizationService";
 const workflows = "attestry.run.v1.WorkflowService";
+const contracts = "attestry.run.v1.ContractService";
+const projects = "attestry.run.v1.ProjectService";
 const runs = "attestry.run.v1.RunService";
 const states = "attestry.run.v1.CraftingStateService";
 const backends = "attestry.run.v1.BackendService";
@@ -22,6 +24,15 @@ export const access: AccessTable = {
   [`${workflows}/FindOrCreate`]: { api: "ci" },
   [`${workflows}/Get`]: { api: "reader" },
   [`${workflows}/List`]: { api: "reader" },
+
+  // CI jobs bring their contract along: whoever may attest may also say what is to be attested.
+  [`${contracts}/Create`]: { api: "ci" },
+  [`${contracts}/Get`]: { api: "reader" },
+  [`${contracts}/List`]: { api: "reader" },
+  [`${contracts}/Update`]: { api: "ci" },
+
+  [`${projects}/GetVersion`]: { api: "reader" },
+  [`${projects}/ReleaseVersion`]: { api: "ci" },
 
   [`${runs}/Create`]: { api: "ci" },
   [`${runs}/Get`]: { api: "reader" },

@@ -14,11 +14,14 @@ import { DownloadLinks } from "./backends/download-links.ts";
 import { createGatewayProbe } from "./backends/gateway-probe.ts";
 import { BackendValidator } from "./backends/validator.ts";
 import type { Config } from "./config.ts";
+import { ContractReader } from "./contracts/contract-reader.ts";
 import { BackendStore } from "./db/backend-store.ts";
+import { ContractStore } from "./db/contract-store.ts";
 import { CraftingStateStore } from "./db/crafting-state-store.ts";
 import { type Database, openDatabase } from "./db/database.ts";
 import { FederationStore } from "./db/federation-store.ts";
 import { OrganizationStore } from "./db/organization-store.ts";
+import { ProjectVersionStore } from "./db/project-version-store.ts";
 import { RunStore } from "./db/run-store.ts";
 import { TokenStore } from "./db/token-store.ts";
 import { TrustStore } from "./db/trust-store.ts";
@@ -53,6 +56,9 @@ export interface AppContext {
   database: Database;
   organizations: OrganizationStore;
   workflows: WorkflowStore;
+  contracts: ContractStore;
+  contractReader: ContractReader;
+  projectVersions: ProjectVersionStore;
   runs: RunStore;
   craftingStates: CraftingStateStore;
   backends: BackendStore;
@@ -105,6 +111,7 @@ export function createContext(
   });
   const revocations = new Revocations({ fetch: (cursor) => tokens.listRevoked(cursor, revokedPageSize), logger });
   const tokenUses = new TokenUses({ report: (uses) => tokens.recordUses(uses), logger });
+  const contractReader = new ContractReader();
   const issuerBounds = { allowPrivate: config.privateIssuers };
   const issuers = new IssuerDocuments(issuerBounds);
   const forgetting = new Periodic({
@@ -133,7 +140,10 @@ export function createContext(
   return {
     ...{ config, keyring, logger, telemetry, database, runs, craftingStates, backends, tokens, validator, signing },
     organizations: new OrganizationStore(database.prisma),
-    workflows: new WorkflowStore(database.prisma),
+    workflows: new WorkflowStore(database),
+    contracts: new ContractStore(database),
+    contractReader,
+    projectVersions: new ProjectVersionStore(database.pool),
     federation: new FederationStore(database.prisma),
     issuerBounds,
     exchangeCounts: new ExchangeCounts(),
@@ -144,6 +154,6 @@ export function createContext(
     authenticator: createAuthenticator({ keyring, revocations, uses: tokenUses }),
     revocations,
     tokenUses,
-    background: [issuers, forgetting, expirer, revalidation, validator, ...(signing ? [signing] : [])],
+    background: [issuers, forgetting, expirer, revalidation, validator, contractReader, ...(signing ? [signing] : [])],
   };
 }

@@ -1,10 +1,12 @@
 import { AuditService } from "@attestry/api/audit";
 import {
   BackendService,
+  ContractService,
   CraftingStateService,
   CredentialService,
   FederationService,
   OrganizationService,
+  ProjectService,
   RunService,
   SigningService,
   TokenService,
@@ -16,6 +18,7 @@ import type { AppContext } from "./context.ts";
 import { cancelRun } from "./routes/cancel-run.ts";
 import { completeRun } from "./routes/complete-run.ts";
 import { createBackend } from "./routes/create-backend.ts";
+import { createContract } from "./routes/create-contract.ts";
 import { createFederationRule } from "./routes/create-federation-rule.ts";
 import { createOrganization } from "./routes/create-organization.ts";
 import { createRun } from "./routes/create-run.ts";
@@ -26,8 +29,10 @@ import { deleteFederationRule } from "./routes/delete-federation-rule.ts";
 import { exchangeToken } from "./routes/exchange-token.ts";
 import { findOrCreateWorkflow } from "./routes/find-or-create-workflow.ts";
 import { getBackend } from "./routes/get-backend.ts";
+import { getContract } from "./routes/get-contract.ts";
 import { getCraftingState } from "./routes/get-crafting-state.ts";
 import { getOrganization } from "./routes/get-organization.ts";
+import { getProjectVersion } from "./routes/get-project-version.ts";
 import { getRun } from "./routes/get-run.ts";
 import { getSigningAuthority } from "./routes/get-signing-authority.ts";
 import { getStoragePlan } from "./routes/get-storage-plan.ts";
@@ -37,6 +42,7 @@ import { issueCasToken } from "./routes/issue-cas-token.ts";
 import { issueCertificate } from "./routes/issue-certificate.ts";
 import { listAuditEvents } from "./routes/list-audit-events.ts";
 import { listBackends } from "./routes/list-backends.ts";
+import { listContracts } from "./routes/list-contracts.ts";
 import { listFederationRules } from "./routes/list-federation-rules.ts";
 import { listOrganizations } from "./routes/list-organizations.ts";
 import { listRevokedTokens } from "./routes/list-revoked-tokens.ts";
@@ -45,16 +51,20 @@ import { listTokens } from "./routes/list-tokens.ts";
 import { listWorkflows } from "./routes/list-workflows.ts";
 import { recordAuditEvents } from "./routes/record-audit-events.ts";
 import { recordTokenUses } from "./routes/record-token-uses.ts";
+import { releaseProjectVersion } from "./routes/release-project-version.ts";
 import { revokeToken } from "./routes/revoke-token.ts";
 import { saveCraftingState } from "./routes/save-crafting-state.ts";
 import { setTrust } from "./routes/set-trust.ts";
 import { updateBackend } from "./routes/update-backend.ts";
+import { updateContract } from "./routes/update-contract.ts";
 import { updateOrganization } from "./routes/update-organization.ts";
 import { validateBackend } from "./routes/validate-backend.ts";
 
 export const services = [
   OrganizationService,
   WorkflowService,
+  ContractService,
+  ProjectService,
   RunService,
   CraftingStateService,
   BackendService,
@@ -83,6 +93,13 @@ export function registerRoutes(router: ConnectRouter, context: AppContext): void
     get: bind(getWorkflow),
     list: bind(listWorkflows),
   });
+  router.service(ContractService, {
+    create: bind(createContract),
+    get: bind(getContract),
+    list: bind(listContracts),
+    update: bind(updateContract),
+  });
+  router.service(ProjectService, { getVersion: bind(getProjectVersion), releaseVersion: bind(releaseProjectVersion) });
   router.service(RunService, {
     create: bind(createRun),
     get: bind(getRun),

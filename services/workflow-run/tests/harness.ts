@@ -2,10 +2,12 @@ import { AuditService } from "@attestry/api/audit";
 import { BlobService } from "@attestry/api/cas";
 import {
   BackendService,
+  ContractService,
   CraftingStateService,
   CredentialService,
   FederationService,
   OrganizationService,
+  ProjectService,
   RunService,
   SigningService,
   TokenService,
@@ -129,6 +131,8 @@ function clientsOf(transport: Transport) {
   return {
     organizations: createClient(OrganizationService, transport),
     workflows: createClient(WorkflowService, transport),
+    contracts: createClient(ContractService, transport),
+    projects: createClient(ProjectService, transport),
     runs: createClient(RunService, transport),
     states: createClient(CraftingStateService, transport),
     backends: createClient(BackendService, transport),

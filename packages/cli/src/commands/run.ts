@@ -12,6 +12,7 @@ import { type Command, Option } from "commander";
 import {
   type DigestOrRun,
   digestOrRun,
+  positiveInteger,
   runId as runIdArgument,
   time,
   type WorkflowName,
@@ -26,7 +27,7 @@ import { enumValue, enumWord, enumWords, plain } from "../output/plain.ts";
 import { addPageOptions, fetchPages, noteMore, type PageOptions } from "../paging.ts";
 
 const fields =
-  "id, workflowId, project, workflow, state, createdAt, finishedAt, attestationDigest, backendId, backendName, reason, jobUrl";
+  "id, workflowId, project, workflow, state, createdAt, finishedAt, attestationDigest, backendId, backendName, reason, jobUrl, contractRevision, runner, projectVersion: {id, version, prerelease, createdAt, releasedAt, latest} (null: none), blockOnPolicyViolation";
 
 export function addRunCommand(program: Command): void {
   const run = program.command("run").description("workflow runs: start, cancel, list and show them");
@@ -39,6 +40,9 @@ export function addRunCommand(program: Command): void {
 interface StartOptions {
   jobUrl: string;
   idempotencyKey: string;
+  contractRevision?: number;
+  runner: string;
+  projectVersion?: string;
 }
 
 function addStart(run: Command): void {
@@ -50,6 +54,9 @@ function addStart(run: Command): void {
     .argument("<project/name>", "the workflow", workflowName)
     .option("--job-url <url>", "link to the CI job", "")
     .option("--idempotency-key <key>", "the same key again gives the run that the first call started", "")
+    .option("--contract-revision <n>", "refuse if the workflow's contract has another by now", positiveInteger)
+    .option("--runner <name>", "where the run takes place, for example GITHUB_ACTION", "")
+    .option("--project-version <version>", "what the run is of; made, as the project's latest, if it is not there")
     .action(({ project, workflow }: WorkflowName, options: StartOptions, self: Command) =>
       withContext(self, async (context) => {
         const request = {
@@ -57,6 +64,9 @@ function addStart(run: Command): void {
           workflow,
           jobUrl: options.jobUrl,
           idempotencyKey: options.idempotencyKey || newKey(),
+          contractRevision: options.contractRevision ?? 0,
+          runner: options.runner,
+          ...(options.projectVersion !== undefined && { projectVersion: { version: options.projectVersion } }),
         };
         const answer = await context.caller.repeatable((call) => context.services.runs.create(request, call));
         await printRun(context, answer.run);
@@ -66,6 +76,7 @@ function addStart(run: Command): void {
     addOutputOption(command, `{${fields}}`),
     "attestry run start web/release --job-url https://ci.example.test/jobs/17",
     "attestry run start web/release -o json | jq -r .id",
+    "attestry run start web/release --project-version 2.1.0 --contract-revision 3",
   );
 }
 
@@ -92,6 +103,7 @@ interface ListOptions extends PageOptions {
   state?: string;
   since?: Timestamp;
   until?: Timestamp;
+  projectVersion: string;
 }
 
 function addList(run: Command): void {
@@ -102,6 +114,7 @@ function addList(run: Command): void {
     .addOption(new Option("--state <state>", "only those in this state").choices(enumWords(RunStateSchema)))
     .option("--since <time>", "started at or after: 2026-11-24, 2026-11-24T10:00:00Z, or 24h ago", time)
     .option("--until <time>", "started before", time)
+    .option("--project-version <version>", "only those of this version; needs --workflow", "")
     .action((options: ListOptions, self: Command) =>
       withContext(self, async (context) => {
         const state = options.state === undefined ? undefined : enumValue<RunState>(RunStateSchema, options.state);
@@ -110,6 +123,7 @@ function addList(run: Command): void {
           ...(state !== undefined && { state }),
           ...(options.since && { createdAfter: options.since }),
           ...(options.until && { createdBefore: options.until }),
+          projectVersion: options.projectVersion,
         };
         const { items, nextPageToken } = await fetchPages(
           context,
@@ -165,6 +179,10 @@ async function printRun(context: Context, run: Run | undefined): Promise<void> {
     backend: shown.backendName,
     reason: shown.reason,
     "job url": shown.jobUrl,
+    runner: shown.runner,
+    "contract revision": shown.contractRevision || null,
+    "project version": shown.projectVersion?.version,
+    "block on policy violation": shown.blockOnPolicyViolation,
   });
 }
 

@@ -103,6 +103,17 @@ const changes: { method: string; action: string; request: (facts: Facts) => Json
     action: "trust.set",
     request: () => ({ policy: { publicKeys: [publicKey()] } }),
   },
+  { method: `${run}.ContractService/Create`, action: "contract.create", request: () => ({ name: "made" }) },
+  {
+    method: `${run}.ContractService/Update`,
+    action: "contract.update",
+    request: () => ({ name: "made", description: "another" }),
+  },
+  {
+    method: `${run}.ProjectService/ReleaseVersion`,
+    action: "project.release",
+    request: () => ({ project: "versioned", version: "1" }),
+  },
   {
     method: `${run}.RunService/Cancel`,
     action: "run.cancel",
@@ -147,6 +158,7 @@ async function prepare(): Promise<Facts> {
   const other = await admin.backends.create({
     ...{ name: "other", provider: BackendProvider.FILESYSTEM, secretRef: "_shared/local", prefix: "other" },
   });
+  await admin.runs.create({ project: "versioned", workflow: "w", projectVersion: { version: "1" } });
   const backendId = local.backend?.id ?? "";
   await databases.ingest.query(
     "insert into intent (organization_id, backend_id, digest, touched) values ($1, $2, $3, now() - interval '2 days')",

@@ -29,6 +29,7 @@ const absent: Named = {
   ...{ organization: "nobodys-org", organizationId: "0190a000-0000-7000-8000-000000000001" },
   ...{ run: "0190a000-0000-7000-8000-000000000002", digest: `sha256:${"ab".repeat(32)}`, blob: "cd".repeat(32) },
   ...{ project: "nobodys-project", workflow: "nobodys-workflow", backend: "nobodys-backend" },
+  ...{ contract: "nobodys-contract", version: "nobodys-version" },
   ...{ backendId: "0190a000-0000-7000-8000-000000000003", token: "nobodys-token" },
   tokenId: "0190a000-0000-7000-8000-000000000004",
   rule: "nobodys-rule",
@@ -74,6 +75,10 @@ async function fillDefault(): Promise<Named> {
   await ask("attestry.run.v1.FederationService/Create", attestry.adminToken, {
     rule: { ...rule, conditions: [{ claim: "repository", pattern: "acme/app" }] },
   });
+  await ask("attestry.run.v1.ContractService/Create", attestry.adminToken, { name: "their-contract", project: "shop" });
+  await ask("attestry.run.v1.RunService/Create", attestry.adminToken, {
+    ...{ project: "shop", workflow: "release", projectVersion: { version: "their-version" } },
+  });
   const { backend } = await admin.backends.get({ name: "local" });
   const blob = digestOf(Buffer.from("hello")).slice("sha256:".length);
   await ask(`${reapi}/BatchUpdateBlobs`, attestry.adminToken, {
@@ -83,6 +88,7 @@ async function fillDefault(): Promise<Named> {
     bundle: bundle.toString("base64"),
     ...{ organization: "default", organizationId: attestry.organizationId, run: made, digest: digestOf(bundle), blob },
     ...{ project: "shop", workflow: "release", backend: "local", backendId: backend?.id ?? "" },
+    ...{ contract: "their-contract", version: "their-version" },
     ...{ token: "theirs", tokenId: token?.id ?? "", rule: "their-rule" },
   };
 }

@@ -13,6 +13,8 @@ export interface Named {
   bundle: string;
   project: string;
   workflow: string;
+  contract: string;
+  version: string;
   backend: string;
   backendId: string;
   token: string;
@@ -72,6 +74,42 @@ export const asks: Ask[] = [
     request: ({ project, workflow }) => ({ project, name: workflow }),
   },
   { method: `${run}.WorkflowService/List`, told: "OK", request: ({ project }) => ({ project }) },
+  {
+    method: `${run}.WorkflowService/FindOrCreate`,
+    told: "NotFound CONTRACT_NOT_FOUND",
+    request: ({ contract }) => ({ project: "mine", name: "mine", contract }),
+  },
+  {
+    method: `${run}.ContractService/Get`,
+    told: "NotFound CONTRACT_NOT_FOUND",
+    request: ({ contract }) => ({ name: contract }),
+  },
+  {
+    method: `${run}.ContractService/Update`,
+    told: "NotFound CONTRACT_NOT_FOUND",
+    request: ({ contract }) => ({ name: contract, description: "mine" }),
+  },
+  { method: `${run}.ContractService/List`, told: "OK", request: ({ project }) => ({ project }) },
+  {
+    method: `${run}.ProjectService/GetVersion`,
+    told: "NotFound PROJECT_VERSION_NOT_FOUND",
+    request: ({ project, version }) => ({ project, version }),
+  },
+  {
+    method: `${run}.ProjectService/ReleaseVersion`,
+    told: "NotFound PROJECT_VERSION_NOT_FOUND",
+    request: ({ project, version }) => ({ project, version }),
+  },
+  {
+    method: `${run}.RunService/Create`,
+    told: "NotFound PROJECT_VERSION_NOT_FOUND",
+    request: ({ project, workflow, version }) => ({ project, workflow, projectVersion: { version, mustExist: true } }),
+  },
+  {
+    method: `${run}.RunService/List`,
+    told: "OK",
+    request: ({ project, version }) => ({ project, projectVersion: version }),
+  },
   { method: `${run}.RunService/Get`, told: "NotFound RUN_NOT_FOUND", request: (named) => ({ runId: named.run }) },
   { method: `${run}.RunService/Get`, told: "NotFound RUN_NOT_FOUND", request: ({ digest }) => ({ digest }) },
   ...["Get", "Save", "Delete"].map((name) => ({
@@ -302,8 +340,7 @@ export const asks: Ask[] = [
 export const namesNothing = [
   `${run}.OrganizationService/Create`, // an organization's name is one in the whole instance; instance admins only
   `${run}.OrganizationService/List`,
-  `${run}.WorkflowService/FindOrCreate`,
-  `${run}.RunService/Create`,
+  `${run}.ContractService/Create`,
   `${run}.BackendService/Create`,
   `${run}.BackendService/List`,
   `${run}.FederationService/Create`,

@@ -30,10 +30,17 @@ export const reasons = {
   ROLE_INSUFFICIENT: Code.PermissionDenied,
   REVOCATIONS_UNKNOWN: Code.Unavailable,
 
-  // Organizations, tokens, backends, workflows
+  // Organizations, tokens, backends, workflows, contracts, versions of projects
   ORGANIZATION_EXISTS: Code.AlreadyExists,
   ORGANIZATION_NOT_FOUND: Code.NotFound,
   WORKFLOW_NOT_FOUND: Code.NotFound,
+  CONTRACT_EXISTS: Code.AlreadyExists,
+  CONTRACT_NOT_FOUND: Code.NotFound,
+  CONTRACT_REVISION_NOT_FOUND: Code.NotFound,
+  CONTRACT_INVALID: Code.InvalidArgument,
+  CONTRACT_REVISION_MISMATCH: Code.FailedPrecondition,
+  PROJECT_VERSION_NOT_FOUND: Code.NotFound,
+  PROJECT_VERSION_RELEASED: Code.FailedPrecondition,
   TOKEN_EXISTS: Code.AlreadyExists,
   TOKEN_NOT_FOUND: Code.NotFound,
   ROLE_INVALID: Code.InvalidArgument,

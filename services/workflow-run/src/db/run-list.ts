@@ -21,6 +21,9 @@ export async function listRuns(
   if (filter.fromId !== undefined) runConditions.push(`r.id >= ${parameter(filter.fromId)}`);
   if (filter.beforeId !== undefined) runConditions.push(`r.id < ${parameter(filter.beforeId)}`);
   if (afterId !== undefined) runConditions.push(`r.id < ${parameter(afterId)}`);
+  if (filter.projectVersion !== undefined)
+    runConditions.push(`r.project_version_id = (select id from project_version
+      where organization_id = $1 and project = ${parameter(filter.project)} and version = ${parameter(filter.projectVersion)})`);
   const page = (conditions: string[]): string =>
     `select r.* from run r where ${conditions.join(" and ")} order by r.id desc limit $2`;
 
