@@ -21,6 +21,13 @@ export const commonSettings = {
   }),
 };
 
+/** Of the services that the chainloop command line speaks to. */
+export const chainloopSetting = setting.flag({
+  env: "CHAINLOOP_COMPAT",
+  default: false,
+  doc: "true: the chainloop command line is served as well; npm start does so unless it is false",
+});
+
 /** Of the services that delete what is past its retention. */
 export const deletesSetting = setting.flag({
   env: "RETENTION_DELETES",

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { itemsUntilAborted } from "../blobs/abortable.ts";
-import type { BlobRef } from "../blobs/blob-ref.ts";
+import type { BlobQuery, BlobRef } from "../blobs/blob-ref.ts";
 import { hashOf } from "../blobs/hash-of.ts";
+import { joined } from "../blobs/joined.ts";
 import { probesFolder } from "../blobs/key.ts";
+import { once } from "../blobs/once.ts";
 import { verified } from "../blobs/verified.ts";
 import type { Expiry } from "../retention/expiry.ts";
 import { isStale, type Keeping } from "../retention/keeping.ts";
@@ -20,12 +22,13 @@ import {
 import { setObjectAside } from "./s3-aside.ts";
 import type { StoreBody } from "./s3-body.ts";
 import { S3Expiry } from "./s3-expiry.ts";
+import { fileNameHeaders } from "./s3-file-name.ts";
 import { committedBytes, offsetInvalid, writeLarge } from "./s3-large-write.ts";
 import { removeStrays, sweepUploads } from "./s3-leftovers.ts";
 import { listBlobs, sizesOf } from "./s3-listing.ts";
 import { ObjectLock } from "./s3-lock.ts";
 import type { S3Options } from "./s3-options.ts";
-import { collect, singlePutBytes } from "./s3-parts.ts";
+import { collect, gather, singlePutBytes } from "./s3-parts.ts";
 import { LiveRecord, recordFolderOf } from "./s3-records.ts";
 import { type Reference, referenceOf } from "./s3-reference.ts";
 import { S3Requests } from "./s3-requests.ts";
@@ -62,6 +65,10 @@ export class S3Backend implements Backend {
     return reference.dataKey === undefined ? undefined : { sizeBytes: reference.sizeBytes, storedAt };
   }
 
+  async fileName(key: string, signal: AbortSignal): Promise<string | undefined> {
+    return (await this.#requests.head(key, signal))?.fileName;
+  }
+
   sizes(blobs: readonly KeyedBlob[], signal: AbortSignal): Promise<Map<string, number>> {
     return sizesOf(this.#requests, blobs, signal);
   }
@@ -77,28 +84,49 @@ export class S3Backend implements Backend {
 
   async write(
     key: string,
-    blob: BlobRef,
+    { hex, sizeBytes }: BlobQuery,
     source: AsyncIterable<Uint8Array>,
     options: WriteOptions,
   ): Promise<WriteOutcome> {
-    const { signal, resumable, keeping } = options;
-    const atLeastMs = keeping?.atLeastMs ?? 0;
-    const isThere = (until: AbortSignal) => this.#staysThere(key, blob, keeping, until);
-    if (blob.sizeBytes > singlePutBytes) {
-      const retentionMs = this.#options.uploadRetentionMs;
-      const outcome = await writeLarge(this.#requests, { key, blob, source, options, retentionMs, isThere });
-      // Only now: what comes of an upload that breaks off must not be held for years.
-      if (await this.hold(key, atLeastMs, signal)) return outcome;
-      throw backendUnavailable("the blob went from the backend's object store before it was held there", undefined);
-    }
+    if (sizeBytes !== undefined && sizeBytes > singlePutBytes)
+      return this.#writeLarge(key, { hex, sizeBytes }, source, options);
+    if (sizeBytes !== undefined) return this.#writeSmall(key, { hex, sizeBytes }, source, options);
+    const arriving = itemsUntilAborted(source, options.signal);
+    const { first, isWhole } = await gather(arriving, singlePutBytes);
+    if (isWhole) return this.#writeSmall(key, { hex, sizeBytes: first.byteLength }, once(first), options);
+    return this.#writeLarge(key, { hex, sizeBytes }, joined(once(first), arriving), options);
+  }
+
+  async #writeLarge(
+    key: string,
+    blob: BlobQuery,
+    source: AsyncIterable<Uint8Array>,
+    options: WriteOptions,
+  ): Promise<WriteOutcome> {
+    const { signal, keeping } = options;
+    const retentionMs = this.#options.uploadRetentionMs;
+    const isThere = (one: BlobRef, until: AbortSignal) => this.#staysThere(key, one, keeping, until);
+    const outcome = await writeLarge(this.#requests, { key, blob, source, options, retentionMs, isThere });
+    // Only now: what comes of an upload that breaks off must not be held for years.
+    if (await this.hold(key, keeping?.atLeastMs ?? 0, signal)) return outcome;
+    throw backendUnavailable("the blob went from the backend's object store before it was held there", undefined);
+  }
+
+  async #writeSmall(
+    key: string,
+    blob: BlobRef,
+    source: AsyncIterable<Uint8Array>,
+    { signal, resumable, keeping, fileName }: WriteOptions,
+  ): Promise<WriteOutcome> {
     if (resumable !== undefined && resumable.offset > 0) throw offsetInvalid(0, resumable.offset);
     const body = await collect(verified(itemsUntilAborted(source, signal), blob), blob.sizeBytes);
     // The request is signed over the digest that the bytes were just proven to have, so the store proves them too.
-    const headers = await this.#lock.headers(atLeastMs, body, signal);
-    const put = { sha256: blob.hex, probe: key.startsWith(probesFolder), headers };
-    if (await this.#requests.put(key, body, { ...put, onlyIf: "absent" }, signal)) return "stored";
-    if (await isThere(signal)) return "existed";
-    await this.#requests.put(key, body, put, signal);
+    const lock = await this.#lock.headers(keeping?.atLeastMs ?? 0, body, signal);
+    const put = { sha256: blob.hex, probe: key.startsWith(probesFolder) };
+    const named = (name: string | undefined) => ({ ...put, headers: { ...lock, ...fileNameHeaders(name) } });
+    if (await this.#requests.put(key, body, { ...named(fileName), onlyIf: "absent" }, signal)) return "stored";
+    if (await this.#staysThere(key, blob, keeping, signal)) return "existed";
+    await this.#requests.put(key, body, named((await this.fileName(key, signal)) ?? fileName), signal);
     // What was here before may have been a reference.
     await removeStrays(this.#requests, key, signal);
     return "stored";
