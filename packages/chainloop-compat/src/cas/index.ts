@@ -1,4 +1,8 @@
-export { ResourceService } from "../gen/cas/v1/cas_pb.ts";
+export {
+  ResourceService,
+  ResourceServiceDescribeRequestSchema,
+  ResourceServiceDescribeResponseSchema,
+} from "../gen/cas/v1/cas_pb.ts";
 export { safeFileName } from "./file-name.ts";
 export {
   type CasResource,
