@@ -11,7 +11,7 @@ import {
   parseCasResourceName,
   safeFileName,
 } from "../src/cas/index.ts";
-import { readRecording, recordings } from "./recordings.ts";
+import { recordedCasCalls } from "./cas-recording.ts";
 
 const hex = "46c62330586ee6764a33be27c09700b33097ea914da7a70916b8bc2d6d7110c5";
 
@@ -60,7 +60,7 @@ const replaced = (from: string, to: string, alsoFrom = "", alsoTo = "") =>
 
 describe("resource names of the chainloop client", () => {
   test("of every recorded upload are read, and written again as they were", () => {
-    const calls = recordings.flatMap(readRecording).filter(({ method }) => method.endsWith("ByteStream/Write"));
+    const calls = recordedCasCalls().filter(({ method }) => method.endsWith("ByteStream/Write"));
     const names = calls.flatMap(({ requests }) => requests.map((m) => fromBinary(WriteRequestSchema, m).resourceName));
     expect(names).toHaveLength(9);
     for (const name of names) {

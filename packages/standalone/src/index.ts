@@ -88,7 +88,6 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
 
   const services = await composeServices({
     env: {
-      CHAINLOOP_COMPAT: "true",
       ...env,
       // The server that was backed up may still use the same stores.
       ...(restored && { RETENTION_DELETES: "false" }),

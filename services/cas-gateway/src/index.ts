@@ -8,6 +8,7 @@ import { type ContextConfig, createContext, type Dependencies } from "./context.
 import { createBlobRoute } from "./http/blob-route.ts";
 import { registerRoutes } from "./routes/index.ts";
 
+export { resourceAccess as chainloopAccess } from "@attestry/chainloop-compat/cas";
 export { access } from "./access.ts";
 export { type Config, settings } from "./config.ts";
 

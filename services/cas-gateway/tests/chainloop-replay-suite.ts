@@ -1,6 +1,6 @@
 import { ReadResponseSchema, WriteRequestSchema, WriteResponseSchema } from "@attestry/api/bytestream";
 import { parseCasResourceName, ResourceServiceDescribeResponseSchema } from "@attestry/chainloop-compat/cas";
-import { type RecordedCall, type Recording, readRecording } from "@attestry/chainloop-compat/recordings";
+import { type RecordedCasCall, recordedCasCalls } from "@attestry/chainloop-compat/cas-recording";
 import { fromBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { ChainloopClient, paths } from "./chainloop-client.ts";
@@ -30,7 +30,7 @@ export function chainloopReplaySuite(startStore: () => Promise<Store>): void {
   });
 
   const stored = new Map<string, number>();
-  const replays: Record<string, (call: RecordedCall) => Promise<void>> = {
+  const replays: Record<string, (call: RecordedCasCall) => Promise<void>> = {
     [paths.write]: async (call) => {
       const token = await gateway.casToken({ role: "uploader" });
       const frames = call.requests.map((bytes) => fromBinary(WriteRequestSchema, bytes));
@@ -59,18 +59,13 @@ export function chainloopReplaySuite(startStore: () => Promise<Store>): void {
     },
   };
 
-  test.each<[Recording, number]>([
-    ["s3", 5],
-    ["look", 1],
-    ["inline", 0],
-    ["reset", 0],
-  ])("the calls of %s", async (recording, count) => {
-    const calls = readRecording(recording).filter(({ server }) => server === "cas");
-    expect(calls).toHaveLength(count);
-    for (const call of calls) {
+  test.each(recordedCasCalls().map((call) => [call.recording, call.seq, call.method, call] as const))(
+    "%s %d %s",
+    async (_recording, _seq, method, call) => {
+      const replay = replays[method];
+      if (replay === undefined) throw new Error(`${method} is not replayed`);
       expect(call.code).toBe(0);
-      await replays[call.method]?.(call);
-    }
-    expect(calls.filter(({ method }) => replays[method] === undefined)).toEqual([]);
-  });
+      await replay(call);
+    },
+  );
 }
