@@ -2,6 +2,7 @@ import { ErrorInfoSchema, RetryInfoSchema } from "@attestry/api/errors";
 import { ServerReflection } from "@attestry/api/reflection";
 import { methodName } from "@attestry/service-kit";
 import {
+  create,
   createFileRegistry,
   createRegistry,
   type DescMethod,
@@ -14,7 +15,7 @@ import {
   type Message,
   toJsonString,
 } from "@bufbuild/protobuf";
-import { type FileDescriptorProto, FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 
@@ -65,12 +66,21 @@ export function servedMethod(served: Served, name: string): { method: DescMethod
 }
 
 function serviceIn(encoded: readonly Uint8Array[], name: string): DescService {
-  const files = encoded.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes));
-  const byName = new Map<string, FileDescriptorProto>(files.map((file) => [file.name, file]));
-  const [first] = files;
-  const found = first && createFileRegistry(first, (file) => byName.get(file)).getService(name);
+  const file = dependenciesFirst(encoded.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes)));
+  const found = createFileRegistry(create(FileDescriptorSetSchema, { file })).getService(name);
   if (found === undefined) throw new Error(`reflection does not describe ${name}`);
   return found;
+}
+
+/** As a set of files has to be: what is imported stands before what imports it. */
+function dependenciesFirst(files: readonly FileDescriptorProto[]): FileDescriptorProto[] {
+  const ordered = new Set<FileDescriptorProto>();
+  function add(file: FileDescriptorProto): void {
+    for (const imported of files) if (file.dependency.includes(imported.name) && !ordered.has(imported)) add(imported);
+    ordered.add(file);
+  }
+  for (const file of files) add(file);
+  return [...ordered];
 }
 
 /** What a caller learns from a call: how it was refused, or all that was answered. */
