@@ -66,7 +66,9 @@ export class S3Backend implements Backend {
   }
 
   async fileName(key: string, signal: AbortSignal): Promise<string | undefined> {
-    return (await this.#requests.head(key, signal))?.fileName;
+    const found = await this.#requests.head(key, signal);
+    const isEmpty = found?.reference !== undefined && found.reference.dataKey === undefined;
+    return isEmpty ? undefined : found?.fileName;
   }
 
   sizes(blobs: readonly KeyedBlob[], signal: AbortSignal): Promise<Map<string, number>> {
@@ -126,7 +128,7 @@ export class S3Backend implements Backend {
     const named = (name: string | undefined) => ({ ...put, headers: { ...lock, ...fileNameHeaders(name) } });
     if (await this.#requests.put(key, body, { ...named(fileName), onlyIf: "absent" }, signal)) return "stored";
     if (await this.#staysThere(key, blob, keeping, signal)) return "existed";
-    await this.#requests.put(key, body, named((await this.fileName(key, signal)) ?? fileName), signal);
+    await this.#requests.put(key, body, named((await this.#requests.head(key, signal))?.fileName ?? fileName), signal);
     // What was here before may have been a reference.
     await removeStrays(this.#requests, key, signal);
     return "stored";
