@@ -47,7 +47,9 @@ export class ChainloopClient {
   readonly #client: Client;
 
   constructor(port: number) {
-    this.#client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+    // A connection of its own, as a process has.
+    const options = { "grpc.use_local_subchannel_pool": 1 };
+    this.#client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), options);
   }
 
   close(): void {

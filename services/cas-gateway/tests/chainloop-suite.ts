@@ -20,7 +20,7 @@ export function chainloopSuite(startStore: () => Promise<Store>): void {
   let downloader: string;
   beforeAll(async () => {
     store = await startStore();
-    gateway = await startGateway(store.secret, { chainloop: true });
+    gateway = await startGateway(store.secret, { chainloop: true, idleTimeoutMs: 60_000 });
     client = new ChainloopClient(gateway.port);
     uploader = await gateway.casToken();
     downloader = await gateway.casToken({ role: "downloader" });
