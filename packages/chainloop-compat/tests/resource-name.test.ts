@@ -36,7 +36,7 @@ const madeByGo = {
 
 const resources: fc.Arbitrary<CasResource> = fc.record({
   fileName: fc.string({ unit: "grapheme", maxLength: 60 }).filter((name) => Buffer.byteLength(name) <= fileNameBytes),
-  hex: fc.string({ unit: fc.constantFrom(..."0123456789abcdef"), minLength: 64, maxLength: 64 }),
+  hex: fc.string({ unit: fc.constantFrom(...Array.from("0123456789abcdef")), minLength: 64, maxLength: 64 }),
   sizeBytes: fc.option(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), { nil: undefined }),
 });
 

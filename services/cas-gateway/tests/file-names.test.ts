@@ -27,7 +27,7 @@ describeWith(["minio"], "names of files in a bucket with versions", () => {
     return {
       backend: bucket.backend({ prefix: "acme/" }),
       content: () => bucket.leftovers("acme/"),
-      stop: bucket.stop,
+      stop: () => bucket.stop(),
     };
   });
 });
