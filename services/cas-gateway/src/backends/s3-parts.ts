@@ -11,7 +11,6 @@ export const mostParts = 10_000;
 const smallestPart = 8 * mebibyte;
 /** What an upload can have whose size nobody told: its parts cannot be made larger in time. */
 export const mostUnsizedBytes = smallestPart * mostParts;
-const leastGathered = 64 * 1024;
 
 /** What all uploads of the process together may fill at a time; at least one part. */
 const fillingBytes = 256 * mebibyte;
@@ -44,33 +43,6 @@ export async function collect(source: AsyncIterable<Uint8Array>, sizeBytes: numb
     filled += chunk.byteLength;
   }
   return whole ?? Buffer.alloc(0);
-}
-
-/**
- * The first bytes of a source whose size is not known, in one buffer: all of them, or more than that many. One chunk is not
- * copied; of many, each is at once, as in `collect`.
- */
-export async function gather(
-  source: AsyncIterator<Uint8Array, void>,
-  mostBytes: number,
-): Promise<{ first: Uint8Array; isWhole: boolean }> {
-  let held: Uint8Array = Buffer.alloc(0);
-  let filled = 0;
-  while (filled <= mostBytes) {
-    const step = await source.next();
-    if (step.done === true) return { first: held.subarray(0, filled), isWhole: true };
-    const chunk = step.value;
-    const needed = filled + chunk.byteLength;
-    if (filled === 0) held = chunk;
-    else if (needed > held.byteLength || filled === held.byteLength) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(2 * filled, needed, leastGathered));
-      larger.set(held.subarray(0, filled));
-      held = larger;
-    }
-    if (filled > 0) held.set(chunk, filled);
-    filled = needed;
-  }
-  return { first: held.subarray(0, filled), isWhole: false };
 }
 
 interface Waiting {
@@ -161,3 +133,5 @@ function busy(): DomainError {
 }
 
 export const partBuffers = new PartBuffers();
+/** For what is gathered before it is known whether there will be parts: who has a turn here may wait for one there. */
+export const gatherBuffers = new PartBuffers();

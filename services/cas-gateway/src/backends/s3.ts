@@ -4,7 +4,6 @@ import type { BlobQuery, BlobRef } from "../blobs/blob-ref.ts";
 import { hashOf } from "../blobs/hash-of.ts";
 import { joined } from "../blobs/joined.ts";
 import { probesFolder } from "../blobs/key.ts";
-import { once } from "../blobs/once.ts";
 import { verified } from "../blobs/verified.ts";
 import type { Expiry } from "../retention/expiry.ts";
 import { isStale, type Keeping } from "../retention/keeping.ts";
@@ -23,12 +22,13 @@ import { setObjectAside } from "./s3-aside.ts";
 import type { StoreBody } from "./s3-body.ts";
 import { S3Expiry } from "./s3-expiry.ts";
 import { fileNameHeaders } from "./s3-file-name.ts";
+import { Gathered } from "./s3-gather.ts";
 import { committedBytes, offsetInvalid, writeLarge } from "./s3-large-write.ts";
 import { removeStrays, sweepUploads } from "./s3-leftovers.ts";
 import { listBlobs, sizesOf } from "./s3-listing.ts";
 import { ObjectLock } from "./s3-lock.ts";
 import type { S3Options } from "./s3-options.ts";
-import { collect, gather, singlePutBytes } from "./s3-parts.ts";
+import { collect, singlePutBytes } from "./s3-parts.ts";
 import { LiveRecord, recordFolderOf } from "./s3-records.ts";
 import { type Reference, referenceOf } from "./s3-reference.ts";
 import { S3Requests } from "./s3-requests.ts";
@@ -94,9 +94,14 @@ export class S3Backend implements Backend {
       return this.#writeLarge(key, { hex, sizeBytes }, source, options);
     if (sizeBytes !== undefined) return this.#writeSmall(key, { hex, sizeBytes }, source, options);
     const arriving = itemsUntilAborted(source, options.signal);
-    const { first, isWhole } = await gather(arriving, singlePutBytes);
-    if (isWhole) return this.#writeSmall(key, { hex, sizeBytes: first.byteLength }, once(first), options);
-    return this.#writeLarge(key, { hex, sizeBytes }, joined(once(first), arriving), options);
+    const gathered = await Gathered.from(arriving, options.signal);
+    try {
+      if (gathered.isWhole)
+        return await this.#writeSmall(key, { hex, sizeBytes: gathered.sizeBytes }, gathered.bytes(), options);
+      return await this.#writeLarge(key, { hex, sizeBytes }, joined(gathered.bytes(), arriving), options);
+    } finally {
+      gathered.release();
+    }
   }
 
   async #writeLarge(
