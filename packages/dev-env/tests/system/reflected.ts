@@ -66,19 +66,21 @@ export function servedMethod(served: Served, name: string): { method: DescMethod
 }
 
 function serviceIn(encoded: readonly Uint8Array[], name: string): DescService {
-  const file = dependenciesFirst(encoded.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes)));
-  const found = createFileRegistry(create(FileDescriptorSetSchema, { file })).getService(name);
+  const files = encoded.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes));
+  const found = createFileRegistry(create(FileDescriptorSetSchema, { file: importedFirst(files) })).getService(name);
   if (found === undefined) throw new Error(`reflection does not describe ${name}`);
   return found;
 }
 
-/** As a set of files has to be: what is imported stands before what imports it. */
-function dependenciesFirst(files: readonly FileDescriptorProto[]): FileDescriptorProto[] {
+/** Each after what it imports, which the registry wants. Given one file it would order them itself, but not always so. */
+function importedFirst(files: readonly FileDescriptorProto[]): FileDescriptorProto[] {
+  const byName = new Map(files.map((file) => [file.name, file]));
   const ordered = new Set<FileDescriptorProto>();
-  function add(file: FileDescriptorProto): void {
-    for (const imported of files) if (file.dependency.includes(imported.name) && !ordered.has(imported)) add(imported);
+  const add = (file: FileDescriptorProto | undefined) => {
+    if (file === undefined || ordered.has(file)) return;
+    for (const name of file.dependency) add(byName.get(name));
     ordered.add(file);
-  }
+  };
   for (const file of files) add(file);
   return [...ordered];
 }
