@@ -3,6 +3,7 @@ import { digestFromBytes, digestOf, parseBundle, parseDigest, parseStatement, su
 import { createAuthenticator, decodePageToken, Keyring, readSettings, setting } from "@attestry/service-kit";
 import { readSigningRequest } from "@attestry/service-kit/certificates";
 import fc from "fast-check";
+import { fileNameBytes, parseCasResourceName } from "../../../packages/chainloop-compat/src/cas/index.ts";
 import { parseDigestMessage } from "../../../services/cas-gateway/src/blobs/blob-ref.ts";
 import { parseReadName, parseWriteName } from "../../../services/cas-gateway/src/blobs/resource-name.ts";
 import { decompressed } from "../../../services/cas-gateway/src/blobs/zstd.ts";
@@ -11,6 +12,7 @@ import { parseSecret } from "../../../services/cas-gateway/src/secrets/secret.ts
 import type { Fuzzed } from "./fuzz.ts";
 import { bundles, bundlesWithMutatedStatements, mutatedBundles, statements } from "./grammar/bundle.ts";
 import { anyBytes, encoded, mutated } from "./grammar/bytes.ts";
+import { chainloopNames } from "./grammar/chainloop-names.ts";
 import { cursors, scope } from "./grammar/cursor.ts";
 import { digests, hex } from "./grammar/digest.ts";
 import { anyJson, objectOf, stringTexts } from "./grammar/json.ts";
@@ -161,6 +163,11 @@ export async function createTargets(): Promise<Target[]> {
     target("statements by their grammar", 10_000, encoded(statements), parseStatement),
     target("resource names to read", 5_000, resourceNames, parseReadName),
     target("resource names to write", 5_000, resourceNames, parseWriteName),
+    target("chainloop's resource names", 5_000, chainloopNames, (name) => {
+      const { hex: digest, fileName } = parseCasResourceName(name);
+      promise(/^[0-9a-f]{64}$/.test(digest), "a digest in another spelling");
+      promise(fileName.isWellFormed() && Buffer.byteLength(fileName) <= fileNameBytes, "a name no header can hold");
+    }),
     target("URLs of blobs", 5_000, blobUrls, parseBlobUrl),
     target("cursors", 7_000, cursors, (token) => {
       const id = decodePageToken(token, scope);

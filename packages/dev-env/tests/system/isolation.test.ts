@@ -1,6 +1,6 @@
 import { BackendProvider, Role } from "@attestry/api/run";
 import { access as ingestAccess } from "@attestry/attestation-ingest";
-import { access as casAccess } from "@attestry/cas-gateway";
+import { access as casAccess, chainloopAccess } from "@attestry/cas-gateway";
 import { access as runAccess } from "@attestry/workflow-run";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
@@ -36,7 +36,10 @@ const absent: Named = {
 };
 
 beforeAll(async () => {
-  attestry = await startConstellation({ shape: "processes", backend: "filesystem" });
+  attestry = await startConstellation({
+    ...{ shape: "processes", backend: "filesystem" },
+    env: { CHAINLOOP_COMPAT: "true" },
+  });
   const admin = clientsOf(attestry, attestry.adminToken);
   served = await servedMethods(attestry);
 
@@ -99,7 +102,7 @@ function ask(method: string, token: string, request: JsonValue) {
 }
 
 test("each method stands in one of the two lists", () => {
-  const tables = { ...runAccess, ...ingestAccess, ...casAccess };
+  const tables = { ...runAccess, ...ingestAccess, ...casAccess, ...chainloopAccess };
   const listed = [...new Set(asks.map(({ method }) => method)), ...namesNothing];
   expect(listed.sort()).toEqual(Object.keys(tables).sort());
 });

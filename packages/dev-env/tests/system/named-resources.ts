@@ -292,6 +292,11 @@ export const asks: Ask[] = [
   },
   {
     method: "google.bytestream.ByteStream/Read",
+    told: "NotFound BLOB_NOT_FOUND",
+    request: ({ blob }) => ({ resourceName: blob }),
+  },
+  {
+    method: "google.bytestream.ByteStream/Read",
     told: "InvalidArgument RESOURCE_NAME_INVALID",
     request: ({ backend, blob }) => ({ resourceName: `${backend}/blobs/${blob}/5` }),
   },
@@ -322,6 +327,11 @@ export const asks: Ask[] = [
     as: "manager",
     told: "NotFound BLOB_NOT_FOUND",
     request: ({ blob }) => ({ digest: `sha256:${blob}` }),
+  },
+  {
+    method: "cas.v1.ResourceService/Describe",
+    told: "NotFound BLOB_NOT_FOUND",
+    request: ({ blob }) => ({ digest: blob }),
   },
   {
     method: "attestry.cas.v1.BlobService/Delete",

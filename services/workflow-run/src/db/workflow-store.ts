@@ -8,6 +8,14 @@ import { type Database, transactionLimits } from "./database.ts";
 import { type RunRow, readRun } from "./run-rows.ts";
 import { readWorkflow, selectLastRuns, selectWorkflowsFrom, type WorkflowRow } from "./workflow-rows.ts";
 
+export interface WorkflowFilter {
+  organizationId: string;
+  /** Undefined: any. */
+  project: string | undefined;
+  /** Undefined: any. */
+  ids: string[] | undefined;
+}
+
 /** Workflows, in the database. */
 export class WorkflowStore {
   readonly #prisma: PrismaClient;
@@ -48,14 +56,14 @@ export class WorkflowStore {
 
   /** Newest first, with ids below `afterId`. */
   async list(
-    organizationId: string,
-    project: string | undefined,
+    { organizationId, project, ids }: WorkflowFilter,
     afterId: string | undefined,
     limit: number,
   ): Promise<Workflow[]> {
     const values: unknown[] = [organizationId, limit];
     const conditions = ["organization_id = $1"];
     if (project !== undefined) conditions.push(`project = $${values.push(project)}`);
+    if (ids !== undefined) conditions.push(`id = any($${values.push(ids)}::uuid[])`);
     if (afterId !== undefined) conditions.push(`id < $${values.push(afterId)}`);
     const page = `select * from workflow where ${conditions.join(" and ")} order by id desc limit $2`;
     const { rows } = await this.#pool.query<WorkflowRow>(
