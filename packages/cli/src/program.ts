@@ -9,6 +9,7 @@ import { addBootstrapCommand } from "./commands/bootstrap.ts";
 import { addFederationCommand } from "./commands/federation.ts";
 import { addGcCommand } from "./commands/gc.ts";
 import { addGetCommand } from "./commands/get.ts";
+import { addImportCommand } from "./commands/import.ts";
 import { addKeyCommand } from "./commands/key.ts";
 import { addListCommand } from "./commands/list.ts";
 import { addOrgCommand } from "./commands/org.ts";
@@ -95,6 +96,7 @@ export function createProgram(): Command {
   addKeyCommand(program);
   addBackupCommand(program);
   addRestoreCommand(program);
+  addImportCommand(program);
   return program;
 }
 

@@ -1,0 +1,87 @@
+import pg from "pg";
+import { CommandError, UsageError } from "../errors.ts";
+import { exitCodes } from "../exit-codes.ts";
+
+const connectMs = 10_000;
+/** Of one statement; the largest reads a few MiB or goes once through the table of runs. */
+const statementMs = 5 * 60_000;
+
+/** A connection to somebody else's PostgreSQL, which only reads. */
+export class SourceDatabase {
+  /** HOST:PORT/NAME, without who reads it. */
+  readonly place: string;
+  readonly #client: pg.Client;
+  readonly #signal: AbortSignal;
+
+  private constructor(place: string, client: pg.Client, signal: AbortSignal) {
+    this.place = place;
+    this.#client = client;
+    this.#signal = signal;
+  }
+
+  /** Throws UsageError for an address that is none, SOURCE_UNAVAILABLE, SOURCE_REFUSED. */
+  static async open(address: string, signal: AbortSignal): Promise<SourceDatabase> {
+    const url = URL.parse(address);
+    if (url === null || !["postgres:", "postgresql:"].includes(url.protocol)) {
+      // Without the address: it may hold a password.
+      throw new UsageError("--database: expected postgres://USER@HOST[:PORT]/DATABASE");
+    }
+    const client = new pg.Client({
+      connectionString: address,
+      connectionTimeoutMillis: connectMs,
+      query_timeout: statementMs,
+      keepAlive: true,
+      application_name: "attestry import",
+    });
+    // A connection that is lost between two statements would end the process; the next statement says it.
+    client.on("error", () => undefined);
+    const place = `${url.hostname || "localhost"}:${url.port || 5432}${url.pathname}`;
+    const database = new SourceDatabase(place, client, signal);
+    await database.#within(client.connect());
+    await database.rows("set session characteristics as transaction read only");
+    return database;
+  }
+
+  /** The rows of one statement. Throws SOURCE_UNAVAILABLE, SOURCE_REFUSED, and what the signal was aborted with. */
+  async rows<T>(statement: string, values: unknown[] = []): Promise<T[]> {
+    const { rows } = await this.#within(this.#client.query(statement, values));
+    return rows as T[];
+  }
+
+  async close(): Promise<void> {
+    await this.#client.end().catch(() => undefined);
+  }
+
+  async #within<T>(work: Promise<T>): Promise<T> {
+    const aborted = Promise.withResolvers<never>();
+    const onAbort = () => aborted.reject(this.#signal.reason);
+    this.#signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      this.#signal.throwIfAborted();
+      return await Promise.race([work, aborted.promise]);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      throw this.#fault(error);
+    } finally {
+      this.#signal.removeEventListener("abort", onAbort);
+      work.catch(() => undefined);
+    }
+  }
+
+  #fault(cause: unknown): CommandError {
+    const { code, message } = firstOf(cause);
+    const text = `cannot read the database at ${this.place}: ${message.split("\n", 1)[0]}`;
+    // SQLSTATE, PostgreSQL appendix A: connections (08), resources (53) and operators (57) come and go.
+    const isRefusal = /^[0-9A-Z]{5}$/.test(code) && !/^(08|53|57)/.test(code);
+    return isRefusal
+      ? new CommandError("SOURCE_REFUSED", text, { cause })
+      : new CommandError("SOURCE_UNAVAILABLE", text, { cause, exitCode: exitCodes.unavailable });
+  }
+}
+
+// A name with several addresses fails with one error for each, and no message of its own.
+function firstOf(error: unknown): { code: string; message: string } {
+  const first = error instanceof AggregateError ? (error.errors as Error[])[0] : error;
+  const { code, message } = first as NodeJS.ErrnoException;
+  return { code: code ?? "", message: message || "the connection failed" };
+}

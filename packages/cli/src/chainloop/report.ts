@@ -1,0 +1,129 @@
+import type { Context } from "../context.ts";
+import { CommandError, describeError, reasonOf } from "../errors.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { bytesCell } from "../output/cells.ts";
+import { printable } from "../output/printable.ts";
+import type { SourceRun } from "./chainloop-database.ts";
+import { isDamage } from "./faults.ts";
+
+interface Fault {
+  runId: string;
+  digest: string | null;
+  what: "attestation" | "material";
+  reason: string;
+  message: string;
+}
+
+/** Named one by one in the table; JSON has more. */
+const mostNamed = 20;
+const mostKept = 10_000;
+
+/** What became of all that was to be imported. */
+export class ImportReport {
+  readonly attestations = { imported: 0, present: 0, sizeBytes: 0 };
+  readonly materials = { uploaded: 0, present: 0, sizeBytes: 0 };
+  readonly #context: Context;
+  readonly #faults: Fault[] = [];
+  readonly #failed = { attestation: 0, material: 0, damaged: 0 };
+  readonly #legacy: string[] = [];
+  #legacyCount: number;
+  /** What is said comes out in order; who imports waits for it. */
+  #saying: Promise<void> = Promise.resolve();
+
+  /** @param earlier what imports before this one have settled */
+  constructor(context: Context, earlier: { done: number; legacy: number }) {
+    this.#context = context;
+    this.attestations.present = earlier.done;
+    this.#legacyCount = earlier.legacy;
+  }
+
+  imported(sizeBytes: number): void {
+    this.attestations.imported++;
+    this.attestations.sizeBytes += sizeBytes;
+  }
+
+  uploaded(sizeBytes: number): void {
+    this.materials.uploaded++;
+    this.materials.sizeBytes += sizeBytes;
+  }
+
+  /** A run whose attestation is not there as it was sent. */
+  legacy(run: SourceRun): void {
+    if (this.#legacy.length < mostKept) this.#legacy.push(run.id);
+    if (++this.#legacyCount > mostNamed) return;
+    this.#say(
+      `run ${run.id} of ${run.project}/${run.workflow}: not imported: it is from before chainloop kept bundles`,
+    );
+  }
+
+  fault(run: SourceRun, what: Fault["what"], digest: string | null, error: unknown): void {
+    this.#failed[what]++;
+    if (isDamage(error)) this.#failed.damaged++;
+    const { message } = error as Error;
+    if (this.#faults.length < mostKept) {
+      this.#faults.push({ runId: run.id, digest, what, reason: reasonOf(error) ?? "", message });
+    }
+    const place = `run ${run.id} of ${run.project}/${run.workflow}: ${what} ${digest ?? "without a digest"}`;
+    this.#say(`${printable(place)}: ${describeError(error).trimEnd()}`);
+  }
+
+  get isComplete(): boolean {
+    return this.#failed.attestation + this.#failed.material === 0;
+  }
+
+  /** Resolves when all that was to be said is out. */
+  said(): Promise<void> {
+    return this.#saying;
+  }
+
+  async print(about: { organization: string; dryRun: boolean; progressFile: string | null }): Promise<void> {
+    await this.#saying;
+    const { attestations, materials } = this;
+    const legacy = { count: this.#legacyCount, runIds: this.#legacy };
+    const { attestation, material } = this.#failed;
+    await this.#context.printObject(
+      {
+        ...about,
+        attestations,
+        materials,
+        legacy,
+        failed: { attestations: attestation, materials: material },
+        faults: this.#faults,
+      },
+      {
+        organization: about.organization,
+        attestations: counts(
+          about.dryRun ? "to import" : "imported",
+          attestations.imported,
+          attestations.present,
+          attestation,
+        ),
+        "bytes of attestations": bytesCell(attestations.sizeBytes),
+        materials: counts(about.dryRun ? "to upload" : "uploaded", materials.uploaded, materials.present, material),
+        "bytes of materials": bytesCell(materials.sizeBytes),
+        ...(this.#legacyCount > 0 && { "without a bundle": `${this.#legacyCount} runs, not imported` }),
+      },
+    );
+  }
+
+  /** Throws IMPORT_INCOMPLETE if something could not be imported. */
+  check(): void {
+    if (this.isComplete) return;
+    const { attestation, material, damaged } = this.#failed;
+    const message = `${attestation} attestations and ${material} materials could not be imported`;
+    throw new CommandError("IMPORT_INCOMPLETE", message, {
+      exitCode: damaged > 0 ? exitCodes.corrupt : exitCodes.refused,
+    });
+  }
+
+  #say(text: string): void {
+    this.#saying = this.#saying.then(() => this.#context.note(text));
+    // Whoever waits for it sees its fault.
+    this.#saying.catch(() => undefined);
+  }
+}
+
+function counts(what: string, done: number, present: number, failed: number): string {
+  const rest = [...(present > 0 ? [`${present} there already`] : []), ...(failed > 0 ? [`${failed} failed`] : [])];
+  return [`${done} ${what}`, ...rest].join(", ");
+}
