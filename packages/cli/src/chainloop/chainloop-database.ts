@@ -1,18 +1,12 @@
-import { SourceDatabase } from "./database.ts";
+import { exactTime, type Position, SourceDatabase } from "./database.ts";
+import { SourceDefinitions } from "./source-definitions.ts";
 import { Tables } from "./tables.ts";
 
-const pageRuns = 500;
+const askedAtOnce = 500;
 
 export interface SourceOrganization {
   id: string;
   name: string;
-}
-
-/** Where a run stands among all: the older one first. */
-export interface Position {
-  /** RFC 3339, to the microsecond. */
-  createdAt: string;
-  id: string;
 }
 
 /** A run that has an attestation. */
@@ -34,12 +28,14 @@ export interface SourceRun extends Position {
 
 /** What chainloop keeps in its PostgreSQL, of any version since 2024. Only reads. */
 export class ChainloopDatabase {
+  readonly definitions: SourceDefinitions;
   readonly #database: SourceDatabase;
   readonly #tables: Tables;
 
   private constructor(database: SourceDatabase, tables: Tables) {
     this.#database = database;
     this.#tables = tables;
+    this.definitions = new SourceDefinitions(database, tables);
   }
 
   /** Throws what SourceDatabase.open throws, and SOURCE_INVALID for a database that is not chainloop's. */
@@ -79,31 +75,27 @@ export class ChainloopDatabase {
   }
 
   async countRuns(organizationId: string, after: Position | undefined): Promise<number> {
-    const { where, values } = this.#filter(organizationId, after);
+    const begin = after === undefined ? "true" : "(r.created_at, r.id) > ($2::timestamptz, $3::uuid)";
     const rows = await this.#database.rows<{ count: number }>(
-      `select count(*)::int as count from workflow_runs r join workflows w on w.id = r.workflow_id where ${where}`,
-      values,
+      `select count(*)::int as count from workflow_runs r join workflows w on w.id = r.workflow_id
+       where ${this.#attested()} and ${begin}`,
+      [organizationId, ...(after === undefined ? [] : [after.createdAt, after.id])],
     );
     return rows[0]?.count ?? 0;
   }
 
   /** The organization's runs that have an attestation, oldest first, a page at a time. */
-  async *runs(organizationId: string, after: Position | undefined): AsyncGenerator<SourceRun[], void, void> {
-    for (let last = after; ; ) {
-      const { where, values } = this.#filter(organizationId, last);
-      const page = await this.#database.rows<SourceRun>(this.#select(where, `limit ${pageRuns}`), values);
-      if (page.length > 0) yield page;
-      if (page.length < pageRuns) return;
-      last = page.at(-1);
-    }
+  runs(organizationId: string, after: Position | undefined): AsyncGenerator<SourceRun[], void, void> {
+    return this.#database.pages<SourceRun>((begin) => `${this.#select()} where ${this.#attested()} and ${begin}`, {
+      ...{ values: [organizationId], columns: "r.created_at, r.id", after },
+    });
   }
 
   /** Those of the runs that are there, oldest first, a page at a time. */
   async *runsOf(organizationId: string, ids: readonly string[]): AsyncGenerator<SourceRun[], void, void> {
-    for (let start = 0; start < ids.length; start += pageRuns) {
-      const values = [organizationId, ids.slice(start, start + pageRuns)];
-      const where = `${this.#filter(organizationId, undefined).where} and r.id = any ($2::uuid[])`;
-      yield await this.#database.rows<SourceRun>(this.#select(where), values);
+    const statement = `${this.#select()} where ${this.#attested()} and r.id = any ($2::uuid[]) order by r.created_at, r.id`;
+    for (let start = 0; start < ids.length; start += askedAtOnce) {
+      yield await this.#database.rows<SourceRun>(statement, [organizationId, ids.slice(start, start + askedAtOnce)]);
     }
   }
 
@@ -118,17 +110,13 @@ export class ChainloopDatabase {
     return new Map(rows.map(({ id, bundle }) => [id, bundle]));
   }
 
-  #filter(organizationId: string, after: Position | undefined): { where: string; values: string[] } {
+  /** The condition of the runs of the organization $1 that have an attestation. */
+  #attested(): string {
     const legacy = this.#tables.has("workflow_runs.attestation") ? " or r.attestation is not null" : "";
-    const where = `w.organization_id = $1 and (r.attestation_digest is not null${legacy})`;
-    if (after === undefined) return { where, values: [organizationId] };
-    return {
-      where: `${where} and (r.created_at, r.id) > ($2::timestamptz, $3::uuid)`,
-      values: [organizationId, after.createdAt, after.id],
-    };
+    return `w.organization_id = $1 and (r.attestation_digest is not null${legacy})`;
   }
 
-  #select(where: string, limit = ""): string {
+  #select(): string {
     const tables = this.#tables;
     const hasProjects = tables.has("workflows.project_id") && tables.has("projects.name");
     // Before there were projects, workflows named theirs.
@@ -139,7 +127,7 @@ export class ChainloopDatabase {
     );
     const hasVersions = tables.has("workflow_runs.version_id") && tables.has("project_versions.version");
     const legacy = tables.has("workflow_runs.attestation") ? "r.attestation is not null" : "false";
-    return `select r.id, to_char(r.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "createdAt", w.name as workflow,
+    return `select r.id, ${exactTime("r.created_at")} as "createdAt", w.name as workflow,
         coalesce(${hasProjects ? "p.name" : "null"}, ${older}, '') as project,
         r.attestation_digest as digest,
         ${tables.bundles === undefined ? "null::int" : "octet_length(b.bundle)"} as "sizeBytes",
@@ -151,7 +139,6 @@ export class ChainloopDatabase {
       from workflow_runs r join workflows w on w.id = r.workflow_id
         ${hasProjects ? "left join projects p on p.id = w.project_id" : ""}
         ${hasVersions ? "left join project_versions v on v.id = r.version_id" : ""}
-        ${tables.bundles === undefined ? "" : `left join ${tables.bundles} b on b.workflowrun_id = r.id`}
-      where ${where} order by r.created_at, r.id ${limit}`;
+        ${tables.bundles === undefined ? "" : `left join ${tables.bundles} b on b.workflowrun_id = r.id`}`;
   }
 }

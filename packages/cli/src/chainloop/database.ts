@@ -6,6 +6,20 @@ const connectMs = 10_000;
 /** Of one statement; the largest reads a few MiB or goes once through the table of runs. */
 const statementMs = 5 * 60_000;
 
+const pageRows = 500;
+
+/** Where a row stands among all: the older one first. */
+export interface Position {
+  /** RFC 3339, to the microsecond. */
+  createdAt: string;
+  id: string;
+}
+
+/** The expression for `createdAt`. */
+export function exactTime(column: string): string {
+  return `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+}
+
 /** A connection to somebody else's PostgreSQL, which only reads. */
 export class SourceDatabase {
   /** HOST:PORT/NAME, without who reads it. */
@@ -46,6 +60,28 @@ export class SourceDatabase {
   async rows<T>(statement: string, values: unknown[] = []): Promise<T[]> {
     const { rows } = await this.#within(this.#client.query(statement, values));
     return rows as T[];
+  }
+
+  /**
+   * The rows of a statement in pages, by when they were made and their ids.
+   * @param statement without an order, from the condition that begins a page
+   * @param columns names of those two columns
+   */
+  async *pages<T extends Position>(
+    statement: (begin: string) => string,
+    { values, columns, after }: { values: unknown[]; columns: string; after?: Position | undefined },
+  ): AsyncGenerator<T[], void, void> {
+    for (let last = after; ; ) {
+      const place = `($${values.length + 1}::timestamptz, $${values.length + 2}::uuid)`;
+      const begin = last === undefined ? "true" : `(${columns}) > ${place}`;
+      const page = await this.rows<T>(
+        `${statement(begin)} order by ${columns} limit ${pageRows}`,
+        last === undefined ? values : [...values, last.createdAt, last.id],
+      );
+      if (page.length > 0) yield page;
+      if (page.length < pageRows) return;
+      last = page.at(-1);
+    }
   }
 
   async close(): Promise<void> {

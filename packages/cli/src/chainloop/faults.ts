@@ -26,9 +26,7 @@ export function isOfOne(error: unknown): boolean {
 
 /** Whether what chainloop kept is damaged or gone, as against refused by Attestry. */
 export function isDamage(error: unknown): boolean {
-  return ["SOURCE_MISSING", "SOURCE_CORRUPT", "SOURCE_CHANGED", "SIZE_MISMATCH", "DIGEST_MISMATCH"].includes(
-    reasonOf(error) ?? "",
-  );
+  return ["SOURCE_MISSING", "SOURCE_CORRUPT"].includes(reasonOf(error) ?? "");
 }
 
 /** Whether the organization trusts signers as of now: then no bundle of the past fares better. */

@@ -1,16 +1,18 @@
 import { createHash } from "node:crypto";
-import { type BlobRef, findMissing, uploadBlob, uploadIdOf } from "@attestry/cas-client";
+import { BlobError, type BlobRef, findMissing, uploadBlob, uploadIdOf } from "@attestry/cas-client";
 import { CasTokens } from "../client/cas-token.ts";
 import type { Context } from "../context.ts";
+import { CommandError, reasonOf } from "../errors.ts";
 import { atATime } from "./at-a-time.ts";
+import { bounded } from "./bounded.ts";
 import { checkSameDigest, type SourceBuckets, type SourceObject } from "./buckets.ts";
 import { isOfOne } from "./faults.ts";
 import type { Material } from "./materials.ts";
 
 /** As many as one question may have. */
 const askedAtOnce = 500;
-/** Of one call; what is larger goes on after it. */
-const longestCallMs = 60 * 60_000;
+/** Of one material. */
+const longestUploadMs = 60 * 60_000;
 /** A CAS token lives 5 min. */
 const tokenMs = 2 * 60_000;
 const mostRemembered = 100_000;
@@ -86,12 +88,17 @@ export class MaterialMover {
 
   async #upload(digest: string, object: SourceObject, signal: AbortSignal): Promise<void> {
     const { sizeBytes, bucket } = object;
-    await uploadBlob(this.#context.services.cas, {
-      ...bounded(this.#context.caller.persistence()),
+    const upload = uploadBlob(this.#context.services.cas, {
+      ...bounded(this.#context.caller.persistence(), longestUploadMs),
       ...{ token: this.#issue, digest, sizeBytes, signal, reachedBefore: true },
       // The same the next time, so that a large one goes on where the command was killed.
       uploadId: uploadIdOf(digest, bucket.place),
       open: (offset) => this.#options.buckets.read(object, offset, signal),
+    });
+    await upload.catch((cause: unknown) => {
+      if (!isOtherContent(cause)) throw cause;
+      const message = `expected bytes with the digest ${digest}, ${bucket.place} has others`;
+      throw new CommandError("SOURCE_CORRUPT", message, { cause });
     });
   }
 
@@ -125,6 +132,7 @@ export class MaterialMover {
   };
 }
 
-function bounded<T extends { timeoutMs?: number | undefined }>(call: T): T {
-  return { ...call, timeoutMs: Math.min(call.timeoutMs ?? longestCallMs, longestCallMs) };
+/** Found out here, or by the gateway where an earlier process had sent a part. */
+function isOtherContent(error: unknown): boolean {
+  return error instanceof BlobError || reasonOf(error) === "DIGEST_MISMATCH";
 }

@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import path from "node:path";
 import { unwritable } from "../files/file-errors.ts";
-import type { Position } from "./chainloop-database.ts";
+import type { Position } from "./database.ts";
 
 /** How far an import is, as a file has it. */
 interface Reached {

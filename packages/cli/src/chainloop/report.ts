@@ -7,9 +7,11 @@ import type { SourceRun } from "./chainloop-database.ts";
 import { isDamage } from "./faults.ts";
 
 interface Fault {
-  runId: string;
+  /** Null: of something that is no run's. */
+  runId: string | null;
   digest: string | null;
-  what: "attestation" | "material";
+  /** `attestation`, `material`, or what else by its name. */
+  what: string;
   reason: string;
   message: string;
 }
@@ -22,9 +24,11 @@ const mostKept = 10_000;
 export class ImportReport {
   readonly attestations = { imported: 0, present: 0, sizeBytes: 0 };
   readonly materials = { uploaded: 0, present: 0, sizeBytes: 0 };
+  readonly definitions = { contracts: 0, revisions: 0, workflows: 0, releasedVersions: 0 };
   readonly #context: Context;
   readonly #faults: Fault[] = [];
-  readonly #failed = { attestation: 0, material: 0, damaged: 0 };
+  readonly #failed = { attestations: 0, materials: 0, others: 0 };
+  #damaged = 0;
   readonly #legacy: string[] = [];
   #legacyCount: number;
   /** What is said comes out in order; who imports waits for it. */
@@ -56,19 +60,21 @@ export class ImportReport {
     );
   }
 
-  fault(run: SourceRun, what: Fault["what"], digest: string | null, error: unknown): void {
-    this.#failed[what]++;
-    if (isDamage(error)) this.#failed.damaged++;
-    const { message } = error as Error;
-    if (this.#faults.length < mostKept) {
-      this.#faults.push({ runId: run.id, digest, what, reason: reasonOf(error) ?? "", message });
-    }
+  fault(run: SourceRun, what: "attestation" | "material", digest: string | null, error: unknown): void {
+    this.#failed[`${what}s`]++;
     const place = `run ${run.id} of ${run.project}/${run.workflow}: ${what} ${digest ?? "without a digest"}`;
-    this.#say(`${printable(place)}: ${describeError(error).trimEnd()}`);
+    this.#keep({ runId: run.id, digest, what }, place, error);
+  }
+
+  /** A contract or a workflow could not be imported. */
+  otherFault(what: string, error: unknown): void {
+    this.#failed.others++;
+    this.#keep({ runId: null, digest: null, what }, what, error);
   }
 
   get isComplete(): boolean {
-    return this.#failed.attestation + this.#failed.material === 0;
+    const { attestations, materials, others } = this.#failed;
+    return attestations + materials + others === 0;
   }
 
   /** Resolves when all that was to be said is out. */
@@ -78,29 +84,22 @@ export class ImportReport {
 
   async print(about: { organization: string; dryRun: boolean; progressFile: string | null }): Promise<void> {
     await this.#saying;
-    const { attestations, materials } = this;
+    const { attestations, materials, definitions } = this;
     const legacy = { count: this.#legacyCount, runIds: this.#legacy };
-    const { attestation, material } = this.#failed;
+    const failed = this.#failed;
+    const [done, sent] = about.dryRun ? ["to import", "to upload"] : ["imported", "uploaded"];
     await this.#context.printObject(
-      {
-        ...about,
-        attestations,
-        materials,
-        legacy,
-        failed: { attestations: attestation, materials: material },
-        faults: this.#faults,
-      },
+      { ...about, attestations, materials, definitions, legacy, failed, faults: this.#faults },
       {
         organization: about.organization,
-        attestations: counts(
-          about.dryRun ? "to import" : "imported",
-          attestations.imported,
-          attestations.present,
-          attestation,
-        ),
+        attestations: counts(done, attestations.imported, attestations.present, failed.attestations),
         "bytes of attestations": bytesCell(attestations.sizeBytes),
-        materials: counts(about.dryRun ? "to upload" : "uploaded", materials.uploaded, materials.present, material),
+        materials: counts(sent, materials.uploaded, materials.present, failed.materials),
         "bytes of materials": bytesCell(materials.sizeBytes),
+        ...(!about.dryRun && {
+          contracts: `${definitions.contracts} created, of ${definitions.revisions} revisions`,
+          workflows: `${definitions.workflows} created`,
+        }),
         ...(this.#legacyCount > 0 && { "without a bundle": `${this.#legacyCount} runs, not imported` }),
       },
     );
@@ -109,11 +108,19 @@ export class ImportReport {
   /** Throws IMPORT_INCOMPLETE if something could not be imported. */
   check(): void {
     if (this.isComplete) return;
-    const { attestation, material, damaged } = this.#failed;
-    const message = `${attestation} attestations and ${material} materials could not be imported`;
+    const { attestations, materials, others } = this.#failed;
+    const rest = others === 0 ? "" : ` and ${others} contracts and workflows`;
+    const message = `${attestations} attestations and ${materials} materials${rest} could not be imported`;
     throw new CommandError("IMPORT_INCOMPLETE", message, {
-      exitCode: damaged > 0 ? exitCodes.corrupt : exitCodes.refused,
+      exitCode: this.#damaged > 0 ? exitCodes.corrupt : exitCodes.refused,
     });
+  }
+
+  #keep(of: Pick<Fault, "runId" | "digest" | "what">, place: string, error: unknown): void {
+    if (isDamage(error)) this.#damaged++;
+    const { message } = error as Error;
+    if (this.#faults.length < mostKept) this.#faults.push({ ...of, reason: reasonOf(error) ?? "", message });
+    this.#say(`${printable(place)}: ${describeError(error).trimEnd()}`);
   }
 
   #say(text: string): void {

@@ -1,13 +1,11 @@
 import { CancelTrigger, RunState } from "@attestry/api/run";
-import type { CallOptions } from "@connectrpc/connect";
 import type { Context } from "../context.ts";
 import { addNote, CommandError, leaveOutHint, reasonOf } from "../errors.ts";
 import { printable } from "../output/printable.ts";
+import { bounded } from "./bounded.ts";
 import type { SourceRun } from "./chainloop-database.ts";
 import { isOfOne, isTrustRefusal } from "./faults.ts";
 
-/** Of one call, however long the whole import may take. */
-const longestCallMs = 2 * 60_000;
 const longestReason = 1_024;
 const longestUrl = 2_048;
 /** A run that ended without its attestation is followed by another one. */
@@ -37,7 +35,7 @@ export class ImportTarget {
         idempotencyKey: `chainloop:${run.id}${attempt === 1 ? "" : `:${attempt}`}`,
         jobUrl: isLine(run.jobUrl, longestUrl) ? run.jobUrl : "",
         runner: isLine(run.runner, 64) ? run.runner : "",
-        ...(run.version && { projectVersion: versionOf(run.version, run.isLatestVersion) }),
+        ...(run.version && isLine(run.version, 128) && { projectVersion: versionOf(run.version, run.isLatestVersion) }),
       };
       const answer = await this.#context.caller.repeatable((call) =>
         this.#context.services.runs.create(request, bounded(call)),
@@ -85,14 +83,11 @@ export class ImportTarget {
   }
 }
 
+// The latest one becomes so when it is made; a released one cannot be made so again.
 function versionOf(version: string, isLatest: boolean | null) {
-  return { version, ...(isLatest !== null && { markLatest: isLatest }) };
+  return { version, ...(isLatest === false && { markLatest: false }) };
 }
 
 function isLine(text: string, length: number): boolean {
   return text.length <= length && /^[^\p{C}\p{Zl}\p{Zp}]*$/u.test(text);
-}
-
-function bounded(call: CallOptions): CallOptions {
-  return { ...call, timeoutMs: Math.min(call.timeoutMs ?? longestCallMs, longestCallMs) };
 }

@@ -9,9 +9,11 @@ import {
 } from "@attestry/api/ingest";
 import {
   BackendService,
+  ContractService,
   CredentialService,
   FederationService,
   OrganizationService,
+  ProjectService,
   RunService,
   TokenService,
   TrustService,
@@ -41,6 +43,14 @@ export class Services {
 
   get workflows() {
     return createClient(WorkflowService, this.#transport(this.#connections.runAddress));
+  }
+
+  get contracts() {
+    return createClient(ContractService, this.#transport(this.#connections.runAddress));
+  }
+
+  get projects() {
+    return createClient(ProjectService, this.#transport(this.#connections.runAddress));
   }
 
   get runs() {

@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 import { positiveInteger } from "../arguments.ts";
 import { SourceBuckets } from "../chainloop/buckets.ts";
 import { ChainloopDatabase, type SourceOrganization } from "../chainloop/chainloop-database.ts";
+import { DefinitionsImport } from "../chainloop/definitions.ts";
 import { ChainloopImport } from "../chainloop/importer.ts";
 import { MaterialMover } from "../chainloop/material-mover.ts";
 import { ProgressFile } from "../chainloop/progress-file.ts";
@@ -17,12 +18,12 @@ const timeoutMs = 24 * 60 * 60_000;
 
 interface ImportOptions {
   database: string;
-  backend: string[];
+  backend?: string[];
   organization?: string;
   to?: string;
   jobs: number;
-  dryRun: boolean;
-  fromScratch: boolean;
+  dryRun?: boolean;
+  fromScratch?: boolean;
 }
 
 export function addImportChainloop(parent: Command): void {
@@ -34,8 +35,8 @@ export function addImportChainloop(parent: Command): void {
         "oldest first and byte for byte, and the materials that they say are in chainloop's storage. Every digest is verified; " +
         "what is not what its digest names, or is not there, is named and left, and the rest goes on. Chainloop is only read. " +
         "The same command again imports nothing twice and goes on where this one ended; it takes up to 24 hours unless --timeout is given. " +
-        "Not imported: runs without an attestation, tokens, users, policies, and attestations of 2023, of which chainloop kept " +
-        "no bundle. Needs a token with the role ci or admin.",
+        "Not imported: runs without an attestation, tokens, users, policies, and what its first versions kept in place of " +
+        "bundles. Needs a token with the role ci or admin.",
     )
     .addOption(
       new Option(
@@ -48,14 +49,13 @@ export function addImportChainloop(parent: Command): void {
     .option(
       "--backend <file>",
       "JSON file that names chainloop's bucket and the credentials to read it, as a secret file of cas-gateway does; once for each bucket",
-      (file: string, files: string[]) => [...files, file],
-      [],
+      (file: string, files: string[] = []) => [...files, file],
     )
     .option("--organization <name>", "which one of chainloop's; needed if it has several")
     .option("--to <backend>", "backend for the materials (default: the organization's default backend)")
     .option("--jobs <n>", "transfers at a time", positiveInteger, 4)
-    .option("--dry-run", "read and verify all of it, and write nothing; calls no server", false)
-    .option("--from-scratch", "ask for all of it again, in place of going on where the last import ended", false)
+    .option("--dry-run", "read and verify all of it, and write nothing; calls no server")
+    .option("--from-scratch", "ask for all of it again, in place of going on where the last import ended")
     .action((options: ImportOptions, self: Command) =>
       withContext(self, (context) => importChainloop(context, options), timeoutMs),
     );
@@ -63,7 +63,8 @@ export function addImportChainloop(parent: Command): void {
     addOutputOption(
       command,
       "{organization, dryRun, progressFile, attestations: {imported, present, sizeBytes}, materials: {uploaded, present, sizeBytes}, " +
-        "legacy: {count, runIds}, failed: {attestations, materials}, faults: [{runId, digest, what: attestation | material, reason, message}]}",
+        "definitions: {contracts, revisions, workflows, releasedVersions}, legacy: {count, runIds}, " +
+        "failed: {attestations, materials, others}, faults: [{runId: null | ID, digest, what: attestation | material | NAME, reason, message}]}",
     ),
     "attestry import chainloop --database postgres://reader@db/chainloop --backend bucket.json --dry-run",
     "attestry import chainloop --database postgres://reader@db/chainloop --backend bucket.json --organization acme",
@@ -72,15 +73,15 @@ export function addImportChainloop(parent: Command): void {
 
 async function importChainloop(context: Context, options: ImportOptions): Promise<void> {
   const { signal } = context.caller.options();
+  const { dryRun = false, fromScratch = false, backend = [], jobs, to } = options;
   await using opened = new AsyncDisposableStack();
   const database = opened.adopt(await ChainloopDatabase.open(options.database, signal), (open) => open.close());
   const organization = chosen(await database.organizations(), options.organization);
-  const buckets = opened.adopt(await SourceBuckets.open(options.backend, signal), (open) => open.close());
-  if (options.backend.length === 0) await noteBuckets(context, await database.externalBackends(organization.id));
+  const buckets = opened.adopt(await SourceBuckets.open(backend, signal), (open) => open.close());
+  if (backend.length === 0) await noteBuckets(context, await database.externalBackends(organization.id));
 
-  const progressFile = options.dryRun ? undefined : await openProgress(context, organization, options.fromScratch);
+  const progressFile = dryRun ? undefined : await openProgress(context, organization, fromScratch);
   const report = new ImportReport(context, { done: progressFile?.done ?? 0, legacy: progressFile?.legacy ?? 0 });
-  const { dryRun, jobs, to } = options;
   const mover = new MaterialMover(context, {
     ...{ buckets, to, jobs, dryRun },
     onMoved: (sizeBytes) => report.uploaded(sizeBytes),
@@ -98,9 +99,15 @@ async function importChainloop(context: Context, options: ImportOptions): Promis
     report,
     jobs,
   };
+  const definitions = new DefinitionsImport({
+    ...{ context, source: database.definitions, organizationId: organization.id, counts: report.definitions },
+    onFault: (what, error) => report.otherFault(what, error),
+  });
   let isAtEnd = false;
   try {
+    if (!dryRun) await definitions.contractsAndWorkflows();
     await new ChainloopImport(parts).run();
+    if (!dryRun) await definitions.releasedVersions();
     isAtEnd = true;
   } finally {
     await report.print({ organization: organization.name, dryRun, progressFile: progressFile?.path ?? null });
