@@ -105,6 +105,53 @@ describeWith(["minio"], "import chainloop, on a bad day", () => {
     for (const bundle of bundles) expect((await cli(["get", sha256(bundle)])).stdoutBytes.equals(bundle)).toBe(true);
   });
 
+  test("a material goes on where the connection to the bucket broke", async () => {
+    const env = await chainloop();
+    const material = Buffer.alloc(9_000_000, "the line to the bucket is bad\n");
+    await env.putObject(material);
+    const bundle = chainloopBundle([material]);
+    await env.source.addRun({ bundle, digest: sha256(bundle), project: "broken" });
+    const proxy = await startTcpProxy(Number(new URL(env.bucket.endpoint).port));
+    await writeFile(env.bucketFile, JSON.stringify({ ...env.bucket, endpoint: `http://127.0.0.1:${proxy.port}` }));
+    const cut = { cutAfter: 4_000_000 };
+    proxy.down = cut;
+    const mending = setInterval(() => {
+      if (cut.cutAfter === 0) proxy.down = "pass";
+    }, 20);
+    try {
+      const { answer, stderr } = await env.import();
+      expect(stderr).toBe("");
+      expect(answer).toMatchObject({ materials: { uploaded: 1, sizeBytes: material.byteLength }, faults: [] });
+      expect(cut.cutAfter).toBe(0);
+      expect(proxy.passed.down).toBeLessThan(material.byteLength + 2_000_000);
+    } finally {
+      clearInterval(mending);
+      await proxy.close();
+    }
+    expect((await cli(["blob", "get", sha256(material)])).stdoutBytes.equals(material)).toBe(true);
+  });
+
+  test("a database that goes away ends the import, and it goes on", async () => {
+    const env = await chainloop();
+    await addRuns(env, "away", 600);
+    const ending = setInterval(() => {
+      void env.source.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where application_name = 'attestry import' and datname = current_database() and state = 'idle'`,
+      );
+    }, 500);
+    try {
+      const { code, stderr } = await env.import();
+      expect(stderr).toMatch(/error: cannot read the database at 127\.0\.0\.1:\d+\/\w+: .* \(SOURCE_UNAVAILABLE\)\n$/);
+      expect(code).toBe(5);
+    } finally {
+      clearInterval(ending);
+    }
+    const { attestations } = (await env.import()).answer;
+    expect(attestations.imported + attestations.present).toBe(600);
+    expect(await runsOf("away")).toHaveLength(600);
+  });
+
   test("a run of today is looked at again, for it may still get its attestation", async () => {
     const env = await chainloop();
     const bundle = chainloopBundle();
@@ -167,6 +214,11 @@ describeWith(["minio"], "import chainloop, on a bad day", () => {
       /^error: expected chainloop's database, got one without organizations\.id, .*\(SOURCE_INVALID\)\n$/,
     );
     expect(nobody.code).toBe(1);
+    const wrong = await importOf(role(new URL(env.source.url)).replace("right", "wrong"));
+    expect(wrong.stderr).toContain('password authentication failed for user "attestry_import_test" (SOURCE_REFUSED)');
+    expect(wrong.code).toBe(1);
+    const without = await importOf(role(new URL(env.source.url)).replace(":right", ""));
+    expect(without.stderr).toContain("it asks for a password, and there is none in PGPASSWORD (SOURCE_REFUSED)");
     await env.source.query("drop role attestry_import_test");
     const gone = await importOf(role(new URL(env.source.url)));
     expect(gone.stderr).toMatch(

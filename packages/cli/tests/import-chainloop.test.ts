@@ -156,14 +156,14 @@ describeWith(["minio"], "import chainloop", () => {
       materials: { uploaded: 1, present: 0 },
       failed: { attestations: 3, materials: 2 },
     });
-    expect(answer.faults.map(({ digest, reason }) => [digest, reason]).toSorted()).toEqual(
-      [
+    expect(new Map(answer.faults.map(({ digest, reason }) => [digest, reason]))).toEqual(
+      new Map([
         [sha256(missing), "SOURCE_MISSING"],
         [sha256(corrupt), "SOURCE_CORRUPT"],
         [sha256(altered), "SOURCE_CORRUPT"],
         [sha256(nowhere), "SOURCE_MISSING"],
         [sha256(noBundle), "BUNDLE_MALFORMED"],
-      ].toSorted(),
+      ]),
     );
     expect(stderr).toContain(`run ${refusedRun} of damaged/build: attestation ${sha256(noBundle)}: error: `);
     expect(stderr).toContain("error: 3 attestations and 2 materials could not be imported (IMPORT_INCOMPLETE)");

@@ -9,7 +9,9 @@ import type { BucketAccess } from "./bucket-file.ts";
 
 /** A store that says nothing for so long is not waited for. */
 const silentMs = 60_000;
-const retries = 4;
+const retries = 6;
+/** Where the bucket may not be listed, that an object is not there is denied, too. */
+const deniedHead = "access is denied; it takes the rights to get objects and to list the bucket";
 
 interface Asked {
   method: "GET" | "HEAD";
@@ -95,13 +97,13 @@ export class SourceBucket {
   async #attempt(asked: Asked): Promise<http.IncomingMessage | undefined> {
     const answer = await this.#send(asked);
     const status = answer.statusCode ?? 0;
-    if (status === 200 || status === 206) return answer;
+    if (status === (asked.offset ? 206 : 200)) return answer;
     const body = await text(answer);
     const code = /<Code>([^<]{1,100})</.exec(body)?.[1];
     if (status === 404 && code !== "NoSuchBucket") return undefined;
     // An object that ends where the reading is to go on.
     if (status === 416) return answer;
-    const said = code ?? `HTTP status ${status}`;
+    const said = code ?? (status === 403 ? deniedHead : `HTTP status ${status}`);
     if (status === 429 || status >= 500) throw new Error(said);
     throw new CommandError("SOURCE_REFUSED", `cannot read ${this.place}: ${said}`);
   }

@@ -57,6 +57,11 @@ export class ChainloopDatabase {
     return this.#database.close();
   }
 
+  /** Whether bundles are in the database at all, or the user may not read them. */
+  get hasBundles(): boolean {
+    return this.#tables.bundles !== undefined;
+  }
+
   organizations(): Promise<SourceOrganization[]> {
     const there = this.#tables.has("organizations.deleted_at") ? "where deleted_at is null" : "";
     return this.#database.rows(`select id, name from organizations ${there} order by name`);

@@ -20,6 +20,24 @@ export function exactTime(column: string): string {
   return `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 }
 
+function clientOf(address: string): { url: URL; client: pg.Client } {
+  try {
+    const url = new URL(address);
+    if (!["postgres:", "postgresql:"].includes(url.protocol)) throw new TypeError("no address of a PostgreSQL");
+    const client = new pg.Client({
+      connectionString: address,
+      connectionTimeoutMillis: connectMs,
+      query_timeout: statementMs,
+      keepAlive: true,
+      application_name: "attestry import",
+    });
+    return { url, client };
+  } catch {
+    // Without the address and the cause: they may hold a password.
+    throw new UsageError("--database: expected postgres://USER@HOST[:PORT]/DATABASE");
+  }
+}
+
 /** A connection to somebody else's PostgreSQL, which only reads. */
 export class SourceDatabase {
   /** HOST:PORT/NAME, without who reads it. */
@@ -35,18 +53,7 @@ export class SourceDatabase {
 
   /** Throws UsageError for an address that is none, SOURCE_UNAVAILABLE, SOURCE_REFUSED. */
   static async open(address: string, signal: AbortSignal): Promise<SourceDatabase> {
-    const url = URL.parse(address);
-    if (url === null || !["postgres:", "postgresql:"].includes(url.protocol)) {
-      // Without the address: it may hold a password.
-      throw new UsageError("--database: expected postgres://USER@HOST[:PORT]/DATABASE");
-    }
-    const client = new pg.Client({
-      connectionString: address,
-      connectionTimeoutMillis: connectMs,
-      query_timeout: statementMs,
-      keepAlive: true,
-      application_name: "attestry import",
-    });
+    const { url, client } = clientOf(address);
     // A connection that is lost between two statements would end the process; the next statement says it.
     client.on("error", () => undefined);
     const place = `${url.hostname || "localhost"}:${url.port || 5432}${url.pathname}`;
@@ -105,19 +112,19 @@ export class SourceDatabase {
   }
 
   #fault(cause: unknown): CommandError {
-    const { code, message } = firstOf(cause);
-    const text = `cannot read the database at ${this.place}: ${message.split("\n", 1)[0]}`;
+    // A name with several addresses fails with one error for each, and no message of its own.
+    const first = (cause instanceof AggregateError ? cause.errors[0] : cause) as Error;
+    const place = `cannot read the database at ${this.place}`;
+    if (first.message.includes("client password must be a string")) {
+      return new CommandError("SOURCE_REFUSED", `${place}: it asks for a password, and there is none in PGPASSWORD`, {
+        cause,
+      });
+    }
+    const text = `${place}: ${first.message.split("\n", 1)[0] || "the connection failed"}`;
     // SQLSTATE, PostgreSQL appendix A: connections (08), resources (53) and operators (57) come and go.
-    const isRefusal = /^[0-9A-Z]{5}$/.test(code) && !/^(08|53|57)/.test(code);
+    const isRefusal = first instanceof pg.DatabaseError && !/^(08|53|57)/.test(first.code ?? "");
     return isRefusal
       ? new CommandError("SOURCE_REFUSED", text, { cause })
       : new CommandError("SOURCE_UNAVAILABLE", text, { cause, exitCode: exitCodes.unavailable });
   }
-}
-
-// A name with several addresses fails with one error for each, and no message of its own.
-function firstOf(error: unknown): { code: string; message: string } {
-  const first = error instanceof AggregateError ? (error.errors as Error[])[0] : error;
-  const { code, message } = first as NodeJS.ErrnoException;
-  return { code: code ?? "", message: message || "the connection failed" };
 }

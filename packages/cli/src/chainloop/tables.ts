@@ -7,7 +7,8 @@ export class Tables {
   /** @param columns `table.column`, of all that the user may read */
   constructor(columns: Iterable<string>) {
     this.#columns = new Set(columns);
-    for (const column of needed) {
+    const projects = this.has("workflows.project_id") ? ["projects.id", "projects.name"] : ["workflows.project"];
+    for (const column of [...needed, ...projects]) {
       if (this.has(column)) continue;
       throw new CommandError(
         "SOURCE_INVALID",

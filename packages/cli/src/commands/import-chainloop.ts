@@ -49,7 +49,7 @@ export function addImportChainloop(parent: Command): void {
     .option(
       "--backend <file>",
       "JSON file that names chainloop's bucket and the credentials to read it, as a secret file of cas-gateway does; once for each bucket",
-      (file: string, files: string[] = []) => [...files, file],
+      (file: string, files: string[] | undefined) => [...(files ?? []), file],
     )
     .option("--organization <name>", "which one of chainloop's; needed if it has several")
     .option("--to <backend>", "backend for the materials (default: the organization's default backend)")
@@ -78,6 +78,11 @@ async function importChainloop(context: Context, options: ImportOptions): Promis
   const database = opened.adopt(await ChainloopDatabase.open(options.database, signal), (open) => open.close());
   const organization = chosen(await database.organizations(), options.organization);
   const buckets = opened.adopt(await SourceBuckets.open(backend, signal), (open) => open.close());
+  if (!database.hasBundles) {
+    await context.note(
+      "there is no table of bundles in the database, or this user may not read it: they are looked for in the bucket",
+    );
+  }
   if (backend.length === 0) await noteBuckets(context, await database.externalBackends(organization.id));
 
   const progressFile = dryRun ? undefined : await openProgress(context, organization, fromScratch);
