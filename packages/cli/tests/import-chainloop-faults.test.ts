@@ -219,6 +219,8 @@ describeWith(["minio"], "import chainloop, on a bad day", () => {
     expect(wrong.code).toBe(1);
     const without = await importOf(role(new URL(env.source.url)).replace(":right", ""));
     expect(without.stderr).toContain("it asks for a password, and there is none in PGPASSWORD (SOURCE_REFUSED)");
+    const given = { CHAINLOOP_DATABASE_URL: role(new URL(env.source.url)).replace(":right", ""), PGPASSWORD: "right" };
+    expect((await cli(["import", "chainloop", "--dry-run"], { env: given })).stderr).toContain("(SOURCE_INVALID)");
     await env.source.query("drop role attestry_import_test");
     const gone = await importOf(role(new URL(env.source.url)));
     expect(gone.stderr).toMatch(

@@ -220,7 +220,8 @@ describeWith(["minio"], "import chainloop", () => {
     const unknown = await env.import(["--organization", "initech"]);
     expect(unknown.stderr).toContain("there are: acme, globex (ORGANIZATION_NOT_FOUND)");
     expect(unknown.code).toBe(3);
-    const named = await env.import(["--organization", "globex"]);
+    const { secret } = await json<{ secret: string }>("token", "create", "--role", "ci", "--name", "import");
+    const named = await env.import(["--organization", "globex"], { env: { ATTESTRY_TOKEN: secret } });
     expect(named.answer).toMatchObject({ organization: "globex", attestations: { imported: 1 } });
     expect((await cli(["get", sha256(ours)])).code).toBe(3);
     expect((await stored(sha256(theirs))).equals(theirs)).toBe(true);

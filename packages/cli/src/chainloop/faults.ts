@@ -11,14 +11,15 @@ const ofOneRun = new Set(["ATTESTATION_EXPIRED", "RUN_HAS_OTHER_ATTESTATION", "I
 export function isOfOne(error: unknown): boolean {
   if (error instanceof BundleError || error instanceof BlobError) return true;
   if (error instanceof CommandError) return ofOneObject.has(error.reason);
-  if (!(error instanceof ConnectError)) return false;
+  // Without a reason it is no answer of a service: a stream that breaks off may read as an invalid argument.
+  if (!(error instanceof ConnectError) || reasonOf(error) === undefined) return false;
   switch (error.code) {
     case Code.InvalidArgument:
     case Code.OutOfRange:
     case Code.DataLoss:
       return true;
     case Code.ResourceExhausted:
-      return retryDelayOf(error) === undefined && reasonOf(error) !== undefined;
+      return retryDelayOf(error) === undefined;
     default:
       return ofOneRun.has(reasonOf(error) ?? "");
   }
