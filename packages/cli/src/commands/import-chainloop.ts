@@ -32,7 +32,7 @@ export function addImportChainloop(parent: Command): void {
     .summary("import the attestations and materials of a chainloop installation")
     .description(
       "Import what a chainloop installation keeps of one organization to the organization of the token: all attestations, " +
-        "oldest first and byte for byte, and the materials that they say are in chainloop's storage. Every digest is verified; " +
+        "oldest first and byte for byte, the materials that they say are in chainloop's storage, contracts and workflows. Every digest is verified; " +
         "what is not what its digest names, or is not there, is named and left, and the rest goes on. Chainloop is only read. " +
         "The same command again imports nothing twice and goes on where this one ended; it takes up to 24 hours unless --timeout is given. " +
         "Not imported: runs without an attestation, tokens, users, policies, and what its first versions kept in place of " +
