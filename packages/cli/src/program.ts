@@ -10,6 +10,7 @@ import { addContractCommand } from "./commands/contract.ts";
 import { addFederationCommand } from "./commands/federation.ts";
 import { addGcCommand } from "./commands/gc.ts";
 import { addGetCommand } from "./commands/get.ts";
+import { addImportCommand } from "./commands/import.ts";
 import { addKeyCommand } from "./commands/key.ts";
 import { addListCommand } from "./commands/list.ts";
 import { addOrgCommand } from "./commands/org.ts";
@@ -101,6 +102,7 @@ export function createProgram(): Command {
   addKeyCommand(program);
   addBackupCommand(program);
   addRestoreCommand(program);
+  addImportCommand(program);
   return program;
 }
 
