@@ -20,6 +20,22 @@ type Tally = Pick<PolicySummary, "total" | "passed" | "skipped" | "violated" | "
   hasGatedViolations: boolean;
 };
 
+/** Each with the name that the oldest clients wrote. */
+const oldNames = {
+  policyEvaluations: "policy_evaluations",
+  policyEvaluationsCount: "policy_evaluations_count",
+  policyViolationsCount: "policy_violations_count",
+  policyPassedCount: "policy_passed_count",
+  policySkippedCount: "policy_skipped_count",
+  policySuppressedCount: "policy_suppressed_count",
+  policyHasViolations: "policy_has_violations",
+  policyHasGatedViolations: "policy_has_gated_violations",
+  policyHasGates: "policy_has_gates",
+  policyBlockBypassEnabled: "policy_block_bypass_enabled",
+  policyCheckBlockingStrategy: "policy_check_blocking_strategy",
+} as const;
+type FieldName = keyof typeof oldNames;
+
 const NONE = { total: 0, passed: 0, skipped: 0, violated: 0, hasGates: false, suppressed: 0 };
 /** What a count is kept as. */
 const MOST = 2 ** 31 - 1;
@@ -31,7 +47,7 @@ const MOST = 2 ** 31 - 1;
 export function readPolicySummary(predicate: JsonObject): PolicySummary | undefined {
   const tally = tallyOf(field(predicate, "policyEvaluations") ?? {});
   // Zero is left out of these two: only both together tell that the client did not count them.
-  const counted = ["policyPassedCount", "policySkippedCount"].some((name) => field(predicate, name) !== undefined);
+  const counted = (field(predicate, "policyPassedCount") ?? field(predicate, "policySkippedCount")) !== undefined;
   const total = countOf(predicate, "policyEvaluationsCount", tally?.total);
   const violated = countOf(predicate, "policyViolationsCount", tally?.violated);
   const passed = countOf(predicate, "policyPassedCount", counted ? 0 : tally?.passed);
@@ -114,17 +130,17 @@ function tallyOf(evaluations: unknown): Tally | undefined {
   return tally;
 }
 
-function countOf(predicate: JsonObject, name: string, unset: number | undefined): number | undefined {
+function countOf(predicate: JsonObject, name: FieldName, unset: number | undefined): number | undefined {
   const value = field(predicate, name) ?? unset;
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= MOST ? value : undefined;
 }
 
-function flagOf(predicate: JsonObject, name: string): boolean | undefined {
+function flagOf(predicate: JsonObject, name: FieldName): boolean | undefined {
   const value = field(predicate, name) ?? false;
   return typeof value === "boolean" ? value : undefined;
 }
 
-/** The oldest clients wrote the names with underscores. Null is unset, and so undefined. */
-function field(predicate: JsonObject, name: string): unknown {
-  return predicate[name] ?? predicate[name.replace(/[A-Z]/g, (part) => `_${part.toLowerCase()}`)] ?? undefined;
+/** Null is unset, and so undefined. */
+function field(predicate: JsonObject, name: FieldName): unknown {
+  return predicate[name] ?? predicate[oldNames[name]] ?? undefined;
 }
