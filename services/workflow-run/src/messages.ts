@@ -12,6 +12,7 @@ import { type DurationSchema, type Timestamp, timestampFromDate } from "@bufbuil
 import type { Backend, BackendProvider, BackendStatus } from "./backends/backend.ts";
 import type { FederationRule } from "./federation/rule.ts";
 import type { Organization, StorageMode, VerificationMode } from "./organizations/organization.ts";
+import { policyField } from "./policy-messages.ts";
 import type { Run, RunState } from "./runs/run.ts";
 import type { Token } from "./tokens/token.ts";
 import type { TrustRevision } from "./trust/trust-policy.ts";
@@ -124,6 +125,7 @@ export function runMessage(run: Run): MessageInitShape<typeof api.RunSchema> {
     createdAt: timestampFromDate(run.createdAt),
     ...when("finishedAt", run.finishedAt),
     attestationDigest: run.attestationDigest ?? "",
+    ...policyField(run.policySummary),
   };
 }
 

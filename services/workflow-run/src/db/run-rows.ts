@@ -2,9 +2,10 @@ import type { BackendProvider, BackendStatus } from "../backends/backend.ts";
 import type { StorageMode, VerificationMode } from "../organizations/organization.ts";
 import type { Run, RunEnd, RunPlan, RunState } from "../runs/run.ts";
 import { digestText } from "./digests.ts";
+import { type PolicyRow, policyColumns, readPolicySummary } from "./policy-columns.ts";
 import { type RetentionRow, readRetentions } from "./retention-columns.ts";
 
-export interface RunRow {
+export interface RunRow extends PolicyRow {
   id: string;
   workflow_id: string;
   project: string;
@@ -21,7 +22,7 @@ export interface RunRow {
 
 // The columns by name: a statement prepared with `*` would fail once a migration adds one.
 const columns = `r.id, r.workflow_id, w.project, w.name as workflow, r.state, r.created_at, r.finished_at,
-  r.attestation_digest, r.backend_id, b.name as backend_name, r.reason, r.job_url`;
+  r.attestation_digest, r.backend_id, b.name as backend_name, r.reason, r.job_url, ${policyColumns("r")}`;
 
 /** Joins what a run shows to rows of `run` that are called r. */
 export function selectRunFrom(source: string): string {
@@ -47,6 +48,7 @@ export function readRun(row: RunRow): Run {
     backendName: row.backend_name,
     reason: row.reason,
     jobUrl: row.job_url,
+    policySummary: readPolicySummary(row),
   };
 }
 

@@ -84,7 +84,7 @@ export class RunStore implements StartStore, CompletionStore {
     return {
       ...{ id, project, workflow, jobUrl, createdAt },
       ...{ workflowId: row.workflow_id, backendId: row.backend_id, backendName: row.backend_name },
-      ...{ state: "initialized", finishedAt: null, attestationDigest: null, reason: "" },
+      ...{ state: "initialized", finishedAt: null, attestationDigest: null, reason: "", policySummary: null },
     };
   }
 

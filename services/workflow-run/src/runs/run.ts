@@ -1,3 +1,4 @@
+import type { PolicyStatus, PolicySummary } from "@attestry/bundle";
 import type { Backend } from "../backends/backend.ts";
 import type { StorageMode, VerificationMode } from "../organizations/organization.ts";
 import type { Retentions } from "../organizations/retention.ts";
@@ -18,6 +19,8 @@ export interface Run {
   backendName: string;
   reason: string;
   jobUrl: string;
+  /** What its attestation says of policies; null: nothing, or it has none. */
+  policySummary: PolicySummary | null;
 }
 
 /** A run as far as its end is concerned. */
@@ -45,6 +48,9 @@ export interface RunFilter {
   fromId: string | undefined;
   /** Lowest id that is too great. */
   beforeId: string | undefined;
+  policyStatus: PolicyStatus | undefined;
+  hasPolicyViolations: boolean | undefined;
+  hasPolicyGates: boolean | undefined;
 }
 
 /** A run with all that decides where its attestation is kept. */
