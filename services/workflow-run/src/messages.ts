@@ -13,6 +13,7 @@ import type { Backend, BackendProvider, BackendStatus } from "./backends/backend
 import type { Contract, ContractFormat, ContractRevision } from "./contracts/contract.ts";
 import type { FederationRule } from "./federation/rule.ts";
 import type { Organization, StorageMode, VerificationMode } from "./organizations/organization.ts";
+import { policyField } from "./policy-messages.ts";
 import type { ProjectVersion } from "./projects/project-version.ts";
 import type { Run, RunState } from "./runs/run.ts";
 import type { Token } from "./tokens/token.ts";
@@ -162,6 +163,7 @@ export function runMessage(run: Run): MessageInitShape<typeof api.RunSchema> {
     attestationDigest: run.attestationDigest ?? "",
     ...{ contractRevision, runner, blockOnPolicyViolation },
     ...(run.projectVersion && { projectVersion: projectVersionMessage(run.projectVersion) }),
+    ...policyField(run.policySummary),
   };
 }
 

@@ -1,5 +1,7 @@
 import {
   CancelTrigger,
+  type PolicyStatus,
+  PolicyStatusSchema,
   type Run,
   RunSchema,
   RunServiceListResponseSchema,
@@ -24,10 +26,11 @@ import { timeCell } from "../output/cells.ts";
 import { addExamples, addOutputOption } from "../output/option.ts";
 import type { Column } from "../output/output.ts";
 import { enumValue, enumWord, enumWords, plain } from "../output/plain.ts";
+import { policiesCell, policyStatusCell } from "../output/policies.ts";
 import { addPageOptions, fetchPages, noteMore, type PageOptions } from "../paging.ts";
 
 const fields =
-  "id, workflowId, project, workflow, state, createdAt, finishedAt, attestationDigest, backendId, backendName, reason, jobUrl, contractRevision, runner, projectVersion: {id, version, prerelease, createdAt, releasedAt, latest} (null: none), blockOnPolicyViolation";
+  "id, workflowId, project, workflow, state, createdAt, finishedAt, attestationDigest, backendId, backendName, reason, jobUrl, contractRevision, runner, projectVersion: {id, version, prerelease, createdAt, releasedAt, latest} (null: none), blockOnPolicyViolation, policySummary";
 
 export function addRunCommand(program: Command): void {
   const run = program.command("run").description("workflow runs: start, cancel, list and show them");
@@ -101,6 +104,7 @@ function addCancel(run: Command): void {
 interface ListOptions extends PageOptions {
   workflow?: WorkflowName;
   state?: string;
+  policies?: string;
   since?: Timestamp;
   until?: Timestamp;
   projectVersion: string;
@@ -112,15 +116,23 @@ function addList(run: Command): void {
     .description("List runs, newest first.")
     .option("--workflow <project[/name]>", "only those of this project or workflow", workflowFilter)
     .addOption(new Option("--state <state>", "only those in this state").choices(enumWords(RunStateSchema)))
+    .addOption(
+      new Option("--policies <status>", "only those whose attestation says this of policies").choices(
+        enumWords(PolicyStatusSchema),
+      ),
+    )
     .option("--since <time>", "started at or after: 2026-11-24, 2026-11-24T10:00:00Z, or 24h ago", time)
     .option("--until <time>", "started before", time)
     .option("--project-version <version>", "only those of this version; needs --workflow", "")
     .action((options: ListOptions, self: Command) =>
       withContext(self, async (context) => {
         const state = options.state === undefined ? undefined : enumValue<RunState>(RunStateSchema, options.state);
+        const policyStatus =
+          options.policies === undefined ? undefined : enumValue<PolicyStatus>(PolicyStatusSchema, options.policies);
         const filters = {
           ...options.workflow,
           ...(state !== undefined && { state }),
+          ...(policyStatus !== undefined && { policyStatus }),
           ...(options.since && { createdAfter: options.since }),
           ...(options.until && { createdBefore: options.until }),
           projectVersion: options.projectVersion,
@@ -132,7 +144,7 @@ function addList(run: Command): void {
           (page) => page.runs,
         );
         const answer = create(RunServiceListResponseSchema, { runs: items, nextPageToken });
-        await context.printList(plain(RunServiceListResponseSchema, answer), columns, items, "no runs");
+        await context.printList(plain(RunServiceListResponseSchema, answer), columnsOf(items), items, "no runs");
         await noteMore(context, nextPageToken);
       }),
     );
@@ -141,6 +153,7 @@ function addList(run: Command): void {
     addOutputOption(command, `{runs: [{${fields}}], nextPageToken}`),
     "attestry run list --workflow web/release --state initialized",
     "attestry run list --since 24h -o json",
+    "attestry run list --policies blocked",
   );
 }
 
@@ -167,6 +180,12 @@ const columns: Column<Run>[] = [
   { head: "attestation", cell: ({ attestationDigest }) => attestationDigest },
 ];
 
+/** With a column for policies only where there are some: most have none. */
+function columnsOf(runs: readonly Run[]): Column<Run>[] {
+  if (runs.every(({ policySummary }) => policySummary === undefined)) return columns;
+  return [...columns, { head: "policies", cell: ({ policySummary }) => policyStatusCell(policySummary) }];
+}
+
 async function printRun(context: Context, run: Run | undefined): Promise<void> {
   const shown = run ?? create(RunSchema);
   await context.printObject(plain(RunSchema, shown), {
@@ -176,6 +195,7 @@ async function printRun(context: Context, run: Run | undefined): Promise<void> {
     started: timeCell(shown.createdAt),
     finished: timeCell(shown.finishedAt),
     attestation: shown.attestationDigest,
+    ...(shown.policySummary && { policies: policiesCell(shown.policySummary) }),
     backend: shown.backendName,
     reason: shown.reason,
     "job url": shown.jobUrl,

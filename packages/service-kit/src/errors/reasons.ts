@@ -109,6 +109,7 @@ export const reasons = {
   // Attestations
   ATTESTATION_NOT_FOUND: Code.NotFound,
   ATTESTATION_EXPIRED: Code.FailedPrecondition,
+  DEPENDENCY_NOT_FOUND: Code.InvalidArgument,
   BUNDLE_NEEDS_DOWNLOAD: Code.ResourceExhausted,
   BUNDLE_MISSING: Code.DataLoss,
   BUNDLE_CORRUPT: Code.DataLoss,

@@ -92,7 +92,7 @@ export async function insertRun(pool: pg.Pool, wanted: NewRun): Promise<Run | nu
   return {
     ...{ id, project, workflow, jobUrl, createdAt, runner },
     ...{ workflowId: row.workflow_id, backendId: row.backend_id, backendName: row.backend_name },
-    ...{ state: "initialized", finishedAt: null, attestationDigest: null, reason: "" },
+    ...{ state: "initialized", finishedAt: null, attestationDigest: null, reason: "", policySummary: null },
     contractRevision: row.contract_revision,
     blockOnPolicyViolation: row.block_on_policy_violation,
     projectVersion: version === null ? null : readProjectVersion(row),

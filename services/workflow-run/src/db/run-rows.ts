@@ -2,10 +2,11 @@ import type { BackendProvider, BackendStatus } from "../backends/backend.ts";
 import type { StorageMode, VerificationMode } from "../organizations/organization.ts";
 import type { Run, RunEnd, RunPlan, RunState } from "../runs/run.ts";
 import { digestText } from "./digests.ts";
+import { type PolicyRow, policyColumns, readPolicySummary } from "./policy-columns.ts";
 import { type RetentionRow, readRetentions } from "./retention-columns.ts";
 import { readProjectVersion, type VersionRow, versionColumns } from "./version-rows.ts";
 
-export interface RunRow extends VersionRow {
+export interface RunRow extends VersionRow, PolicyRow {
   id: string;
   workflow_id: string;
   project: string;
@@ -26,7 +27,7 @@ export interface RunRow extends VersionRow {
 // The columns by name: a statement prepared with `*` would fail once a migration adds one.
 const columns = `r.id, r.workflow_id, w.project, w.name as workflow, r.state, r.created_at, r.finished_at,
   r.attestation_digest, r.backend_id, b.name as backend_name, r.reason, r.job_url, r.contract_revision, r.runner,
-  r.block_on_policy_violation, ${versionColumns("v")}`;
+  r.block_on_policy_violation, ${versionColumns("v")}, ${policyColumns("r")}`;
 
 /** Joins what a run shows to rows of `run` that are called r. */
 export function selectRunFrom(source: string): string {
@@ -57,6 +58,7 @@ export function readRun(row: RunRow): Run {
     runner: row.runner,
     blockOnPolicyViolation: row.block_on_policy_violation,
     projectVersion: readProjectVersion(row),
+    policySummary: readPolicySummary(row),
   };
 }
 

@@ -6,6 +6,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { AppContext } from "../context.ts";
 import { listRuns as listStoredRuns } from "../db/run-list.ts";
 import { parseOptionalEnum, runMessage, runStates } from "../messages.ts";
+import { policyStatuses } from "../policy-messages.ts";
 import { longestVersion } from "../projects/project-version.ts";
 import type { RunFilter } from "../runs/run.ts";
 import { looseNameRule, parseLine, parseName } from "../text.ts";
@@ -42,6 +43,9 @@ function parseFilter(organizationId: string, request: RunServiceListRequest): Ru
     fromId: idBound(request.createdAfter, "created_after"),
     beforeId: idBound(request.createdBefore, "created_before"),
     projectVersion: version === "" ? undefined : version,
+    policyStatus: parseOptionalEnum(policyStatuses, request.policyStatus, "policy_status"),
+    hasPolicyViolations: request.hasPolicyViolations,
+    hasPolicyGates: request.hasPolicyGates,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { PolicyStatus, PolicySummary } from "@attestry/bundle";
 import type { Backend } from "../backends/backend.ts";
 import type { StorageMode, VerificationMode } from "../organizations/organization.ts";
 import type { Retentions } from "../organizations/retention.ts";
@@ -26,6 +27,8 @@ export interface Run {
   blockOnPolicyViolation: boolean;
   /** Null: it is of no version. */
   projectVersion: ProjectVersion | null;
+  /** What its attestation says of policies; null: nothing, or it has none. */
+  policySummary: PolicySummary | null;
 }
 
 /** A run as far as its end is concerned. */
@@ -71,6 +74,9 @@ export interface RunFilter {
   beforeId: string | undefined;
   /** Of the project's versions; needs project. */
   projectVersion: string | undefined;
+  policyStatus: PolicyStatus | undefined;
+  hasPolicyViolations: boolean | undefined;
+  hasPolicyGates: boolean | undefined;
 }
 
 /** A run with all that decides where its attestation is kept. */
