@@ -32,7 +32,7 @@ const hints: Record<string, string> = {
   SIGNER_UNTRUSTED: "`attestry trust show` shows whom the organization trusts",
   CONTRACT_NOT_FOUND: "`attestry contract list` shows them",
   CONTRACT_EXISTS: "`attestry contract update NAME FILE` gives it another text",
-  CONTRACT_REVISION_MISMATCH: "read the contract again: `attestry contract show NAME`",
+  CONTRACT_REVISION_NOT_FOUND: "`attestry contract show NAME` shows the latest",
   PROJECT_VERSION_NOT_FOUND: "a run makes it: `attestry run start PROJECT/NAME --project-version VERSION`",
   WORKFLOW_NOT_FOUND: "`attestry workflow list` shows them",
   TOKEN_NOT_FOUND: "`attestry token list` shows them",

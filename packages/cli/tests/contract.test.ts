@@ -115,8 +115,8 @@ describe("workflow, run and project", () => {
     expect((await cli(["run", "get", run.id])).stdout).toMatch(/^project version +2\.1$/m);
 
     const refused = await cli(["run", "start", "shop/build", "--contract-revision", "2"]);
-    expect(refused.stderr).toMatch(/it is at revision 1 \(CONTRACT_REVISION_MISMATCH\)\nhint: /);
-    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(/it has the revisions 1 to 1 \(CONTRACT_REVISION_NOT_FOUND\)\nhint: /);
+    expect(refused.code).toBe(3);
   });
 
   test("a version is shown, released, and filters runs", async () => {

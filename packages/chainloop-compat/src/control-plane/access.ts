@@ -51,10 +51,10 @@ export const access: AccessTable = {
   [methodName(StatusService.method.statusz)]: { public: true },
 
   [methodName(WorkflowContractService.method.list)]: { api: "reader" },
-  [methodName(WorkflowContractService.method.create)]: { api: "admin" },
+  [methodName(WorkflowContractService.method.create)]: { api: "ci" },
   [methodName(WorkflowContractService.method.describe)]: { api: "reader" },
-  [methodName(WorkflowContractService.method.update)]: { api: "admin" },
-  [methodName(WorkflowContractService.method.apply)]: { api: "admin" },
+  [methodName(WorkflowContractService.method.update)]: { api: "ci" },
+  [methodName(WorkflowContractService.method.apply)]: { api: "ci" },
 
   [methodName(WorkflowRunService.method.list)]: { api: "reader" },
   [methodName(WorkflowRunService.method.view)]: { api: "reader" },

@@ -57,7 +57,7 @@ function addStart(run: Command): void {
     .argument("<project/name>", "the workflow", workflowName)
     .option("--job-url <url>", "link to the CI job", "")
     .option("--idempotency-key <key>", "the same key again gives the run that the first call started", "")
-    .option("--contract-revision <n>", "refuse if the workflow's contract has another by now", positiveInteger)
+    .option("--contract-revision <n>", "of the workflow's contract; its latest if not given", positiveInteger)
     .option("--runner <name>", "where the run takes place, for example GITHUB_ACTION", "")
     .option("--project-version <version>", "what the run is of; made, as the project's latest, if it is not there")
     .action(({ project, workflow }: WorkflowName, options: StartOptions, self: Command) =>

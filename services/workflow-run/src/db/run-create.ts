@@ -8,7 +8,7 @@ import { readProjectVersion, type VersionRow, versionColumns } from "./version-r
 // project have a statement of their own, so that others do not pay for it.
 
 // $1 organization, $2 run, $3 project, $4 workflow, $5 id for a new workflow, $6 idempotency key, $7 job URL, $8 now,
-// $9 revision that the contract must have or 0, $10 runner; $11 version, $12 whether it must exist, $13 whether it is to be
+// $9 revision of the contract or 0 for the latest, $10 runner; $11 version, $12 whether it must exist, $13 whether it is to be
 // the latest or null, $14 id for a new version.
 //
 // What another call inserts at the same time is not visible to this statement: then it inserts nothing, and the
@@ -31,7 +31,8 @@ made as (
   on conflict (organization_id, project, name) do nothing
   returning id, contract_id),
 target as materialized (
-  select id, revision from existing where ($9 = 0 or revision = $9) and not exists (select from past)
+  select id, case $9 when 0 then revision else $9 end as revision
+  from existing where $9 <= revision and not exists (select from past)
   union all
   select m.id, coalesce(${revisionOf("m.contract_id")}, 1) from made m),
 ${
@@ -68,7 +69,7 @@ interface CreatedRow extends VersionRow {
 }
 
 /**
- * Starts the run. Null: a race was lost, the idempotency key was used before, the contract has another revision, or the
+ * Starts the run. Null: a race was lost, the idempotency key was used before, the contract has no such revision, or the
  * version may not be had.
  */
 export async function insertRun(pool: pg.Pool, wanted: NewRun): Promise<Run | null> {

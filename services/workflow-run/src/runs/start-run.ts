@@ -19,7 +19,7 @@ const attempts = 5;
 
 /**
  * Starts a run, or returns the one that an earlier call with this idempotency key started.
- * Throws IDEMPOTENCY_KEY_REUSED if that one is of another workflow, CONTRACT_REVISION_MISMATCH, PROJECT_VERSION_NOT_FOUND,
+ * Throws IDEMPOTENCY_KEY_REUSED if that one is of another workflow, CONTRACT_REVISION_NOT_FOUND, PROJECT_VERSION_NOT_FOUND,
  * PROJECT_VERSION_RELEASED, ORGANIZATION_NOT_FOUND.
  */
 export async function startRun(store: StartStore, wanted: NewRun): Promise<{ run: Run; started: boolean }> {
@@ -45,12 +45,12 @@ async function checkContract(store: StartStore, wanted: NewRun): Promise<void> {
   const { organizationId, project, workflow, contractRevision } = wanted;
   if (contractRevision === 0) return;
   const latest = await store.contractRevision(organizationId, project, workflow);
-  if (latest === contractRevision) return;
-  const is = latest === 0 ? "there is no such workflow yet" : `it is at revision ${latest}`;
+  if (latest >= contractRevision) return;
+  const is = latest === 0 ? "there is no such workflow yet" : `it has the revisions 1 to ${latest}`;
   throw new DomainError(
-    "CONTRACT_REVISION_MISMATCH",
-    `the contract of ${project}/${workflow} must be at revision ${contractRevision}, as the call says; ${is}`,
-    { metadata: { expected: String(contractRevision), actual: String(latest) } },
+    "CONTRACT_REVISION_NOT_FOUND",
+    `the contract of ${project}/${workflow} has no revision ${contractRevision}: ${is}`,
+    { metadata: { expected: `1..${latest}`, actual: String(contractRevision) } },
   );
 }
 
