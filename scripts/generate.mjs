@@ -11,9 +11,15 @@ const stamp = path.join(root, "node_modules/.cache/attestry-generated");
 const targets = [
   {
     name: "protobuf stubs",
-    sources: ["proto/**/*.proto", "buf.gen.yaml"],
+    sources: ["proto/**/*.proto", "buf.yaml", "buf.gen.yaml"],
     output: "packages/api/src/gen",
     command: ["buf", ["generate"], root],
+  },
+  {
+    name: "protobuf stubs of chainloop",
+    sources: ["packages/chainloop-compat/proto/**/*.proto", "buf.yaml", "buf.gen.chainloop.yaml"],
+    output: "packages/chainloop-compat/src/gen",
+    command: ["buf", ["generate", "--template", "buf.gen.chainloop.yaml"], root],
   },
   ...globSync("services/*/prisma/schema.prisma", { cwd: root }).map((schema) => {
     const service = path.dirname(path.dirname(schema));

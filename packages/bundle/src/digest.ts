@@ -24,13 +24,18 @@ export function digestOf(bytes: Uint8Array): Digest {
  * a digest has one name wherever it is compared as text.
  */
 export function parseDigest(text: string): Digest {
-  if (!DIGEST_PATTERN.test(text)) {
+  if (!isDigest(text)) {
     const actual = quote(text);
     throw new BundleError("DIGEST_INVALID", `digest: expected ${EXPECTED}, got ${actual}${hintFor(text)}`, {
       metadata: { expected: EXPECTED, actual },
     });
   }
-  return text as Digest;
+  return text;
+}
+
+/** Whether the text is a digest in its one spelling. */
+export function isDigest(text: string): text is Digest {
+  return DIGEST_PATTERN.test(text);
 }
 
 /** The 32 bytes of a digest. */

@@ -1,3 +1,4 @@
+import { type ChainloopPredicate, readChainloopPredicate } from "./chainloop-predicate.ts";
 import { describe, isJsonObject, type JsonObject, kindOf, quote } from "./describe.ts";
 import { BundleError, mismatch } from "./error.ts";
 import { decodeUtf8, readJson } from "./json-text.ts";
@@ -14,12 +15,14 @@ export type Subject = {
   digests: Record<string, string>;
 };
 
-/** What is read of an in-toto statement. The predicate is none of our business and stays in the payload. */
+/** What is read of an in-toto statement. The predicate is none of our business and stays in the payload, but for Chainloop's. */
 export type Statement = {
   type: StatementType;
   predicateType: string;
   /** One or more, as in the statement; the same one may come again. */
   subjects: Subject[];
+  /** Undefined: the predicate is of another type. */
+  chainloop: ChainloopPredicate | undefined;
 };
 
 const STATEMENT_TYPES = ["https://in-toto.io/Statement/v0.1", "https://in-toto.io/Statement/v1"] as const;
@@ -29,7 +32,7 @@ export type StatementType = (typeof STATEMENT_TYPES)[number];
 /**
  * Reads an in-toto statement, v0.1 or v1 (in-toto/attestation, spec/v1/statement.md and resource_descriptor.md): only
  * `_type`, `subject` and `predicateType`, by their exact names. A subject needs a digest; its name and uri are
- * optional, in v0.1 as well. What a database must index or keep as text is bounded and free of U+0000 and lone
+ * optional, in v0.1 as well. Of the predicate, what readChainloopPredicate reads. What a database must index or keep as text is bounded and free of U+0000 and lone
  * surrogates.
  *
  * @throws BundleError STATEMENT_MALFORMED, SUBJECT_MISSING or BUNDLE_TOO_COMPLEX.
@@ -45,7 +48,9 @@ export function parseStatement(payload: Uint8Array, limits: BundleLimits = DEFAU
   if (predicateType.length > MAX_KEY_CHARACTERS) {
     throw tooLong("predicateType", predicateType.length);
   }
-  return { type, predicateType, subjects: readSubjects(statement.subject, limits) };
+  const subjects = readSubjects(statement.subject, limits);
+  const chainloop = readChainloopPredicate(predicateType, statement.predicate, limits);
+  return { type, predicateType, subjects, chainloop };
 }
 
 /**

@@ -21,3 +21,8 @@ const HEX = /^[0-9A-Fa-f]+$/;
 export function subjectKey(algorithm: string, value: string): string {
   return `${algorithm}:${HEX_ALGORITHMS.has(algorithm) && HEX.test(value) ? value.toLowerCase() : value}`;
 }
+
+/** Whether a database can index and keep it: not too long, and free of U+0000 and lone surrogates. */
+export function isKey(key: string): boolean {
+  return key.length <= MAX_KEY_CHARACTERS && !key.includes("\0") && key.isWellFormed();
+}

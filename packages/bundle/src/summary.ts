@@ -1,4 +1,6 @@
+import type { Digest } from "./digest.ts";
 import type { ParsedBundle } from "./parse-bundle.ts";
+import type { PolicySummary } from "./policy-summary.ts";
 import { type Subject, subjectDigests } from "./statement.ts";
 
 /** What a store keeps of a bundle beside its bytes. Small in parts, so that it comes fast from another thread. */
@@ -9,6 +11,12 @@ export type BundleSummary = {
   subjects: Subject[];
   /** By which the statement is found: subjectDigests, as a JSON array. There can be tens of thousands. */
   subjectKeysJson: string;
+  /** Of a predicate of Chainloop's; undefined for others, and for one that is not understood. */
+  policies: PolicySummary | undefined;
+  /** The same of the materials that such a predicate names; "[]" for others. */
+  materialKeysJson: string;
+  /** The attestations that such a predicate names as materials; at most 100. */
+  dependencies: Digest[];
 };
 
 const SHOWN_SUBJECTS = 100;
@@ -21,6 +29,9 @@ export function summarize({ mediaType, statement }: ParsedBundle): BundleSummary
     predicateType: statement.predicateType,
     subjects: firstSubjects(statement.subjects, SHOWN_BYTES),
     subjectKeysJson: JSON.stringify(subjectDigests(statement)),
+    policies: statement.chainloop?.policies,
+    materialKeysJson: JSON.stringify(statement.chainloop?.materialKeys ?? []),
+    dependencies: statement.chainloop?.dependencies ?? [],
   };
 }
 

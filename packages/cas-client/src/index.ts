@@ -4,6 +4,7 @@ export { type DownloadOptions, downloadBlob, readBlob } from "./download.ts";
 export { type DownloadToFileOptions, downloadToFile } from "./download-to-file.ts";
 export { BlobError, type BlobErrorCode } from "./error.ts";
 export { fileSource } from "./file-source.ts";
+export { Jobs } from "./jobs.ts";
 export type { Persistence } from "./persist.ts";
 export { type UploadOptions, uploadBlob } from "./upload.ts";
 export { uploadIdOf } from "./upload-id.ts";

@@ -20,6 +20,12 @@ export const ownReasons = {
   SOURCE_CHANGED: "the file that was being uploaded changed meanwhile",
   GC_INCOMPLETE: "`gc --delete`: not all could be deleted; run it again",
   MIGRATION_INCOMPLETE: "`backend migrate`: some bundles were tried for days and given up",
+  SOURCE_INVALID: "`import`: what was named as the source is not one, such as a database that is not chainloop's",
+  SOURCE_REFUSED: "`import`: the database or the bucket of the source refuses to be read",
+  SOURCE_UNAVAILABLE: "`import`: the database or the bucket of the source does not answer",
+  SOURCE_MISSING: "`import`: the source names something that it does not have",
+  SOURCE_CORRUPT: "`import`: what the source has is not what its digest names; it was not imported",
+  IMPORT_INCOMPLETE: "`import`: not all could be imported; each failure has a line of its own",
   DATA_DIR_FOREIGN: "the folder is no data directory of Attestry",
   DATA_DIR_LOCKED: "a running server uses the data directory",
   DATA_DIR_NEWER: "the data directory was written by a newer Attestry",
@@ -39,6 +45,8 @@ type SharedReason =
   | "BACKEND_NOT_FOUND"
   | "BUNDLE_EMPTY"
   | "BUNDLE_TOO_LARGE"
+  | "CONTRACT_INVALID"
+  | "ORGANIZATION_NOT_FOUND"
   | "PAGE_TOKEN_INVALID";
 
 export type CommandReason = keyof typeof ownReasons | SharedReason | StartFailureCode;

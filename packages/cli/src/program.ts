@@ -6,14 +6,18 @@ import { addBackendCommand } from "./commands/backend.ts";
 import { addBackupCommand } from "./commands/backup.ts";
 import { addBlobCommand } from "./commands/blob.ts";
 import { addBootstrapCommand } from "./commands/bootstrap.ts";
+import { addContractCommand } from "./commands/contract.ts";
 import { addFederationCommand } from "./commands/federation.ts";
 import { addGcCommand } from "./commands/gc.ts";
 import { addGetCommand } from "./commands/get.ts";
+import { addImportCommand } from "./commands/import.ts";
 import { addKeyCommand } from "./commands/key.ts";
 import { addListCommand } from "./commands/list.ts";
 import { addOrgCommand } from "./commands/org.ts";
+import { addProjectCommand } from "./commands/project.ts";
 import { addRestoreCommand } from "./commands/restore.ts";
 import { addRunCommand } from "./commands/run.ts";
+import { addSigningCommand } from "./commands/signing.ts";
 import { addStatusCommand } from "./commands/status.ts";
 import { addStoreCommand } from "./commands/store.ts";
 import { addTokenCommand } from "./commands/token.ts";
@@ -81,12 +85,15 @@ export function createProgram(): Command {
   addVerifyCommand(program);
   addRunCommand(program);
   addWorkflowCommand(program);
+  addContractCommand(program);
+  addProjectCommand(program);
   addBackendCommand(program);
   addUploadCommand(program);
   addGcCommand(program);
   addBlobCommand(program);
   addOrgCommand(program);
   addTrustCommand(program);
+  addSigningCommand(program);
   addTokenCommand(program);
   addFederationCommand(program);
   addAuditCommand(program);
@@ -95,6 +102,7 @@ export function createProgram(): Command {
   addKeyCommand(program);
   addBackupCommand(program);
   addRestoreCommand(program);
+  addImportCommand(program);
   return program;
 }
 

@@ -53,6 +53,8 @@ test("only what is given is sent, so that two who change different bounds do not
   const other = await org("update", "--storage-mode", "cas");
   expect(other.stderr).toBe("");
   await org("update", "--verification", "off");
+  await org("update", "--block-on-policy-violation", "on");
+  await org("update", "--block-on-policy-violation", "off");
   expect(reads).toEqual([]);
   expect(updates).toEqual([
     { name: "acme", attestationRetention: { atLeast: "2592000s" } },
@@ -60,6 +62,8 @@ test("only what is given is sent, so that two who change different bounds do not
     { materialRetention: { atLeast: "0s", atMost: "31557600s" } },
     { storageMode: "STORAGE_MODE_CAS" },
     { verificationMode: "VERIFICATION_MODE_OFF" },
+    { blockOnPolicyViolation: true },
+    { blockOnPolicyViolation: false },
   ]);
 });
 
@@ -68,13 +72,14 @@ test("get shows the settings, in words and as JSON", async () => {
     ...kept,
     storageMode: StorageMode.SPOOL,
     verificationMode: VerificationMode.TRUSTED,
-    trustRevision: 3,
+    ...{ trustRevision: 3, blockOnPolicyViolation: true },
   });
   const { stdout, code } = await org("get");
   expect(code).toBe(0);
   expect(stdout).toMatch(/^storage mode +spool$/m);
   expect(stdout).toMatch(/^verification +trusted$/m);
   expect(stdout).toMatch(/^trust revision +3$/m);
+  expect(stdout).toMatch(/^block on policy violation +yes$/m);
   expect(stdout).toMatch(/^attestations kept +at least 90d, at most 7y$/m);
   expect(stdout).toMatch(/^materials kept +forever$/m);
   expect(JSON.parse((await org("get", "-o", "json")).stdout)).toMatchObject({

@@ -38,6 +38,22 @@ test("it makes calls", async () => {
   expect(code).toBe(5);
 });
 
+test("it has what an import reads with", async () => {
+  const bucket = path.join(folder, "bucket.json");
+  const access = {
+    provider: "s3",
+    endpoint: "http://127.0.0.1:1",
+    bucket: "chainloop",
+    accessKey: "a",
+    secretKey: "s",
+  };
+  await writeFile(bucket, JSON.stringify(access));
+  const args = ["import", "chainloop", "--database", "postgres://127.0.0.1:1/chainloop", "--backend", bucket];
+  const { code, stderr } = await run(command, args);
+  expect(stderr).toMatch(/^error: cannot read the database at 127\.0\.0\.1:1\/chainloop: .*\(SOURCE_UNAVAILABLE\)\n$/);
+  expect(code).toBe(5);
+});
+
 test("bootstrap makes keys once, and the secret of a backend", async () => {
   const keys = path.join(folder, "keys");
   const secrets = path.join(folder, "secrets");

@@ -55,7 +55,7 @@ export {
   setting,
   type Values,
 } from "./setting.ts";
-export { commonSettings, deletesSetting } from "./settings.ts";
+export { chainloopSetting, commonSettings, deletesSetting } from "./settings.ts";
 export { parseTime } from "./timestamp.ts";
 export { type CertificateFiles, readCertificates } from "./tls/certificate-files.ts";
 export type { ServerTls } from "./tls/secure-server.ts";

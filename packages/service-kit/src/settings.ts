@@ -21,6 +21,13 @@ export const commonSettings = {
   }),
 };
 
+/** Of the services that the chainloop command line talks to. */
+export const chainloopSetting = setting.flag({
+  env: "CHAINLOOP_COMPAT",
+  default: false,
+  doc: "true: serve the chainloop command line as well (docs/chainloop.md); standalone does so unless it is false",
+});
+
 /** Of the services that delete what is past its retention. */
 export const deletesSetting = setting.flag({
   env: "RETENTION_DELETES",

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { Authority, type Pair } from "../../standalone/src/tls/authority.ts";
+import { Authority, type Pair } from "../src/certificates/index.ts";
 
 const dayMs = 86_400_000;
 

@@ -17,12 +17,16 @@ const { get } = WorkflowService.method;
 /** As a program does that knows nothing of Connect. */
 function plainGrpc(url: string) {
   const client = new Client(new URL(url).host, credentials.createInsecure());
-  function call(bytes: Buffer, token?: string): Promise<string | ServiceError> {
+  function call(
+    bytes: Buffer,
+    token?: string,
+    path = "/attestry.run.v1.WorkflowService/Get",
+  ): Promise<string | ServiceError> {
     const metadata = new Metadata();
     if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
     return new Promise((resolve) => {
       client.makeUnaryRequest(
-        "/attestry.run.v1.WorkflowService/Get",
+        path,
         (raw: Buffer) => raw,
         (raw) => fromBinary(get.output, raw).workflow?.name ?? "",
         bytes,
@@ -51,6 +55,18 @@ test("a plain gRPC client: an answer, a refusal, a malformed message", async () 
   client.close();
   await server.close();
 });
+
+test.each(["attestry.run.v1.WorkflowService/Gone", "attestry.run.v1.Gone/Get"])(
+  "a plain gRPC client is told that %s is not served",
+  async (method) => {
+    const server = await serveModule(fakeModule());
+    const client = plainGrpc(server.url);
+    const refused = await client.call(Buffer.of(), adminToken, `/${method}`);
+    expect(refused).toMatchObject({ code: Code.Unimplemented, details: `${method} is not served here` });
+    client.close();
+    await server.close();
+  },
+);
 
 test("a socket that says nothing is cut when the server closes", async () => {
   const server = await serveModule(fakeModule());

@@ -12,6 +12,7 @@ import {
   serve,
   transportSettings,
 } from "@attestry/service-kit";
+import { createSigningAuthorityFiles } from "@attestry/service-kit/certificates";
 import { expectFree, listenFailure } from "./listen.ts";
 import { type PostgresServer, startPostgres } from "./postgres/index.ts";
 import { composeServices } from "./services.ts";
@@ -20,7 +21,6 @@ import { chooseTls, expectGuarded, type TlsChoice } from "./tls/choose-tls.ts";
 export { type DataDir, openDataDir, StartFailure, type StartFailureCode } from "@attestry/data-dir";
 export { expectFree, readListenAddress } from "./listen.ts";
 export { composeServices } from "./services.ts";
-export { Authority, type Pair } from "./tls/authority.ts";
 export { tour } from "./tour.ts";
 
 /** The default backend of the first organization; prepareStorage writes its secret. */
@@ -81,6 +81,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   if (options.adopt === true) await dataDir.adopt();
   const restored = await dataDir.isRestored();
   const keys = await createKeyFiles(dataDir.keysDir);
+  const signing = await signingFiles(dataDir, env);
   const tls = await chooseTls(dataDir.tlsDir, listen, options, transport);
   await prepareStorage(dataDir);
   const postgres = await startPostgres({ dir: dataDir.postgresDir, detached: true });
@@ -89,6 +90,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   const services = await composeServices({
     env: {
       ...env,
+      ...signing,
       // The server that was backed up may still use the same stores.
       ...(restored && { RETENTION_DELETES: "false" }),
       WORKFLOW_RUN_DATABASE_URL: await postgres.ensureDatabase("workflow_run"),
@@ -139,6 +141,13 @@ function reachable(url: string): string {
 
 function postgresEnded({ logFile }: PostgresServer): StartFailure {
   return new StartFailure("POSTGRES_CANNOT_START", `PostgreSQL has ended (its log: ${logFile})`);
+}
+
+/** The signing authority that the settings name; without, one beside the keys, made the first time. */
+async function signingFiles(dataDir: DataDir, env: NodeJS.ProcessEnv): Promise<NodeJS.ProcessEnv> {
+  if (env.SIGNING_CA_CERT_FILE || env.SIGNING_CA_KEY_FILE) return {};
+  const { certFile, keyFile } = await createSigningAuthorityFiles(dataDir.keysDir);
+  return { SIGNING_CA_CERT_FILE: certFile, SIGNING_CA_KEY_FILE: keyFile };
 }
 
 /** The folder of the backend `local`, and the secret by which the gateway finds it. */

@@ -38,6 +38,7 @@ export async function composeServices({ env, keys, logger, metrics }: ComposeOpt
     "cas-gateway": await loadKeyring(keys, "cas-gateway"),
   };
   const settingsOf = (service: ServiceName) => ({
+    CHAINLOOP_COMPAT: "true",
     ...env,
     ATTESTRY_SIGNING_KEY_FILE: keys.signingKeyFile(service),
     ATTESTRY_JWKS_FILE: keys.jwksFile,

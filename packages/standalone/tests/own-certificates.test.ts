@@ -1,8 +1,8 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { Authority } from "@attestry/service-kit/certificates";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { Authority } from "../src/tls/authority.ts";
 import { prepareCertificates } from "../src/tls/own-certificates.ts";
 
 let dir: string;

@@ -46,8 +46,15 @@ test("the first start makes everything; the second has the same data and token; 
   expect(first.stderr()).toBe("");
   expect(postgresOf(dataDir)).toEqual([]);
 
+  const authority = readFileSync(path.join(dataDir, "keys", "signing-ca.pem"), "utf8");
+  expect(statSync(path.join(dataDir, "keys", "signing-ca-key.pem")).mode & 0o777).toBe(0o600);
+
   const second = startProcess(dataDir, ...anyPort);
   const again = await untilReady(second, 8_000);
+  expect(await api(again, token, "attestry.run.v1.SigningService/GetAuthority", {})).toMatchObject({
+    status: 200,
+    answer: { certificates: [authority] },
+  });
   expect(readFileSync(tokenFile, "utf8").trim()).toBe(token);
   expect(second.stdout()).not.toContain(token);
   const listed = await api(again, token, "attestry.run.v1.RunService/List", {});

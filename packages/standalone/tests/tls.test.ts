@@ -3,8 +3,8 @@ import { X509Certificate } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { Authority } from "@attestry/service-kit/certificates";
 import { afterAll, expect, test } from "@jest/globals";
-import { Authority } from "../src/index.ts";
 import { cleanUp, startProcess, startProcessWith, temporaryFolder, untilReady } from "./server-process.ts";
 
 afterAll(cleanUp);

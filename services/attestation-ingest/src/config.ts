@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { DEFAULT_LIMITS } from "@attestry/bundle";
-import { commonSettings, deletesSetting, setting, type Values } from "@attestry/service-kit";
+import { chainloopSetting, commonSettings, deletesSetting, setting, type Values } from "@attestry/service-kit";
 
 /** Folder with schema.prisma and migrations/. */
 export const schemaDir = fileURLToPath(new URL("../prisma", import.meta.url));
@@ -133,6 +133,7 @@ export const serviceSettings = {
     default: 10_000,
     doc: "How long an unfinished attestation is left to its Store",
   }),
+  chainloopCompat: chainloopSetting,
   deletes: deletesSetting,
   retentionEveryMs: setting.milliseconds({
     env: "ATTESTATION_INGEST_RETENTION_EVERY",

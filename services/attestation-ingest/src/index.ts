@@ -6,9 +6,11 @@ import {
   ReferenceService,
   UploadService,
 } from "@attestry/api/ingest";
-import type { Logger, ServiceModule } from "@attestry/service-kit";
+import { createControlPlane } from "@attestry/chainloop-compat/control-plane";
+import { createInProcessTransport, type Logger, type ServiceModule } from "@attestry/service-kit";
 import { listAuditEvents } from "@attestry/service-kit/audit";
 import { migrate } from "@attestry/service-kit/postgres";
+import packageJson from "../package.json" with { type: "json" };
 import { access } from "./access.ts";
 import { type ServiceConfig, schemaDir } from "./config.ts";
 import { createContext, type Dependencies } from "./context.ts";
@@ -34,7 +36,7 @@ export async function createAttestationIngest(
   dependencies: Dependencies,
 ): Promise<ServiceModule> {
   const context = createContext(config, dependencies);
-  return {
+  const native: ServiceModule = {
     name: "attestation-ingest",
     services: [AttestationService, UploadService, GcService, MigrationService, ReferenceService, AuditService],
     access,
@@ -57,6 +59,22 @@ export async function createAttestationIngest(
     ready: context.ready,
     start: async () => context.start(),
     destroy: context.destroy,
+  };
+  return config.chainloopCompat ? withChainloop(native, dependencies) : native;
+}
+
+/** With what the chainloop command line calls; it calls the native services in turn, with its callers' tokens. */
+function withChainloop(native: ServiceModule, { keyring, run }: Dependencies): ServiceModule {
+  const ingest = createInProcessTransport(() => native, { keyring, to: native.name });
+  const compat = createControlPlane({ run, ingest, version: packageJson.version });
+  return {
+    ...native,
+    services: [...native.services, ...compat.services],
+    access: { ...native.access, ...compat.access },
+    routes(router) {
+      native.routes(router);
+      compat.routes(router);
+    },
   };
 }
 

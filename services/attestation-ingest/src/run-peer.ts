@@ -15,6 +15,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { durationSeconds } from "./duration-seconds.ts";
+import { policyField } from "./policy-message.ts";
 import { answerLastsMs, type FreshPolicy } from "./retention/policy.ts";
 import type { KeptAttestation } from "./store/attestation.ts";
 import type { TrustKey } from "./verification/trust-policies.ts";
@@ -67,9 +68,9 @@ export class RunPeer {
   }
 
   /** Makes the run a success. Once asked it is not cancelled: the row is there, and its run is to follow. */
-  async complete({ organizationId, runId, digest, planGivenAt }: KeptAttestation): Promise<void> {
+  async complete({ organizationId, runId, digest, planGivenAt, policySummary }: KeptAttestation): Promise<void> {
     await this.#runs.complete(
-      { organizationId, runId, digest, planGivenAt: timestampFromDate(planGivenAt) },
+      { organizationId, runId, digest, planGivenAt: timestampFromDate(planGivenAt), ...policyField(policySummary) },
       { timeoutMs: callTimeoutMs },
     );
   }

@@ -7,6 +7,7 @@ import {
   OrganizationService,
   type OrganizationServiceGetRequest,
   type OrganizationServiceListRequest,
+  type PolicySummary,
   RunService,
   type RunServiceCompleteRequest,
   type RunServiceGetStoragePlanRequest,
@@ -42,6 +43,8 @@ interface FakeRunRow {
   organizationId: string;
   state: State;
   digest: string;
+  /** Of the last Complete. */
+  policySummary?: PolicySummary;
 }
 
 const refusals: Partial<Record<State, Reason>> = {
@@ -189,6 +192,7 @@ export class FakeRun {
     if (run.state !== "expired") this.#refuse(run, request.digest);
     run.state = "success";
     run.digest = request.digest;
+    if (request.policySummary !== undefined) run.policySummary = request.policySummary;
     return {};
   }
 

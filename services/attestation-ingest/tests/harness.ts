@@ -150,7 +150,7 @@ function hasty(transport: Transport): Transport {
 }
 
 async function snapshot(database: pg.Pool): Promise<unknown> {
-  const tables = ["attestation", "attestation_subject", "upload", "intent", "audit_event"];
+  const tables = ["attestation", "attestation_subject", "attestation_material", "upload", "intent", "audit_event"];
   const results = await Promise.all(tables.map((table) => database.query(`select * from ${table} order by 1, 2, 3`)));
   return results.map((result) => result.rows);
 }
@@ -160,9 +160,10 @@ export function bundleOf({
   note = randomUUID(),
   subjects = [{ name: "app", digest: { sha256: "a".repeat(64) } }] as object[],
   predicateType = "https://slsa.dev/provenance/v1",
+  predicate = { note } as unknown,
   pad = 0,
 } = {}): Buffer {
-  const statement = { _type: "https://in-toto.io/Statement/v1", subject: subjects, predicateType, predicate: { note } };
+  const statement = { _type: "https://in-toto.io/Statement/v1", subject: subjects, predicateType, predicate };
   const payload = Buffer.from(JSON.stringify(statement)).toString("base64");
   const signatures = [{ keyid: "", sig: Buffer.from("not verified here").toString("base64") }];
   return Buffer.from(

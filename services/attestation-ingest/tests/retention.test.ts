@@ -57,9 +57,12 @@ describe("what is past at_most", () => {
   });
 
   test("is deleted after the grace with its blob, and the audit log says all of it", async () => {
-    const bundle = bundleOf();
+    const predicate = { materials: [{ name: "file", digest: { sha256: "c".repeat(64) } }] };
+    const bundle = bundleOf({ predicateType: "chainloop.dev/attestation/v0.2", predicate });
     const runId = await retention.storedBefore(31, bundle);
     const id = (await retention.row(runId))?.id ?? "";
+    const materials = async () => (await ingest.database.query("select from attestation_material")).rowCount;
+    expect(await materials()).toBe(1);
     retention.keepFor({ atMost: 30 });
     await retention.sweep();
     expect(await retention.row(runId)).toMatchObject({ expired_at: expect.any(Date) });
@@ -68,6 +71,7 @@ describe("what is past at_most", () => {
     await ingest.database.query("update attestation set expired_at = expired_at - interval '61 seconds'");
     await retention.sweep({ retentionGraceMs: 60_000 });
     expect(await retention.row(runId)).toBeUndefined();
+    expect(await materials()).toBe(0);
     expect(await retention.intents()).toEqual([{ state: "idle", retired: true }]);
     expect(ingest.gateway.blobs.has(retention.key(bundle))).toBe(true);
 

@@ -1,4 +1,4 @@
-import { commonSettings, deletesSetting, setting, type Values } from "@attestry/service-kit";
+import { chainloopSetting, commonSettings, deletesSetting, setting, type Values } from "@attestry/service-kit";
 
 export const settings = {
   ...commonSettings,
@@ -48,6 +48,7 @@ export const settings = {
     doc: "How long after the beginning of one pass over a backend the scrubber begins the next",
   }),
   deletes: deletesSetting,
+  chainloopCompat: chainloopSetting,
   retentionEveryMs: setting.milliseconds({
     env: "CAS_GATEWAY_RETENTION_EVERY",
     default: 3_600_000,

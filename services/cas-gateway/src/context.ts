@@ -12,9 +12,11 @@ import { createClient, type Transport } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
 import { BackendPool } from "./backends/backend-pool.ts";
 import { Proofs } from "./blobs/proofs.ts";
+import { type ResourceNames, reapiNames } from "./blobs/resource-name.ts";
 import { StoredBlobs } from "./blobs/stored-blobs.ts";
 import { Suspects } from "./blobs/suspects.ts";
 import { Callers } from "./callers/callers.ts";
+import { chainloopNames } from "./chainloop/names.ts";
 import type { Config } from "./config.ts";
 import { MaterialAudit } from "./retention/audit.ts";
 import { MaterialSweeper } from "./retention/material-sweeper.ts";
@@ -39,13 +41,14 @@ export interface Dependencies {
 
 /** Everything that the routes use, wired once. */
 export interface Context {
-  config: Pick<Config, "idleTimeoutMs">;
+  config: Pick<Config, "chainloopCompat" | "idleTimeoutMs">;
   logger: Logger;
   authenticator: Authenticator;
   revocations: Revocations;
   tokenUses: TokenUses;
   callers: Callers;
   backends: BackendPool;
+  names: ResourceNames;
   blobs: StoredBlobs;
   suspects: Suspects;
   proofs: Proofs;
@@ -59,6 +62,7 @@ export interface Context {
 
 export type ContextConfig = Pick<
   Config,
+  | "chainloopCompat"
   | "deletes"
   | "idleTimeoutMs"
   | "retentionEveryMs"
@@ -106,6 +110,7 @@ export function createContext(config: ContextConfig, { keyring, logger, run, ing
     tokenUses,
     callers: new Callers({ run, keyring }),
     backends,
+    names: config.chainloopCompat ? chainloopNames : reapiNames,
     blobs: new StoredBlobs(backends, { suspects, proofs }),
     suspects,
     proofs,

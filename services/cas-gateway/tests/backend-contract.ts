@@ -2,9 +2,11 @@ import { describe } from "@jest/globals";
 import { basics } from "./contract/basics.ts";
 import { corruptBlobs } from "./contract/corrupt-blobs.ts";
 import { listing } from "./contract/listing.ts";
+import { naming } from "./contract/naming.ts";
 import { resuming } from "./contract/resuming.ts";
 import { type BackendUnderTest, Subject } from "./contract/subject.ts";
 import { sweeping } from "./contract/sweeping.ts";
+import { unsized } from "./contract/unsized.ts";
 import { writing } from "./contract/writing.ts";
 
 export type { BackendUnderTest } from "./contract/subject.ts";
@@ -24,6 +26,8 @@ export function backendContract(start: () => Promise<BackendUnderTest>): void {
   const subject = new Subject(start);
   describe("reads and writes", () => basics(subject));
   describe("writes that go wrong", () => writing(subject));
+  describe("writes of an unknown size", () => unsized(subject));
+  describe("names of files", () => naming(subject));
   describe("uploads that are gone on with", () => resuming(subject));
   describe("corrupt blobs", () => corruptBlobs(subject));
   describe("listing", () => listing(subject));

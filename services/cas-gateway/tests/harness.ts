@@ -58,7 +58,7 @@ const megabytes = 1024 * 1024;
 /** A gateway on a port of its own, with one secret `_shared/store` and keys that it shares with the tests. */
 export async function startGateway(
   secret: object,
-  { idleTimeoutMs = 5_000, storeTimeoutMs = 5_000, graceMs = 10_000 } = {},
+  { idleTimeoutMs = 5_000, storeTimeoutMs = 5_000, graceMs = 10_000, chainloop = false } = {},
 ): Promise<Gateway> {
   const dir = await mkdtemp(join(tmpdir(), "attestry-gateway-"));
   const secretsDir = join(dir, "secrets");
@@ -93,7 +93,7 @@ export async function startGateway(
   const metrics = createMetrics();
   const logger = createLogger({ name: "cas-gateway", level: "silent" });
   // Nothing is stored but by the tests.
-  const env = { CAS_GATEWAY_ROLE: "api", CAS_SECRETS_DIR: secretsDir };
+  const env = { CAS_GATEWAY_ROLE: "api", CAS_SECRETS_DIR: secretsDir, CHAINLOOP_COMPAT: String(chainloop) };
   const keyFiles = { ATTESTRY_SIGNING_KEY_FILE: "-", ATTESTRY_JWKS_FILE: "-" };
   const config = { ...readSettings(settings, { ...env, ...keyFiles }), idleTimeoutMs, storeTimeoutMs };
   const module = await createCasGateway(config, { keyring: keyrings["cas-gateway"], logger, run, metrics });

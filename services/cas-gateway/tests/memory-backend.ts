@@ -11,7 +11,7 @@ import type {
   WriteOutcome,
 } from "../src/backends/backend.ts";
 import { itemsUntilAborted } from "../src/blobs/abortable.ts";
-import type { BlobRef } from "../src/blobs/blob-ref.ts";
+import type { BlobQuery, BlobRef } from "../src/blobs/blob-ref.ts";
 import { verified } from "../src/blobs/verified.ts";
 import type { BackendUnderTest } from "./contract/subject.ts";
 
@@ -26,6 +26,7 @@ interface MemoryUpload {
 /** What backends of one store share, as replicas share a bucket. */
 export class MemoryStore {
   readonly blobs = new Map<string, { bytes: Buffer; storedAt: Date }>();
+  readonly names = new Map<string, string>();
   readonly uploads = new Map<string, MemoryUpload>();
 }
 
@@ -56,6 +57,11 @@ export class MemoryBackend implements Backend {
     );
   }
 
+  async fileName(key: string, signal: AbortSignal): Promise<string | undefined> {
+    signal.throwIfAborted();
+    return this.#store.blobs.has(key) ? this.#store.names.get(key) : undefined;
+  }
+
   async read(key: string, range: Range, signal: AbortSignal): Promise<OpenBlob | undefined> {
     signal.throwIfAborted();
     const found = this.#store.blobs.get(key);
@@ -69,9 +75,9 @@ export class MemoryBackend implements Backend {
 
   async write(
     key: string,
-    blob: BlobRef,
+    blob: BlobQuery,
     source: AsyncIterable<Uint8Array>,
-    { signal, resumable }: WriteOptions,
+    { signal, resumable, fileName }: WriteOptions,
   ): Promise<WriteOutcome> {
     signal.throwIfAborted();
     const name = uploadName(key, blob, resumable?.uploadId ?? randomUUID());
@@ -97,6 +103,8 @@ export class MemoryBackend implements Backend {
       this.#drop([upload, ...kept]);
       if (bytes.byteLength <= chunkBytes && this.#store.blobs.get(key)?.bytes.equals(bytes)) return "existed";
       this.#store.blobs.set(key, { bytes, storedAt: new Date() });
+      const name = this.#store.names.get(key) ?? fileName;
+      if (name !== undefined) this.#store.names.set(key, name);
       return "stored";
     } catch (error) {
       const wrong = ["SIZE_MISMATCH", "DIGEST_MISMATCH"].includes(reasonOf(error) ?? "");
@@ -126,6 +134,7 @@ export class MemoryBackend implements Backend {
   async delete(key: string, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.#store.blobs.delete(key);
+    this.#store.names.delete(key);
   }
 
   async setAside(key: string, blob: BlobRef, signal: AbortSignal): Promise<boolean> {
@@ -171,7 +180,7 @@ export class MemoryBackend implements Backend {
   }
 }
 
-function uploadName(key: string, { hex, sizeBytes }: BlobRef, uploadId: string): string {
+function uploadName(key: string, { hex, sizeBytes = 0 }: BlobQuery, uploadId: string): string {
   return [key, hex, sizeBytes, uploadId].join(" ");
 }
 

@@ -29,6 +29,8 @@ const attempts = fc.record({
   until: fc.option(share, { nil: undefined, freq: 2 }),
   goesAway: fc.constantFrom("source", "signal"),
   keep: fc.boolean(),
+  /** Whether the size is left to the source; not of an upload that may go on. */
+  unsized: fc.boolean(),
 });
 type Attempt = typeof attempts extends fc.Arbitrary<infer Value> ? Value : never;
 
@@ -53,7 +55,8 @@ function begin(backend: Backend, blob: TestBlob, attempt: Attempt, upload?: { id
   const puppet = new Puppet(pieces, isBroken && attempt.goesAway === "source" ? broken : undefined);
   const resumable = upload && { uploadId: upload.id, offset: upload.offset, keepAfter: () => attempt.keep };
   const options: WriteOptions = { signal: breaking.signal, resumable };
-  const outcome = backend.write(keyOf(blob), blob, puppet.source(), options).then(
+  const query = attempt.unsized && upload === undefined ? { hex: blob.hex, sizeBytes: undefined } : blob;
+  const outcome = backend.write(keyOf(blob), query, puppet.source(), options).then(
     () => "stored" as const,
     (error: unknown) => error,
   );

@@ -50,6 +50,7 @@ export async function bootstrap(context: AppContext, options: BootstrapOptions):
       role: "admin",
       instanceAdmin: true,
       federated: false,
+      forChainloop: false,
       expiresAt: null,
     },
     ownActor,

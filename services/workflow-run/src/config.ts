@@ -51,6 +51,14 @@ export const settings = {
     default: false,
     doc: "Whether issuers of federation rules may be at private and loopback addresses, at loopback over plain http",
   }),
+  signingCaCertFile: setting.optionalText({
+    env: "SIGNING_CA_CERT_FILE",
+    doc: "PEM file of the signing authority: its certificate, then those up to its root; taken up anew when it changes; unset: no certificates are issued (docs/signing.md)",
+  }),
+  signingCaKeyFile: setting.optionalText({
+    env: "SIGNING_CA_KEY_FILE",
+    doc: "PEM file of that authority's private key",
+  }),
 };
 
 export type Config = Values<typeof settings>;

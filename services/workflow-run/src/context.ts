@@ -14,10 +14,14 @@ import { DownloadLinks } from "./backends/download-links.ts";
 import { createGatewayProbe } from "./backends/gateway-probe.ts";
 import { BackendValidator } from "./backends/validator.ts";
 import type { Config } from "./config.ts";
+import { ContractReader } from "./contracts/contract-reader.ts";
 import { BackendStore } from "./db/backend-store.ts";
+import { ContractStore } from "./db/contract-store.ts";
+import { CraftingStateStore } from "./db/crafting-state-store.ts";
 import { type Database, openDatabase } from "./db/database.ts";
 import { FederationStore } from "./db/federation-store.ts";
 import { OrganizationStore } from "./db/organization-store.ts";
+import { ProjectVersionStore } from "./db/project-version-store.ts";
 import { RunStore } from "./db/run-store.ts";
 import { TokenStore } from "./db/token-store.ts";
 import { TrustStore } from "./db/trust-store.ts";
@@ -28,6 +32,7 @@ import { IssuerDocuments } from "./federation/issuer-documents.ts";
 import { IssuerKeys } from "./federation/issuer-keys.ts";
 import { IssuerNames } from "./federation/issuer-names.ts";
 import { expireRuns } from "./runs/expirer.ts";
+import type { WatchedAuthority } from "./signing/watched-authority.ts";
 import { Telemetry } from "./telemetry.ts";
 
 export interface Dependencies {
@@ -36,6 +41,11 @@ export interface Dependencies {
   metrics: Registry;
   /** To cas-gateway. */
   cas: Transport;
+}
+
+/** What takes a moment to open, or fails. */
+export interface Opened {
+  signing: WatchedAuthority | undefined;
 }
 
 /** All that the routes need, made once. */
@@ -47,7 +57,11 @@ export interface AppContext {
   database: Database;
   organizations: OrganizationStore;
   workflows: WorkflowStore;
+  contracts: ContractStore;
+  contractReader: ContractReader;
+  projectVersions: ProjectVersionStore;
   runs: RunStore;
+  craftingStates: CraftingStateStore;
   backends: BackendStore;
   tokens: TokenStore;
   federation: FederationStore;
@@ -58,6 +72,8 @@ export interface AppContext {
   audit: AuditLog;
   validator: BackendValidator;
   links: DownloadLinks;
+  /** Undefined: no certificates are issued. */
+  signing: WatchedAuthority | undefined;
   authenticator: Authenticator;
   revocations: Revocations;
   tokenUses: TokenUses;
@@ -70,13 +86,20 @@ export const revokedPageSize = 1_000;
 /** Time between two looks for federated tokens to forget, in milliseconds, and tokens in one statement. */
 const forgetEveryMs = 3_600_000;
 const mostForgotten = 1_000;
+/** Crafting states of ended runs that one statement deletes. */
+const mostSwept = 100;
 /** Time between two looks for backends that are due, in milliseconds. */
 const validationPollMs = 15_000;
 
-export function createContext(config: Config, { keyring, logger, metrics, cas }: Dependencies): AppContext {
+export function createContext(
+  config: Config,
+  { keyring, logger, metrics, cas }: Dependencies,
+  { signing }: Opened,
+): AppContext {
   const telemetry = new Telemetry(metrics);
   const database = openDatabase({ url: config.databaseUrl, connections: config.databaseConnections, logger });
   const runs = new RunStore(database, config.runExpiryMs);
+  const craftingStates = new CraftingStateStore(database.pool);
   const backends = new BackendStore(database.prisma);
   const tokens = new TokenStore(database.prisma);
   const validator = new BackendValidator({
@@ -89,6 +112,7 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
   });
   const revocations = new Revocations({ fetch: (cursor) => tokens.listRevoked(cursor, revokedPageSize), logger });
   const tokenUses = new TokenUses({ report: (uses) => tokens.recordUses(uses), logger });
+  const contractReader = new ContractReader();
   const issuerBounds = { allowPrivate: config.privateIssuers };
   const names = new IssuerNames({ bounds: issuerBounds });
   const issuers = new IssuerDocuments({ bounds: issuerBounds, names });
@@ -103,7 +127,10 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
   const expirer = new Periodic({
     name: "the expirer of runs",
     intervalMs: config.expirerIntervalMs,
-    work: async (signal) => telemetry.runsEnded("expired", await expireRuns(runs, config.runExpiryMs, signal)),
+    work: async (signal) => {
+      telemetry.runsEnded("expired", await expireRuns(runs, config.runExpiryMs, signal));
+      while (!signal.aborted && (await craftingStates.sweep(mostSwept)) === mostSwept);
+    },
     logger,
   });
   const revalidation = new Periodic({
@@ -113,9 +140,12 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     logger,
   });
   return {
-    ...{ config, keyring, logger, telemetry, database, runs, backends, tokens, validator },
+    ...{ config, keyring, logger, telemetry, database, runs, craftingStates, backends, tokens, validator, signing },
     organizations: new OrganizationStore(database.prisma),
-    workflows: new WorkflowStore(database.prisma),
+    workflows: new WorkflowStore(database),
+    contracts: new ContractStore(database),
+    contractReader,
+    projectVersions: new ProjectVersionStore(database.pool),
     federation: new FederationStore(database.prisma),
     issuerBounds,
     exchangeCounts: new ExchangeCounts(),
@@ -126,6 +156,6 @@ export function createContext(config: Config, { keyring, logger, metrics, cas }:
     authenticator: createAuthenticator({ keyring, revocations, uses: tokenUses }),
     revocations,
     tokenUses,
-    background: [issuers, forgetting, expirer, revalidation, validator],
+    background: [issuers, forgetting, expirer, revalidation, validator, contractReader, ...(signing ? [signing] : [])],
   };
 }

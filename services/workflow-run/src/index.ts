@@ -6,6 +6,7 @@ import { type AppContext, createContext, type Dependencies } from "./context.ts"
 import { schemaDir } from "./db/database.ts";
 import { createJwksRoute } from "./http/jwks-route.ts";
 import { registerRoutes, services } from "./routes.ts";
+import { openSigning } from "./signing/watched-authority.ts";
 
 export { access } from "./access.ts";
 export { type BootstrapOptions, type Bootstrapped, bootstrap, type FirstBackend } from "./bootstrap.ts";
@@ -24,10 +25,11 @@ export async function migrateDatabase(config: Pick<Config, "databaseUrl">, logge
 
 /**
  * The service, ready to be served. Until the database is there and has its schema (see migrateDatabase), it is not
- * ready and does nothing in the background.
+ * ready and does nothing in the background. Throws SettingError for a signing authority that cannot be used.
  */
 export async function createWorkflowRun(config: Config, dependencies: Dependencies): Promise<WorkflowRunModule> {
-  const context = createContext(config, dependencies);
+  const signing = await openSigning(config, dependencies.logger);
+  const context = createContext(config, dependencies, { signing });
   const { database, revocations, tokenUses, background } = context;
   const stopping = new AbortController();
   let starting: Promise<void> | undefined;

@@ -10,8 +10,11 @@ import {
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type DurationSchema, type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Backend, BackendProvider, BackendStatus } from "./backends/backend.ts";
+import type { Contract, ContractFormat, ContractRevision } from "./contracts/contract.ts";
 import type { FederationRule } from "./federation/rule.ts";
 import type { Organization, StorageMode, VerificationMode } from "./organizations/organization.ts";
+import { policyField } from "./policy-messages.ts";
+import type { ProjectVersion } from "./projects/project-version.ts";
 import type { Run, RunState } from "./runs/run.ts";
 import type { Token } from "./tokens/token.ts";
 import type { TrustRevision } from "./trust/trust-policy.ts";
@@ -62,6 +65,11 @@ export const casSpaces = {
   bundles: api.CasSpace.BUNDLES,
 } as const satisfies Record<CasSpace, api.CasSpace>;
 
+const contractFormats = {
+  json: api.ContractFormat.JSON,
+  yaml: api.ContractFormat.YAML,
+} as const satisfies Record<ContractFormat, api.ContractFormat>;
+
 const statuses: Record<BackendStatus, api.BackendStatus> = {
   unknown: api.BackendStatus.UNSPECIFIED,
   valid: api.BackendStatus.VALID,
@@ -98,12 +106,13 @@ export function storageModeOf(mode: StorageMode | null): api.StorageMode {
 
 export function organizationMessage(organization: Organization): MessageInitShape<typeof api.OrganizationSchema> {
   const { id, name, createdAt, storageMode, retention, verificationMode, trustRevision } = organization;
+  const { blockOnPolicyViolation } = organization;
   return {
     ...{ id, name, createdAt: timestampFromDate(createdAt), storageMode: storageModeOf(storageMode) },
     attestationRetention: retentionMessage(retention.attestations),
     materialRetention: retentionMessage(retention.materials),
     verificationMode: verificationModes[verificationMode],
-    trustRevision,
+    ...{ trustRevision, blockOnPolicyViolation },
   };
 }
 
@@ -112,18 +121,57 @@ function retentionMessage(bounds: RetentionBounds): MessageInitShape<typeof api.
 }
 
 export function workflowMessage(workflow: Workflow): MessageInitShape<typeof api.WorkflowSchema> {
-  const { id, project, name, createdAt } = workflow;
-  return { id, project, name, createdAt: timestampFromDate(createdAt) };
+  const { id, project, name, createdAt, description, team, contract, contractRevision, runCount, lastRun } = workflow;
+  return {
+    ...{ id, project, name, description, team, contract, contractRevision, runCount },
+    createdAt: timestampFromDate(createdAt),
+    ...(lastRun && { lastRun: runMessage(lastRun) }),
+  };
+}
+
+export function contractMessage(contract: Contract): MessageInitShape<typeof api.ContractSchema> {
+  const { id, name, project, description, createdAt, updatedAt, latestRevision, latestRevisionAt, workflows } =
+    contract;
+  return {
+    ...{ id, name, project, description, latestRevision, workflows },
+    createdAt: timestampFromDate(createdAt),
+    updatedAt: timestampFromDate(updatedAt),
+    latestRevisionCreatedAt: timestampFromDate(latestRevisionAt),
+  };
+}
+
+/** A contract with one of its texts. */
+export function contractAnswer(found: { contract: Contract; revision: ContractRevision }): {
+  contract: MessageInitShape<typeof api.ContractSchema>;
+  revision: MessageInitShape<typeof api.ContractRevisionSchema>;
+} {
+  const { id, revision, createdAt, text, format } = found.revision;
+  return {
+    contract: contractMessage(found.contract),
+    revision: { id, revision, createdAt: timestampFromDate(createdAt), text, format: contractFormats[format] },
+  };
 }
 
 export function runMessage(run: Run): MessageInitShape<typeof api.RunSchema> {
   const { id, workflowId, project, workflow, backendId, backendName, reason, jobUrl } = run;
+  const { contractRevision, runner, blockOnPolicyViolation } = run;
   return {
     ...{ id, workflowId, project, workflow, backendId, backendName, reason, jobUrl },
     state: runStates[run.state],
     createdAt: timestampFromDate(run.createdAt),
     ...when("finishedAt", run.finishedAt),
     attestationDigest: run.attestationDigest ?? "",
+    ...{ contractRevision, runner, blockOnPolicyViolation },
+    ...(run.projectVersion && { projectVersion: projectVersionMessage(run.projectVersion) }),
+    ...policyField(run.policySummary),
+  };
+}
+
+export function projectVersionMessage(version: ProjectVersion): MessageInitShape<typeof api.ProjectVersionSchema> {
+  const { id, version: name, prerelease, latest, createdAt, releasedAt } = version;
+  return {
+    ...{ id, version: name, prerelease, latest, createdAt: timestampFromDate(createdAt) },
+    ...when("releasedAt", releasedAt),
   };
 }
 
@@ -140,9 +188,9 @@ export function backendMessage(backend: Backend): MessageInitShape<typeof api.Ba
 }
 
 export function tokenMessage(token: Token): MessageInitShape<typeof api.TokenSchema> {
-  const { id, name, instanceAdmin } = token;
+  const { id, name, instanceAdmin, forChainloop } = token;
   return {
-    ...{ id, name, instanceAdmin },
+    ...{ id, name, instanceAdmin, forChainloop },
     role: roles[token.role],
     createdAt: timestampFromDate(token.createdAt),
     ...when("expiresAt", token.expiresAt),

@@ -1,6 +1,6 @@
 import { DomainError, type Reason } from "@attestry/service-kit";
 
-interface Rule {
+export interface Rule {
   pattern: RegExp;
   expected: string;
 }

@@ -2,16 +2,28 @@ import { AuditService } from "@attestry/api/audit";
 import { BlobService } from "@attestry/api/cas";
 import {
   BackendService,
+  ContractService,
+  CraftingStateService,
   CredentialService,
   FederationService,
   OrganizationService,
+  ProjectService,
   RunService,
+  SigningService,
   TokenService,
   TrustService,
   WorkflowService,
 } from "@attestry/api/run";
 import { createTestDatabase } from "@attestry/dev-env";
-import { createLogger, createMetrics, DomainError, Keyring, readSettings, serve } from "@attestry/service-kit";
+import {
+  createLogger,
+  createMetrics,
+  DomainError,
+  Keyring,
+  type Logger,
+  readSettings,
+  serve,
+} from "@attestry/service-kit";
 import { createClient, createRouterTransport, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { bootstrap, type Config, createWorkflowRun, migrateDatabase, settings } from "../src/index.ts";
@@ -49,9 +61,11 @@ function createFakeGateway(): FakeGateway {
 /** A running workflow-run with a database of its own. */
 export type Harness = Awaited<ReturnType<typeof startHarness>>;
 
-export async function startHarness(overrides: Partial<Config> = {}) {
+export async function startHarness(
+  overrides: Partial<Config> = {},
+  logger: Logger = createLogger({ name: "workflow-run", level: "silent" }),
+) {
   const database = await createTestDatabase();
-  const logger = createLogger({ name: "workflow-run", level: "silent" });
   const keyrings = await Keyring.generate();
   const keyring = keyrings["workflow-run"];
   const env = { WORKFLOW_RUN_DATABASE_URL: database.url, ATTESTRY_SIGNING_KEY_FILE: "-", ATTESTRY_JWKS_FILE: "-" };
@@ -117,12 +131,16 @@ function clientsOf(transport: Transport) {
   return {
     organizations: createClient(OrganizationService, transport),
     workflows: createClient(WorkflowService, transport),
+    contracts: createClient(ContractService, transport),
+    projects: createClient(ProjectService, transport),
     runs: createClient(RunService, transport),
+    states: createClient(CraftingStateService, transport),
     backends: createClient(BackendService, transport),
     tokens: createClient(TokenService, transport),
     credentials: createClient(CredentialService, transport),
     federation: createClient(FederationService, transport),
     trust: createClient(TrustService, transport),
+    signing: createClient(SigningService, transport),
     audit: createClient(AuditService, transport),
   };
 }

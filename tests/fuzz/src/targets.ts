@@ -1,7 +1,9 @@
 import { constants, zstdCompressSync } from "node:zlib";
 import { digestFromBytes, digestOf, parseBundle, parseDigest, parseStatement, subjectDigests } from "@attestry/bundle";
 import { createAuthenticator, decodePageToken, Keyring, readSettings, setting } from "@attestry/service-kit";
+import { readSigningRequest } from "@attestry/service-kit/certificates";
 import fc from "fast-check";
+import { fileNameBytes, parseCasResourceName } from "../../../packages/chainloop-compat/src/cas/index.ts";
 import { parseDigestMessage } from "../../../services/cas-gateway/src/blobs/blob-ref.ts";
 import { parseReadName, parseWriteName } from "../../../services/cas-gateway/src/blobs/resource-name.ts";
 import { decompressed } from "../../../services/cas-gateway/src/blobs/zstd.ts";
@@ -9,10 +11,12 @@ import { parseBlobUrl } from "../../../services/cas-gateway/src/http/blob-url.ts
 import { parseSecret } from "../../../services/cas-gateway/src/secrets/secret.ts";
 import { bundles, bundlesWithMutatedStatements, mutatedBundles, statements } from "./grammar/bundle.ts";
 import { anyBytes, encoded, mutated } from "./grammar/bytes.ts";
+import { chainloopNames } from "./grammar/chainloop-names.ts";
 import { cursors, scope } from "./grammar/cursor.ts";
 import { digests, hex } from "./grammar/digest.ts";
 import { anyJson, objectOf, stringTexts } from "./grammar/json.ts";
 import { blobUrls, resourceNames } from "./grammar/names.ts";
+import { isOriginalKey, signingRequests } from "./grammar/signing-request.ts";
 import { anyText } from "./grammar/text.ts";
 import { authorizations, newSigningKey, tokens } from "./grammar/token.ts";
 import { promise, type Target, target } from "./target.ts";
@@ -119,6 +123,11 @@ export async function createTargets(): Promise<Target[]> {
     target("statements by their grammar", 8_000, encoded(statements), parseStatement),
     target("resource names to read", 5_000, resourceNames, parseReadName),
     target("resource names to write", 5_000, resourceNames, parseWriteName),
+    target("chainloop's resource names", 5_000, chainloopNames, (name) => {
+      const { hex: digest, fileName } = parseCasResourceName(name);
+      promise(/^[0-9a-f]{64}$/.test(digest), "a digest in another spelling");
+      promise(fileName.isWellFormed() && Buffer.byteLength(fileName) <= fileNameBytes, "a name no header can hold");
+    }),
     target("URLs of blobs", 5_000, blobUrls, parseBlobUrl),
     target("cursors", 5_000, cursors, (token) => {
       const id = decodePageToken(token, scope);
@@ -156,5 +165,9 @@ export async function createTargets(): Promise<Target[]> {
     ),
     ...verificationTargets,
     idTokenTarget(),
+    target("signing requests", 1_000, signingRequests, async (bytes) => {
+      const key = await readSigningRequest(bytes);
+      promise(isOriginalKey(key.export({ type: "spki", format: "der" })), "a key that nobody signed for");
+    }),
   ];
 }

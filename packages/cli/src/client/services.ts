@@ -9,10 +9,13 @@ import {
 } from "@attestry/api/ingest";
 import {
   BackendService,
+  ContractService,
   CredentialService,
   FederationService,
   OrganizationService,
+  ProjectService,
   RunService,
+  SigningService,
   TokenService,
   TrustService,
   WorkflowService,
@@ -43,6 +46,14 @@ export class Services {
     return createClient(WorkflowService, this.#transport(this.#connections.runAddress));
   }
 
+  get contracts() {
+    return createClient(ContractService, this.#transport(this.#connections.runAddress));
+  }
+
+  get projects() {
+    return createClient(ProjectService, this.#transport(this.#connections.runAddress));
+  }
+
   get runs() {
     return createClient(RunService, this.#transport(this.#connections.runAddress));
   }
@@ -65,6 +76,10 @@ export class Services {
 
   get trust() {
     return createClient(TrustService, this.#transport(this.#connections.runAddress));
+  }
+
+  get signing() {
+    return createClient(SigningService, this.#transport(this.#connections.runAddress));
   }
 
   get runAudit() {

@@ -23,7 +23,7 @@ export function addBootstrapCommand(program: Command): void {
     .command("bootstrap")
     .summary("make the files that services need before they first start")
     .description(
-      "Make the files that services need before they first start: their keys, and the secret of a CAS backend that " +
+      "Make the files that services need before they first start: their keys, a signing authority, and the secret of a CAS backend that " +
         "every organization may use. Existing keys are kept, so it may run before each start. Calls no server; the " +
         "first organization and token are made by `workflow-run bootstrap`.",
     )

@@ -11,6 +11,7 @@ import { addPageOptions, fetchPages, noteMore, type PageOptions } from "../pagin
 
 interface ListOptions extends PageOptions {
   subject: string;
+  material: string;
   predicateType: string;
   workflow?: WorkflowName;
   since?: Timestamp;
@@ -28,6 +29,12 @@ export function addListCommand(program: Command): void {
       subjectDigest,
       "",
     )
+    .option(
+      "--material <algorithm:value>",
+      "only those whose Chainloop predicate names this material: sha256:...",
+      subjectDigest,
+      "",
+    )
     .option("--predicate-type <uri>", "only those of this predicate type", "")
     .option("--workflow <project[/name]>", "only those of this project or workflow", workflowFilter)
     .option("--since <time>", "received at or after: 2026-11-24, 2026-11-24T10:00:00Z, or 24h ago", time)
@@ -36,6 +43,7 @@ export function addListCommand(program: Command): void {
       withContext(self, async (context) => {
         const filters = {
           subjectDigest: options.subject,
+          materialDigest: options.material,
           predicateType: options.predicateType,
           ...options.workflow,
           ...(options.since && { receivedAfter: options.since }),

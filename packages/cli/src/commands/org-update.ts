@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { withContext } from "../context.ts";
 import { UsageError } from "../errors.ts";
 import { keepTime, timeWords } from "../keep-time.ts";
@@ -15,6 +15,7 @@ import {
 interface UpdateOptions {
   storageMode?: string;
   verification?: string;
+  blockOnPolicyViolation?: "on" | "off";
   /** In seconds, 0 for no bound, as the rest. */
   keepAttestationsAtLeast?: number;
   keepAttestationsAtMost?: number;
@@ -31,6 +32,12 @@ export function addOrgUpdate(org: Command): void {
     .argument("[name]", "the organization; the token's own if left out")
     .addOption(storageModeOption())
     .addOption(verificationOption())
+    .addOption(
+      new Option(
+        "--block-on-policy-violation <on|off>",
+        "whether clients that evaluate policies are to end a run that violates one; of runs that begin from now on",
+      ).choices(["on", "off"]),
+    )
     .option("--keep-attestations-at-least <time>", "90d, 7y (s, m, h, d, w, y); none: no promise", keepTime)
     .option("--keep-attestations-at-most <time>", "after that they are deleted; forever: never", keepTime)
     .option("--keep-materials-at-least <time>", "the same of the blobs that clients upload", keepTime)
@@ -47,6 +54,7 @@ export function addOrgUpdate(org: Command): void {
     addOutputOption(command, `{${organizationFields}}`),
     "attestry org update --storage-mode cas",
     "attestry org update --verification trusted",
+    "attestry org update --block-on-policy-violation on",
     "attestry org update --keep-attestations-at-least 90d --keep-attestations-at-most 7y",
     "attestry org update acme --keep-materials-at-most forever",
   );
@@ -65,16 +73,19 @@ function notesOf({ keepAttestationsAtMost, keepMaterialsAtMost }: UpdateOptions)
 }
 
 function updateOf(name: string, options: UpdateOptions) {
-  const { storageMode, verification } = options;
+  const { storageMode, verification, blockOnPolicyViolation } = options;
   const attestationRetention = boundsOf(options.keepAttestationsAtLeast, options.keepAttestationsAtMost);
   const materialRetention = boundsOf(options.keepMaterialsAtLeast, options.keepMaterialsAtMost);
-  const settings = [storageMode, verification, attestationRetention, materialRetention];
+  const settings = [storageMode, verification, blockOnPolicyViolation, attestationRetention, materialRetention];
   if (settings.every((setting) => setting === undefined))
-    throw new UsageError("give at least one setting to change: --storage-mode, --verification, or one of --keep-...");
+    throw new UsageError(
+      "give at least one setting to change: --storage-mode, --verification, --block-on-policy-violation, or one of --keep-...",
+    );
   return {
     name,
     ...(storageMode !== undefined && { storageMode: storageModeOf(storageMode) }),
     ...verificationOf(verification),
+    ...(blockOnPolicyViolation && { blockOnPolicyViolation: blockOnPolicyViolation === "on" }),
     ...(attestationRetention && { attestationRetention }),
     ...(materialRetention && { materialRetention }),
   };

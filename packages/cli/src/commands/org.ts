@@ -21,7 +21,7 @@ import { addOrgUpdate } from "./org-update.ts";
 
 /** In JSON output, for the help. */
 export const organizationFields =
-  'id, name, createdAt, storageMode (null: not overridden), attestationRetention and materialRetention: {atLeast, atMost} (seconds as "60s"; null: no bound), verificationMode, trustRevision (0: no trust policy)';
+  'id, name, createdAt, storageMode (null: not overridden), attestationRetention and materialRetention: {atLeast, atMost} (seconds as "60s"; null: no bound), verificationMode, trustRevision (0: no trust policy), blockOnPolicyViolation';
 
 export function addOrgCommand(program: Command): void {
   const org = program
@@ -120,6 +120,7 @@ export async function printOrganization(context: Context, organization: Organiza
     "storage mode": modeWord(shown.storageMode),
     verification: enumWord(VerificationModeSchema, shown.verificationMode),
     "trust revision": shown.trustRevision || null,
+    "block on policy violation": shown.blockOnPolicyViolation,
     "attestations kept": keptCell(shown.attestationRetention),
     "materials kept": keptCell(shown.materialRetention),
     created: timeCell(shown.createdAt),

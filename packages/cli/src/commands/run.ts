@@ -1,5 +1,7 @@
 import {
   CancelTrigger,
+  type PolicyStatus,
+  PolicyStatusSchema,
   type Run,
   RunSchema,
   RunServiceListResponseSchema,
@@ -12,6 +14,7 @@ import { type Command, Option } from "commander";
 import {
   type DigestOrRun,
   digestOrRun,
+  positiveInteger,
   runId as runIdArgument,
   time,
   type WorkflowName,
@@ -23,10 +26,11 @@ import { timeCell } from "../output/cells.ts";
 import { addExamples, addOutputOption } from "../output/option.ts";
 import type { Column } from "../output/output.ts";
 import { enumValue, enumWord, enumWords, plain } from "../output/plain.ts";
+import { policiesCell, policyStatusCell } from "../output/policies.ts";
 import { addPageOptions, fetchPages, noteMore, type PageOptions } from "../paging.ts";
 
 const fields =
-  "id, workflowId, project, workflow, state, createdAt, finishedAt, attestationDigest, backendId, backendName, reason, jobUrl";
+  "id, workflowId, project, workflow, state, createdAt, finishedAt, attestationDigest, backendId, backendName, reason, jobUrl, contractRevision, runner, projectVersion: {id, version, prerelease, createdAt, releasedAt, latest} (null: none), blockOnPolicyViolation, policySummary";
 
 export function addRunCommand(program: Command): void {
   const run = program.command("run").description("workflow runs: start, cancel, list and show them");
@@ -39,6 +43,9 @@ export function addRunCommand(program: Command): void {
 interface StartOptions {
   jobUrl: string;
   idempotencyKey: string;
+  contractRevision?: number;
+  runner: string;
+  projectVersion?: string;
 }
 
 function addStart(run: Command): void {
@@ -50,6 +57,9 @@ function addStart(run: Command): void {
     .argument("<project/name>", "the workflow", workflowName)
     .option("--job-url <url>", "link to the CI job", "")
     .option("--idempotency-key <key>", "the same key again gives the run that the first call started", "")
+    .option("--contract-revision <n>", "of the workflow's contract; its latest if not given", positiveInteger)
+    .option("--runner <name>", "where the run takes place, for example GITHUB_ACTION", "")
+    .option("--project-version <version>", "what the run is of; made, as the project's latest, if it is not there")
     .action(({ project, workflow }: WorkflowName, options: StartOptions, self: Command) =>
       withContext(self, async (context) => {
         const request = {
@@ -57,6 +67,9 @@ function addStart(run: Command): void {
           workflow,
           jobUrl: options.jobUrl,
           idempotencyKey: options.idempotencyKey || newKey(),
+          contractRevision: options.contractRevision ?? 0,
+          runner: options.runner,
+          ...(options.projectVersion !== undefined && { projectVersion: { version: options.projectVersion } }),
         };
         const answer = await context.caller.repeatable((call) => context.services.runs.create(request, call));
         await printRun(context, answer.run);
@@ -66,6 +79,7 @@ function addStart(run: Command): void {
     addOutputOption(command, `{${fields}}`),
     "attestry run start web/release --job-url https://ci.example.test/jobs/17",
     "attestry run start web/release -o json | jq -r .id",
+    "attestry run start web/release --project-version 2.1.0 --contract-revision 3",
   );
 }
 
@@ -90,8 +104,10 @@ function addCancel(run: Command): void {
 interface ListOptions extends PageOptions {
   workflow?: WorkflowName;
   state?: string;
+  policies?: string;
   since?: Timestamp;
   until?: Timestamp;
+  projectVersion: string;
 }
 
 function addList(run: Command): void {
@@ -100,16 +116,26 @@ function addList(run: Command): void {
     .description("List runs, newest first.")
     .option("--workflow <project[/name]>", "only those of this project or workflow", workflowFilter)
     .addOption(new Option("--state <state>", "only those in this state").choices(enumWords(RunStateSchema)))
+    .addOption(
+      new Option("--policies <status>", "only those whose attestation says this of policies").choices(
+        enumWords(PolicyStatusSchema),
+      ),
+    )
     .option("--since <time>", "started at or after: 2026-11-24, 2026-11-24T10:00:00Z, or 24h ago", time)
     .option("--until <time>", "started before", time)
+    .option("--project-version <version>", "only those of this version; needs --workflow", "")
     .action((options: ListOptions, self: Command) =>
       withContext(self, async (context) => {
         const state = options.state === undefined ? undefined : enumValue<RunState>(RunStateSchema, options.state);
+        const policyStatus =
+          options.policies === undefined ? undefined : enumValue<PolicyStatus>(PolicyStatusSchema, options.policies);
         const filters = {
           ...options.workflow,
           ...(state !== undefined && { state }),
+          ...(policyStatus !== undefined && { policyStatus }),
           ...(options.since && { createdAfter: options.since }),
           ...(options.until && { createdBefore: options.until }),
+          projectVersion: options.projectVersion,
         };
         const { items, nextPageToken } = await fetchPages(
           context,
@@ -118,7 +144,7 @@ function addList(run: Command): void {
           (page) => page.runs,
         );
         const answer = create(RunServiceListResponseSchema, { runs: items, nextPageToken });
-        await context.printList(plain(RunServiceListResponseSchema, answer), columns, items, "no runs");
+        await context.printList(plain(RunServiceListResponseSchema, answer), columnsOf(items), items, "no runs");
         await noteMore(context, nextPageToken);
       }),
     );
@@ -127,6 +153,7 @@ function addList(run: Command): void {
     addOutputOption(command, `{runs: [{${fields}}], nextPageToken}`),
     "attestry run list --workflow web/release --state initialized",
     "attestry run list --since 24h -o json",
+    "attestry run list --policies blocked",
   );
 }
 
@@ -153,6 +180,12 @@ const columns: Column<Run>[] = [
   { head: "attestation", cell: ({ attestationDigest }) => attestationDigest },
 ];
 
+/** With a column for policies only where there are some: most have none. */
+function columnsOf(runs: readonly Run[]): Column<Run>[] {
+  if (runs.every(({ policySummary }) => policySummary === undefined)) return columns;
+  return [...columns, { head: "policies", cell: ({ policySummary }) => policyStatusCell(policySummary) }];
+}
+
 async function printRun(context: Context, run: Run | undefined): Promise<void> {
   const shown = run ?? create(RunSchema);
   await context.printObject(plain(RunSchema, shown), {
@@ -162,9 +195,14 @@ async function printRun(context: Context, run: Run | undefined): Promise<void> {
     started: timeCell(shown.createdAt),
     finished: timeCell(shown.finishedAt),
     attestation: shown.attestationDigest,
+    ...(shown.policySummary && { policies: policiesCell(shown.policySummary) }),
     backend: shown.backendName,
     reason: shown.reason,
     "job url": shown.jobUrl,
+    runner: shown.runner,
+    "contract revision": shown.contractRevision || null,
+    "project version": shown.projectVersion?.version,
+    "block on policy violation": shown.blockOnPolicyViolation,
   });
 }
 

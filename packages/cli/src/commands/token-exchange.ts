@@ -35,7 +35,10 @@ export function addTokenExchange(token: Command): void {
       }),
     );
   addExamples(
-    addOutputOption(command, "{id, name, role, instanceAdmin, createdAt, expiresAt, revokedAt, lastUsedAt, secret}"),
+    addOutputOption(
+      command,
+      "{id, name, role, instanceAdmin, createdAt, expiresAt, revokedAt, lastUsedAt, forChainloop, secret}",
+    ),
     "export ATTESTRY_TOKEN=$(attestry token exchange --org acme -o json | jq -r .secret)",
   );
 }

@@ -10,7 +10,7 @@ import { enumValue, enumWord, enumWords, plain } from "../output/plain.ts";
 import { addPageOptions, fetchPages, noteMore, type PageOptions } from "../paging.ts";
 import { addTokenExchange } from "./token-exchange.ts";
 
-const fields = "id, name, role, instanceAdmin, createdAt, expiresAt, revokedAt, lastUsedAt";
+const fields = "id, name, role, instanceAdmin, createdAt, expiresAt, revokedAt, lastUsedAt, forChainloop";
 
 /** A token that somebody forgets ends by itself. */
 const defaultLifetimeMs = 90 * 86_400_000;
@@ -28,6 +28,7 @@ interface CreateOptions {
   role: string;
   expires: number;
   org: string;
+  chainloop?: boolean;
 }
 
 function addCreate(token: Command): void {
@@ -46,6 +47,7 @@ function addCreate(token: Command): void {
         .default(defaultLifetimeMs, "90d"),
     )
     .option("--org <name>", "another organization (needs an instance admin's token)", "")
+    .option("--chainloop", "in the shape that the chainloop command line reads; otherwise as any other")
     .action((options: CreateOptions, self: Command) =>
       withContext(self, async (context) => {
         const request = {
@@ -53,6 +55,7 @@ function addCreate(token: Command): void {
           ...roleOf(options.role),
           lifetimeSeconds: BigInt(Math.ceil(options.expires / 1000)),
           organization: options.org,
+          forChainloop: options.chainloop === true,
         };
         const { token: made, secret } = await context.caller.once((call) =>
           context.services.tokens.create(request, call),
@@ -64,6 +67,7 @@ function addCreate(token: Command): void {
   addExamples(
     addOutputOption(command, `{${fields}, secret}`),
     "attestry token create --name github --role ci --expires 90d",
+    "attestry token create --name pipeline --role ci --chainloop",
     "export ATTESTRY_TOKEN=$(attestry token create --name me --role reader -o json | jq -r .secret)",
   );
 }
@@ -116,6 +120,7 @@ const columns: Column<Token>[] = [
   { head: "expires", cell: ({ expiresAt }) => timeCell(expiresAt) ?? "never" },
   { head: "last used", cell: ({ lastUsedAt }) => timeCell(lastUsedAt) },
   { head: "revoked", cell: ({ revokedAt }) => timeCell(revokedAt) },
+  { head: "for", cell: ({ forChainloop }) => (forChainloop ? "chainloop" : undefined) },
   { head: "id", cell: ({ id }) => id },
 ];
 

@@ -1,6 +1,5 @@
-import { open } from "node:fs/promises";
 import { CommandError } from "../errors.ts";
-import { unreadable } from "./file-errors.ts";
+import { isBlank, readAtMost } from "./read-at-most.ts";
 
 /** The most that a bundle may have, in bytes: the server's limit, known here so that nothing is sent in vain. */
 const bundleLimitBytes = 32 * 1024 * 1024;
@@ -18,35 +17,9 @@ export async function readBundle(file: string): Promise<Uint8Array> {
       `expected a bundle of at most ${bundleLimitBytes} bytes, ${name} has more`,
     );
   }
-  if (bytes.every(isBlank)) {
+  if (isBlank(bytes)) {
     const what = bytes.byteLength === 0 ? "is empty" : "holds nothing but blanks";
     throw new CommandError("BUNDLE_EMPTY", `expected a bundle, ${name} ${what}`);
   }
   return bytes;
-}
-
-async function readAtMost(file: string, limit: number): Promise<Buffer> {
-  try {
-    if (file === "-") return await firstBytes(process.stdin, limit);
-    await using handle = await open(file, "r");
-    return await firstBytes(handle.createReadStream({ autoClose: false }), limit);
-  } catch (cause) {
-    throw unreadable(file, cause);
-  }
-}
-
-async function firstBytes(stream: AsyncIterable<Buffer>, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of stream) {
-    chunks.push(chunk);
-    size += chunk.byteLength;
-    if (size >= limit) break;
-  }
-  return Buffer.concat(chunks);
-}
-
-// Space, tab, line feed, carriage return: what JSON (RFC 8259 section 2) takes for blank.
-function isBlank(byte: number): boolean {
-  return byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d;
 }

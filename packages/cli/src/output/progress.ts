@@ -38,6 +38,31 @@ export function startProgress(what: string, totalBytes: number): Progress {
   };
 }
 
+export interface Counter {
+  /** Sets how many are done. */
+  update(done: number): void;
+  stop(): void;
+}
+
+/** A bar on stderr for so many things when a terminal is there; else nothing. */
+export function startCounter(what: string, unit: string, total: number): Counter {
+  if (total === 0 || !process.stderr.isTTY) return { update() {}, stop() {} };
+  const format = `${what} {bar} {percentage}%  {value} of {total} ${unit}`;
+  const bar = new SingleBar(
+    { stream: process.stderr, format, clearOnComplete: true, hideCursor: true },
+    Presets.shades_classic,
+  );
+  bar.start(total, 0);
+  shown++;
+  return {
+    update: (done) => bar.update(Math.min(done, total)),
+    stop() {
+      bar.stop();
+      shown--;
+    },
+  };
+}
+
 /** Makes room for a line where a bar is shown; the bar comes back below it as soon as there is progress. */
 export function clearProgress(): void {
   if (shown === 0) return;

@@ -110,6 +110,8 @@ function environment({ servers, files, twoOfEach, env }: Plan): NodeJS.ProcessEn
     ATTESTATION_INGEST_DATABASE_URL: servers.ingestDatabase,
     REDIS_URL: servers.redis,
     CAS_SECRETS_DIR: files.secretsDir,
+    SIGNING_CA_CERT_FILE: files.signing.certFile,
+    SIGNING_CA_KEY_FILE: files.signing.keyFile,
     ...env,
   };
 }

@@ -1,5 +1,5 @@
 import { access as ingestAccess } from "@attestry/attestation-ingest";
-import { access as casAccess } from "@attestry/cas-gateway";
+import { access as casAccess, chainloopAccess } from "@attestry/cas-gateway";
 import { type AccessRule, Keyring, methodName, type ServiceName } from "@attestry/service-kit";
 import { access as runAccess } from "@attestry/workflow-run";
 import type { DescMethod } from "@bufbuild/protobuf";
@@ -12,7 +12,11 @@ import { Keys } from "./signed-by.ts";
 
 /** Every method of every service, called by everybody who may not, and by those who may. */
 
-const tables = { "workflow-run": runAccess, "attestation-ingest": ingestAccess, "cas-gateway": casAccess } as const;
+const tables = {
+  "workflow-run": runAccess,
+  "attestation-ingest": ingestAccess,
+  "cas-gateway": { ...casAccess, ...chainloopAccess },
+} as const;
 const serviceNames = Object.keys(tables) as ServiceName[];
 /** What each server has beside its module's services, for everybody. */
 const forEverybody = [
@@ -37,7 +41,10 @@ const transports = new Map<ServiceName, Transport>();
 const methods = new Map<ServiceName, DescMethod[]>();
 
 beforeAll(async () => {
-  attestry = await startConstellation({ shape: "processes", backend: "filesystem" });
+  attestry = await startConstellation({
+    ...{ shape: "processes", backend: "filesystem" },
+    env: { CHAINLOOP_COMPAT: "true" },
+  });
   keys = new Keys(attestry);
   const urls = {
     "workflow-run": attestry.runUrl,

@@ -24,9 +24,12 @@ const exceptions: Record<string, string> = {
   [`${run}.WorkflowService/FindOrCreate`]: "traffic of each run; the row has its time",
   [`${run}.RunService/Create`]: "traffic of each run; the row has its time",
   [`${run}.RunService/Complete`]: "traffic of each run; the row has its time and digest",
+  [`${run}.CraftingStateService/Save`]: "traffic of each run; gone when it ends",
+  [`${run}.CraftingStateService/Delete`]: "traffic of each run",
   [`${run}.BackendService/Validate`]: "changes only what is known of a backend's health",
   [`${run}.TokenService/RecordUses`]: "is itself the record of uses",
   [`${run}.CredentialService/IssueCasToken`]: "traffic of each upload and download; lives 5 min",
+  [`${run}.SigningService/IssueCertificate`]: "traffic of each run; lives 10 min; the log has serial and token",
   [`${run}.FederationService/Exchange`]: "audited; tried with an issuer in workflow-run's tests",
   "attestry.audit.v1.AuditService/Record": "is itself the record",
   [`${ingest}.AttestationService/Store`]:
@@ -100,6 +103,17 @@ const changes: { method: string; action: string; request: (facts: Facts) => Json
     action: "trust.set",
     request: () => ({ policy: { publicKeys: [publicKey()] } }),
   },
+  { method: `${run}.ContractService/Create`, action: "contract.create", request: () => ({ name: "made" }) },
+  {
+    method: `${run}.ContractService/Update`,
+    action: "contract.update",
+    request: () => ({ name: "made", description: "another" }),
+  },
+  {
+    method: `${run}.ProjectService/ReleaseVersion`,
+    action: "project.release",
+    request: () => ({ project: "versioned", version: "1" }),
+  },
   {
     method: `${run}.RunService/Cancel`,
     action: "run.cancel",
@@ -144,6 +158,7 @@ async function prepare(): Promise<Facts> {
   const other = await admin.backends.create({
     ...{ name: "other", provider: BackendProvider.FILESYSTEM, secretRef: "_shared/local", prefix: "other" },
   });
+  await admin.runs.create({ project: "versioned", workflow: "w", projectVersion: { version: "1" } });
   const backendId = local.backend?.id ?? "";
   await databases.ingest.query(
     "insert into intent (organization_id, backend_id, digest, touched) values ($1, $2, $3, now() - interval '2 days')",

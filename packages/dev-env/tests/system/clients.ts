@@ -4,6 +4,7 @@ import {
   FederationService,
   OrganizationService,
   RunService,
+  SigningService,
   TokenService,
   TrustService,
   WorkflowService,
@@ -35,6 +36,7 @@ export function clientsOf(urls: { runUrl: string; ingestUrl: string }, token: st
     tokens: at(TokenService, run),
     trust: at(TrustService, run),
     federation: at(FederationService, run),
+    signing: at(SigningService, run),
     attestations: at(AttestationService, ingest),
     uploads: at(UploadService, ingest),
   };

@@ -1,6 +1,6 @@
 import { BackendProvider, Role } from "@attestry/api/run";
 import { access as ingestAccess } from "@attestry/attestation-ingest";
-import { access as casAccess } from "@attestry/cas-gateway";
+import { access as casAccess, chainloopAccess } from "@attestry/cas-gateway";
 import { access as runAccess } from "@attestry/workflow-run";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
@@ -29,13 +29,17 @@ const absent: Named = {
   ...{ organization: "nobodys-org", organizationId: "0190a000-0000-7000-8000-000000000001" },
   ...{ run: "0190a000-0000-7000-8000-000000000002", digest: `sha256:${"ab".repeat(32)}`, blob: "cd".repeat(32) },
   ...{ project: "nobodys-project", workflow: "nobodys-workflow", backend: "nobodys-backend" },
+  ...{ contract: "nobodys-contract", version: "nobodys-version" },
   ...{ backendId: "0190a000-0000-7000-8000-000000000003", token: "nobodys-token" },
   tokenId: "0190a000-0000-7000-8000-000000000004",
   rule: "nobodys-rule",
 };
 
 beforeAll(async () => {
-  attestry = await startConstellation({ shape: "processes", backend: "filesystem" });
+  attestry = await startConstellation({
+    ...{ shape: "processes", backend: "filesystem" },
+    env: { CHAINLOOP_COMPAT: "true" },
+  });
   const admin = clientsOf(attestry, attestry.adminToken);
   served = await servedMethods(attestry);
 
@@ -74,6 +78,10 @@ async function fillDefault(): Promise<Named> {
   await ask("attestry.run.v1.FederationService/Create", attestry.adminToken, {
     rule: { ...rule, conditions: [{ claim: "repository", pattern: "acme/app" }] },
   });
+  await ask("attestry.run.v1.ContractService/Create", attestry.adminToken, { name: "their-contract", project: "shop" });
+  await ask("attestry.run.v1.RunService/Create", attestry.adminToken, {
+    ...{ project: "shop", workflow: "release", projectVersion: { version: "their-version" } },
+  });
   const { backend } = await admin.backends.get({ name: "local" });
   const blob = digestOf(Buffer.from("hello")).slice("sha256:".length);
   await ask(`${reapi}/BatchUpdateBlobs`, attestry.adminToken, {
@@ -83,6 +91,7 @@ async function fillDefault(): Promise<Named> {
     bundle: bundle.toString("base64"),
     ...{ organization: "default", organizationId: attestry.organizationId, run: made, digest: digestOf(bundle), blob },
     ...{ project: "shop", workflow: "release", backend: "local", backendId: backend?.id ?? "" },
+    ...{ contract: "their-contract", version: "their-version" },
     ...{ token: "theirs", tokenId: token?.id ?? "", rule: "their-rule" },
   };
 }
@@ -93,7 +102,7 @@ function ask(method: string, token: string, request: JsonValue) {
 }
 
 test("each method stands in one of the two lists", () => {
-  const tables = { ...runAccess, ...ingestAccess, ...casAccess };
+  const tables = { ...runAccess, ...ingestAccess, ...casAccess, ...chainloopAccess };
   const listed = [...new Set(asks.map(({ method }) => method)), ...namesNothing];
   expect(listed.sort()).toEqual(Object.keys(tables).sort());
 });

@@ -13,6 +13,8 @@ export interface Named {
   bundle: string;
   project: string;
   workflow: string;
+  contract: string;
+  version: string;
   backend: string;
   backendId: string;
   token: string;
@@ -72,8 +74,49 @@ export const asks: Ask[] = [
     request: ({ project, workflow }) => ({ project, name: workflow }),
   },
   { method: `${run}.WorkflowService/List`, told: "OK", request: ({ project }) => ({ project }) },
+  {
+    method: `${run}.WorkflowService/FindOrCreate`,
+    told: "NotFound CONTRACT_NOT_FOUND",
+    request: ({ contract }) => ({ project: "mine", name: "mine", contract }),
+  },
+  {
+    method: `${run}.ContractService/Get`,
+    told: "NotFound CONTRACT_NOT_FOUND",
+    request: ({ contract }) => ({ name: contract }),
+  },
+  {
+    method: `${run}.ContractService/Update`,
+    told: "NotFound CONTRACT_NOT_FOUND",
+    request: ({ contract }) => ({ name: contract, description: "mine" }),
+  },
+  { method: `${run}.ContractService/List`, told: "OK", request: ({ project }) => ({ project }) },
+  {
+    method: `${run}.ProjectService/GetVersion`,
+    told: "NotFound PROJECT_VERSION_NOT_FOUND",
+    request: ({ project, version }) => ({ project, version }),
+  },
+  {
+    method: `${run}.ProjectService/ReleaseVersion`,
+    told: "NotFound PROJECT_VERSION_NOT_FOUND",
+    request: ({ project, version }) => ({ project, version }),
+  },
+  {
+    method: `${run}.RunService/Create`,
+    told: "NotFound PROJECT_VERSION_NOT_FOUND",
+    request: ({ project, workflow, version }) => ({ project, workflow, projectVersion: { version, mustExist: true } }),
+  },
+  {
+    method: `${run}.RunService/List`,
+    told: "OK",
+    request: ({ project, version }) => ({ project, projectVersion: version }),
+  },
   { method: `${run}.RunService/Get`, told: "NotFound RUN_NOT_FOUND", request: (named) => ({ runId: named.run }) },
   { method: `${run}.RunService/Get`, told: "NotFound RUN_NOT_FOUND", request: ({ digest }) => ({ digest }) },
+  ...["Get", "Save", "Delete"].map((name) => ({
+    method: `${run}.CraftingStateService/${name}`,
+    told: "NotFound RUN_NOT_FOUND",
+    request: ({ run: runId }: Named) => ({ runId }),
+  })),
   { method: `${run}.RunService/List`, told: "OK", request: ({ project, workflow }) => ({ project, workflow }) },
   {
     method: `${run}.RunService/Cancel`,
@@ -249,6 +292,11 @@ export const asks: Ask[] = [
   },
   {
     method: "google.bytestream.ByteStream/Read",
+    told: "NotFound BLOB_NOT_FOUND",
+    request: ({ blob }) => ({ resourceName: blob }),
+  },
+  {
+    method: "google.bytestream.ByteStream/Read",
     told: "InvalidArgument RESOURCE_NAME_INVALID",
     request: ({ backend, blob }) => ({ resourceName: `${backend}/blobs/${blob}/5` }),
   },
@@ -281,6 +329,11 @@ export const asks: Ask[] = [
     request: ({ blob }) => ({ digest: `sha256:${blob}` }),
   },
   {
+    method: "cas.v1.ResourceService/Describe",
+    told: "NotFound BLOB_NOT_FOUND",
+    request: ({ blob }) => ({ digest: blob }),
+  },
+  {
     method: "attestry.cas.v1.BlobService/Delete",
     as: "manager",
     told: "OK",
@@ -297,8 +350,7 @@ export const asks: Ask[] = [
 export const namesNothing = [
   `${run}.OrganizationService/Create`, // an organization's name is one in the whole instance; instance admins only
   `${run}.OrganizationService/List`,
-  `${run}.WorkflowService/FindOrCreate`,
-  `${run}.RunService/Create`,
+  `${run}.ContractService/Create`,
   `${run}.BackendService/Create`,
   `${run}.BackendService/List`,
   `${run}.FederationService/Create`,
@@ -306,6 +358,8 @@ export const namesNothing = [
   `${run}.TokenService/List`,
   `${run}.TokenService/ListRevoked`, // ids of all organizations, to services only
   `${run}.TokenService/RecordUses`, // the same, and it answers nothing
+  `${run}.SigningService/IssueCertificate`, // for the caller's organization, whatever the request says
+  `${run}.SigningService/GetAuthority`, // one for all organizations, and no secret
   "attestry.audit.v1.AuditService/List",
   "attestry.audit.v1.AuditService/Record", // under the organization that the gateway names
   `${ingest}.UploadService/List`,

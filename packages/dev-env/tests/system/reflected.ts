@@ -2,6 +2,7 @@ import { ErrorInfoSchema, RetryInfoSchema } from "@attestry/api/errors";
 import { ServerReflection } from "@attestry/api/reflection";
 import { methodName } from "@attestry/service-kit";
 import {
+  create,
   createFileRegistry,
   createRegistry,
   type DescMethod,
@@ -14,7 +15,7 @@ import {
   type Message,
   toJsonString,
 } from "@bufbuild/protobuf";
-import { type FileDescriptorProto, FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 
@@ -66,11 +67,22 @@ export function servedMethod(served: Served, name: string): { method: DescMethod
 
 function serviceIn(encoded: readonly Uint8Array[], name: string): DescService {
   const files = encoded.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes));
-  const byName = new Map<string, FileDescriptorProto>(files.map((file) => [file.name, file]));
-  const [first] = files;
-  const found = first && createFileRegistry(first, (file) => byName.get(file)).getService(name);
+  const found = createFileRegistry(create(FileDescriptorSetSchema, { file: importedFirst(files) })).getService(name);
   if (found === undefined) throw new Error(`reflection does not describe ${name}`);
   return found;
+}
+
+/** Each after what it imports, which the registry wants. Given one file it would order them itself, but not always so. */
+function importedFirst(files: readonly FileDescriptorProto[]): FileDescriptorProto[] {
+  const byName = new Map(files.map((file) => [file.name, file]));
+  const ordered = new Set<FileDescriptorProto>();
+  const add = (file: FileDescriptorProto | undefined) => {
+    if (file === undefined || ordered.has(file)) return;
+    for (const name of file.dependency) add(byName.get(name));
+    ordered.add(file);
+  };
+  for (const file of files) add(file);
+  return [...ordered];
 }
 
 /** What a caller learns from a call: how it was refused, or all that was answered. */

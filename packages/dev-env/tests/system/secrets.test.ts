@@ -106,6 +106,8 @@ describeWith(["redis", "minio"], "secrets", () => {
       const { d } = JSON.parse(await readFile(path.join(folder, "keys", `${service}.jwk.json`), "utf8"));
       kept.add(`the private key of ${service}`, d);
     }
+    const [, , authorityKey = ""] = (await readFile(path.join(folder, "keys/signing-ca-key.pem"), "utf8")).split("\n");
+    kept.add("the key of the signing authority", authorityKey);
     sent.addToken("the first token", attestry.adminToken);
     clients = clientsOf(attestry, attestry.adminToken);
   });
@@ -238,6 +240,14 @@ describeWith(["redis", "minio"], "secrets", () => {
       run({ WORKFLOW_RUN_DATABASE_URL: unreadable }),
       run({ WORKFLOW_RUN_DATABASE_URL: unreadable }, ["migrate"]),
     ]);
+    // Given the wrong way round.
+    const authority = {
+      cert: path.join(folder, "keys/signing-ca.pem"),
+      key: path.join(folder, "keys/signing-ca-key.pem"),
+    };
+    const swapped = { SIGNING_CA_CERT_FILE: authority.key, SIGNING_CA_KEY_FILE: authority.cert };
+    written.push(await run(swapped, [], /no signing authority/));
+    expect(written.at(-1)).toContain("no signing authority");
     const redisPort = redis.port;
     const wrongRedis = kept.mark("a wrong password of Redis");
     written.push(

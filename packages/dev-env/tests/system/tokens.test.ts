@@ -47,12 +47,17 @@ async function refusedAfter(secret: string): Promise<number[]> {
 }
 const promisedMs = 10_000;
 
-test("a revoked token is refused by every service within 10 s", async () => {
-  const { secret } = await admin.tokens.create({ name: "revoked", role: Role.READER });
-  expect(await refusals(secret)).toEqual([undefined, undefined, undefined]);
-  await admin.tokens.revoke({ token: "revoked" });
-  expect(Math.max(...(await refusedAfter(secret)))).toBeLessThan(promisedMs);
-}, 60_000);
+test.each([false, true])(
+  "a revoked token is refused by every service within 10 s, for chainloop: %s",
+  async (forChainloop) => {
+    const name = `revoked-${forChainloop}`;
+    const { secret } = await admin.tokens.create({ name, role: Role.READER, forChainloop });
+    expect(await refusals(secret)).toEqual([undefined, undefined, undefined]);
+    await admin.tokens.revoke({ token: name });
+    expect(Math.max(...(await refusedAfter(secret)))).toBeLessThan(promisedMs);
+  },
+  60_000,
+);
 
 test("so is what a federation rule gave, once the rule is deleted, and what another rule gave is not", async () => {
   const issuer = new TestIssuer();
@@ -76,6 +81,16 @@ test("so is what a federation rule gave, once the rule is deleted, and what anot
     await issuer.stop();
   }
 }, 60_000);
+
+test("a token for chainloop that its holder changed is refused by every service", async () => {
+  const { secret } = await admin.tokens.create({ name: "changed", role: Role.READER, forChainloop: true });
+  const [header, claims = "", signature] = secret.split(".");
+  const text = Buffer.from(claims, "base64url").toString();
+  const changed = Buffer.from(text.replace('"role":"reader"', '"role":"admin"')).toString("base64url");
+  expect(changed).not.toBe(claims);
+  const invalid = "TOKEN_SIGNATURE_INVALID";
+  expect(await refusals(`${header}.${changed}.${signature}`)).toEqual([invalid, invalid, invalid]);
+});
 
 test("the last use of a token is known, wherever it was used, once a service has told of it", async () => {
   const lastUsed = async (name: string) => {

@@ -1,7 +1,8 @@
-import { generateKeyPairSync, randomUUID } from "node:crypto";
-import { link, mkdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
+import { generateKeyPairSync } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { calculateJwkThumbprint, type JWK } from "jose";
+import { createWhole, replaceWhole } from "../whole-file.ts";
 import type { ServiceName } from "./principal.ts";
 
 const services: readonly ServiceName[] = ["workflow-run", "attestation-ingest", "cas-gateway"];
@@ -21,10 +22,10 @@ export async function createKeyFiles(dir: string): Promise<KeyFiles> {
   const keys: JWK[] = [];
   for (const service of services) {
     const file = files.signingKeyFile(service);
-    await createWhole(file, await newKey(service));
+    await createWhole(file, jsonText(await newKey(service)), 0o600);
     keys.push(publicOf(await readKey(file)));
   }
-  await replaceWhole(files.jwksFile, { keys: [...keys, ...(await readFormerKeys(dir))] }, 0o644);
+  await replaceWhole(files.jwksFile, jsonText({ keys: [...keys, ...(await readFormerKeys(dir))] }), 0o644);
   return files;
 }
 
@@ -37,9 +38,9 @@ export async function rotateKey(dir: string, service: ServiceName): Promise<{ ki
   const file = files.signingKeyFile(service);
   const former = publicOf(await readKey(file));
   const others = (await readFormerKeys(dir)).filter(({ kid }) => kid !== former.kid);
-  await replaceWhole(formerKeysFile(dir), { keys: [...others, former] }, 0o644);
+  await replaceWhole(formerKeysFile(dir), jsonText({ keys: [...others, former] }), 0o644);
   const fresh = await newKey(service);
-  await replaceWhole(file, fresh, 0o600);
+  await replaceWhole(file, jsonText(fresh), 0o600);
   await createKeyFiles(dir);
   return { kid: fresh.kid ?? "", formerKid: former.kid ?? "" };
 }
@@ -49,7 +50,7 @@ export async function removeFormerKey(dir: string, kid: string): Promise<boolean
   const former = await readFormerKeys(dir);
   const left = former.filter((key) => key.kid !== kid);
   if (left.length === former.length) return false;
-  await replaceWhole(formerKeysFile(dir), { keys: left }, 0o644);
+  await replaceWhole(formerKeysFile(dir), jsonText({ keys: left }), 0o644);
   await createKeyFiles(dir);
   return true;
 }
@@ -99,27 +100,6 @@ export async function newKey(service: ServiceName): Promise<JWK> {
   return { ...jwk, kid: `${service}.${await calculateJwkThumbprint(jwk)}`, alg: "EdDSA", use: "sig" };
 }
 
-/** Another process may do the same now: the file appears with all its content, once, or was there before. */
-async function createWhole(file: string, content: object): Promise<void> {
-  const whole = await writeTemporary(file, content, 0o600);
-  await link(whole, file).catch(unlessItExists);
-  await unlink(whole);
-}
-
-async function replaceWhole(file: string, content: object, mode: number): Promise<void> {
-  await rename(await writeTemporary(file, content, mode), file);
-}
-
-async function writeTemporary(file: string, content: object, mode: number): Promise<string> {
-  const whole = temporaryName(file);
-  await writeFile(whole, `${JSON.stringify(content, undefined, 2)}\n`, { mode, flag: "wx" });
-  return whole;
-}
-
-function temporaryName(file: string): string {
-  return `${file}.${randomUUID()}.tmp`;
-}
-
-function unlessItExists(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EEXIST") throw error;
+function jsonText(content: object): string {
+  return `${JSON.stringify(content, undefined, 2)}\n`;
 }

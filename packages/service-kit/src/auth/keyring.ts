@@ -28,6 +28,8 @@ export interface VerifiedToken {
 export interface ApiTokenClaims extends Omit<ApiPrincipal, "kind"> {
   /** Absent: the token does not run out. */
   expiresAt?: Date | undefined;
+  /** In the shape that the chainloop command line reads: another audience, of the same worth. */
+  forChainloop?: boolean;
 }
 
 interface SigningKey {
@@ -103,7 +105,7 @@ export class Keyring {
       instance_admin: claims.instanceAdmin,
     })
       .setJti(claims.tokenId)
-      .setAudience(apiAudience);
+      .setAudience(claims.forChainloop === true ? chainloopAudience : apiAudience);
     if (claims.expiresAt !== undefined) jwt.setExpirationTime(claims.expiresAt);
     return jwt.sign(this.#signing.key);
   }

@@ -38,10 +38,11 @@ export function peerTransport(carrier: () => Transport, identity: PeerIdentity):
           return call();
         });
       } catch (error) {
-        throw peerError(error, identity.to, signal);
+        throw peerError(error, { peer: identity.to, signal, ownToken: hasOwnToken(header) });
       }
     },
     async stream(method, signal, timeoutMs, header, input, contextValues) {
+      const peerCall = { peer: identity.to, signal, ownToken: hasOwnToken(header) };
       try {
         const headers = await peerHeaders(header, identity);
         const response = await carrier().stream(
@@ -52,12 +53,17 @@ export function peerTransport(carrier: () => Transport, identity: PeerIdentity):
           input,
           contextValues,
         );
-        return { ...response, message: peerMessages(response.message, identity.to, signal) };
+        return { ...response, message: peerMessages(response.message, peerCall) };
       } catch (error) {
-        throw peerError(error, identity.to, signal);
+        throw peerError(error, peerCall);
       }
     },
   };
+}
+
+/** Whether the call is made with a token of this service: it brings none from its caller. */
+function hasOwnToken(header: HeadersInit | undefined): boolean {
+  return !new Headers(header).has("authorization");
 }
 
 async function peerHeaders(header: HeadersInit | undefined, { keyring, to }: PeerIdentity): Promise<Headers> {
@@ -73,7 +79,7 @@ async function peerHeaders(header: HeadersInit | undefined, { keyring, to }: Pee
 
 /** Whether the peer refused our own token as run out, and showed what time it is there: the next token goes by that. */
 async function showsTime(error: unknown, header: HeadersInit | undefined, { keyring, to }: PeerIdentity) {
-  if (new Headers(header).has("authorization") || !(error instanceof ConnectError)) return false;
+  if (!hasOwnToken(header) || !(error instanceof ConnectError)) return false;
   if (reasonOf(error) !== "TOKEN_EXPIRED") return false;
   const signedTime = error.findDetails(ErrorInfoSchema)[0]?.metadata.signed_time;
   return signedTime !== undefined && keyring.learnTime(to, signedTime);

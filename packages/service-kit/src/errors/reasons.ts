@@ -30,10 +30,16 @@ export const reasons = {
   ROLE_INSUFFICIENT: Code.PermissionDenied,
   REVOCATIONS_UNKNOWN: Code.Unavailable,
 
-  // Organizations, tokens, backends, workflows
+  // Organizations, tokens, backends, workflows, contracts, versions of projects
   ORGANIZATION_EXISTS: Code.AlreadyExists,
   ORGANIZATION_NOT_FOUND: Code.NotFound,
   WORKFLOW_NOT_FOUND: Code.NotFound,
+  CONTRACT_EXISTS: Code.AlreadyExists,
+  CONTRACT_NOT_FOUND: Code.NotFound,
+  CONTRACT_REVISION_NOT_FOUND: Code.NotFound,
+  CONTRACT_INVALID: Code.InvalidArgument,
+  PROJECT_VERSION_NOT_FOUND: Code.NotFound,
+  PROJECT_VERSION_RELEASED: Code.FailedPrecondition,
   TOKEN_EXISTS: Code.AlreadyExists,
   TOKEN_NOT_FOUND: Code.NotFound,
   ROLE_INVALID: Code.InvalidArgument,
@@ -47,6 +53,8 @@ export const reasons = {
   ISSUER_UNAVAILABLE: Code.Unavailable,
   TRUST_NOT_FOUND: Code.NotFound,
   TRUST_NOT_SET: Code.FailedPrecondition,
+  SIGNING_REQUEST_INVALID: Code.InvalidArgument,
+  SIGNING_NOT_SET_UP: Code.FailedPrecondition,
   BACKEND_EXISTS: Code.AlreadyExists,
   BACKEND_NOT_FOUND: Code.NotFound,
   BACKEND_IN_USE: Code.FailedPrecondition,
@@ -68,6 +76,9 @@ export const reasons = {
   RUN_EXPIRED: Code.FailedPrecondition,
   RUN_HAS_OTHER_ATTESTATION: Code.AlreadyExists,
   IDEMPOTENCY_KEY_REUSED: Code.AlreadyExists,
+  CRAFTING_STATE_NOT_FOUND: Code.NotFound,
+  CRAFTING_STATE_CHANGED: Code.Aborted,
+  CRAFTING_STATE_TOO_LARGE: Code.InvalidArgument,
 
   // Bundles
   BUNDLE_EMPTY: Code.InvalidArgument,
@@ -97,6 +108,7 @@ export const reasons = {
   // Attestations
   ATTESTATION_NOT_FOUND: Code.NotFound,
   ATTESTATION_EXPIRED: Code.FailedPrecondition,
+  DEPENDENCY_NOT_FOUND: Code.InvalidArgument,
   BUNDLE_NEEDS_DOWNLOAD: Code.ResourceExhausted,
   BUNDLE_MISSING: Code.DataLoss,
   BUNDLE_CORRUPT: Code.DataLoss,

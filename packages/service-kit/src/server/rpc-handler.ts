@@ -248,8 +248,14 @@ function unknownMethod(path: string, request: NodeRequest): Handler | undefined 
   const error = connectErrorOf(new DomainError("METHOD_UNKNOWN", `${path.slice(1, 200)} is not served here`));
   if (!type.startsWith("grpc")) return () => Promise.resolve(jsonRefusal(404, error));
   const header = new Headers({ "content-type": `application/${type}` });
+  // Over HTTP/2 the status of gRPC counts among headers only if they end the stream, which Node's do not.
+  if (type === "grpc")
+    return () =>
+      Promise.resolve({ status: 200, header, trailer: setTrailerStatus(new Headers(), error), body: nothing() });
   return () => Promise.resolve({ status: 200, header: setTrailerStatus(header, error) });
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
 
 /** Whether a unary body may grow when it is read: the header of Connect, and those of gRPC and gRPC-Web. */
 function isCompressed({ headers }: NodeRequest): boolean {

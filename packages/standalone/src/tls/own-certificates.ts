@@ -5,7 +5,7 @@ import { isIP } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { writeDurably } from "@attestry/data-dir";
-import { Authority } from "./authority.ts";
+import { Authority } from "@attestry/service-kit/certificates";
 
 export interface OwnCertificates {
   certFile: string;

@@ -5,14 +5,17 @@ const kept = `
     insert into attestation (id, organization_id, run_id, workflow_id, project, workflow, backend_id, digest, size_bytes,
                              media_type, predicate_type, subjects, mode, bundle, received_at, plan_given_at,
                              external, retain_until, verification_mode, verification_result, signer, issuer, integrated_at,
-                             trust_revision)
+                             trust_revision, policy_summary)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $18,
-            now() + nullif($19::float8, 0) * interval '1 second', $20, $21, $22, $23, $24, $25)
+            now() + nullif($19::float8, 0) * interval '1 second', $20, $21, $22, $23, $24, $25, $26)
     on conflict (organization_id, run_id) do nothing
     returning id
   ), subjects as (
     insert into attestation_subject (organization_id, digest_key, attestation_id)
     select $2, key, kept.id from kept, jsonb_array_elements_text($17::jsonb) as key
+  ), materials as (
+    insert into attestation_material (organization_id, digest_key, attestation_id)
+    select $2, key, kept.id from kept, jsonb_array_elements_text($27::jsonb) as key
   )`;
 
 function upload(state: "pending" | "confirmed"): string {
@@ -70,6 +73,7 @@ export const readBundle: Statement = {
 const columns = `a.id, a.organization_id as "organizationId", a.run_id as "runId", a.workflow_id as "workflowId", a.project,
   a.workflow, a.digest, a.size_bytes as "sizeBytes", a.media_type as "mediaType", a.predicate_type as "predicateType",
   a.subjects, a.mode, a.received_at as "receivedAt", a.plan_given_at as "planGivenAt", a.visible,
+  a.policy_summary as "policySummary",
   a.verification_mode as "verificationMode", a.verification_result as "verificationResult", a.signer, a.issuer,
   a.integrated_at as "integratedAt", a.trust_revision as "trustRevision",
   (select coalesce(json_agg(json_build_object('backendId', u.backend_id, 'state', u.state) order by u.id), '[]')
@@ -97,9 +101,18 @@ export const findByRun = byRuns("attestations-of-runs", `select ${columns} from 
 export const findStored = byRuns(
   "stored-attestations",
   `select a.id, a.organization_id as "organizationId", a.run_id as "runId", a.digest, a.mode, a.visible,
-          a.plan_given_at as "planGivenAt", a.expired_at as "expiredAt", u.state as upload
+          a.plan_given_at as "planGivenAt", a.policy_summary as "policySummary", a.expired_at as "expiredAt", u.state as upload
    from attestation a left join upload u on u.attestation_id = a.id and u.backend_id = a.backend_id`,
 );
+
+/** Of these digests those that the organization has an attestation of, which it is shown. */
+export const findShown: Statement = {
+  name: "shown-digests",
+  text: `select k.digest from unnest($2::bytea[]) as k(digest)
+         where exists (
+           select from attestation a
+           where a.digest = k.digest and a.organization_id is not distinct from $1 and a.visible and a.expired_at is null)`,
+};
 
 const latestOfDigest = (which: string): string => `
   (select ${columns} from attestation a

@@ -5,6 +5,7 @@ import type { Attestation, KeptAttestation, NewAttestation, StoredAttestation } 
 import {
   findByDigest,
   findByRun,
+  findShown,
   findStored,
   insertWithConfirmedUpload,
   insertWithoutUpload,
@@ -72,7 +73,7 @@ export class Attestations {
   }
 
   /**
-   * Writes the attestation, its subjects and its upload in one statement; with "uploaded", the upload is confirmed and
+   * Writes the attestation, its subjects, its materials and its upload in one statement; with "uploaded", the upload is confirmed and
    * the intent goes. False if the run has a row already: one constraint decides all races.
    */
   async insert(attestation: NewAttestation, bundle: Buffer | null, target: Target): Promise<boolean> {
@@ -104,6 +105,8 @@ export class Attestations {
         attestation.issuer,
         attestation.integratedAt,
         attestation.trustRevision,
+        attestation.policySummary,
+        attestation.materialKeysJson,
       ],
     });
     return rowCount === 1;
@@ -130,11 +133,21 @@ export class Attestations {
     return rows[0]?.bundle;
   }
 
+  /** Which of the digests are those of attestations that the organization is shown. */
+  async shown(organizationId: string, digests: readonly Digest[]): Promise<Set<Digest>> {
+    const { rows } = await this.#hot.query<{ digest: Buffer }>({
+      ...findShown,
+      values: [organizationId, digests.map(digestBytes)],
+    });
+    return new Set(rows.map(({ digest }) => digestFromBytes(digest)));
+  }
+
   /** Rows without the visible mark that are older than `olderThanMs`, in order of id, after the id given. */
   async notVisible(olderThanMs: number, afterId: string, limit: number): Promise<KeptAttestation[]> {
     const { rows } = await this.#pool.query<Omit<KeptAttestation, "digest"> & { digest: Buffer }>({
       name: "not-visible",
-      text: `select id, organization_id as "organizationId", run_id as "runId", digest, plan_given_at as "planGivenAt"
+      text: `select id, organization_id as "organizationId", run_id as "runId", digest, plan_given_at as "planGivenAt",
+                    policy_summary as "policySummary"
              from attestation
              where not visible and id > $1 and stored_at < now() - $2 * interval '1 millisecond'
              order by id limit $3`,

@@ -5,6 +5,7 @@ import type { Prisma, PrismaClient } from "./client/client.ts";
 export interface AttestationFilter {
   organizationId: string;
   subjectKey?: string;
+  materialKey?: string;
   predicateType?: string;
   project?: string;
   workflow?: string;
@@ -13,7 +14,7 @@ export interface AttestationFilter {
   belowId?: string;
 }
 
-export type ListedAttestation = Omit<Attestation, "organizationId" | "planGivenAt" | "visible">;
+export type ListedAttestation = Omit<Attestation, "organizationId" | "planGivenAt" | "policySummary" | "visible">;
 
 const columns = {
   id: true,
@@ -45,7 +46,7 @@ export async function listAttestations(
   filter: AttestationFilter,
   limit: number,
 ): Promise<ListedAttestation[]> {
-  const { organizationId, subjectKey, predicateType, project, workflow } = filter;
+  const { organizationId, subjectKey, materialKey, predicateType, project, workflow } = filter;
   const id = {
     ...(filter.fromId !== undefined && { gte: filter.fromId }),
     ...(filter.belowId !== undefined && { lt: filter.belowId }),
@@ -58,22 +59,36 @@ export async function listAttestations(
     ...(project !== undefined && { project }),
     ...(workflow !== undefined && { workflow }),
   };
-  if (subjectKey === undefined) {
-    const rows = await prisma.attestation.findMany({
-      where: { ...where, id },
-      orderBy: { id: "desc" },
-      take: limit,
-      select: columns,
-    });
-    return rows.map(listed);
-  }
-  const rows = await prisma.attestationSubject.findMany({
-    where: { organizationId, digestKey: subjectKey, attestationId: id, attestation: where },
+  // Each is one index, read from the page's end: the one of the materials, of the subjects, or of the attestations.
+  const page = {
     orderBy: { attestationId: "desc" },
     take: limit,
     select: { attestation: { select: columns } },
+  } satisfies Prisma.AttestationSubjectFindManyArgs & Prisma.AttestationMaterialFindManyArgs;
+  if (materialKey !== undefined) {
+    const subjects =
+      subjectKey === undefined ? {} : { subjectIndex: { some: { organizationId, digestKey: subjectKey } } };
+    const attestation = { ...where, ...subjects };
+    const rows = await prisma.attestationMaterial.findMany({
+      where: { organizationId, digestKey: materialKey, attestationId: id, attestation },
+      ...page,
+    });
+    return rows.map((row) => listed(row.attestation));
+  }
+  if (subjectKey !== undefined) {
+    const rows = await prisma.attestationSubject.findMany({
+      where: { organizationId, digestKey: subjectKey, attestationId: id, attestation: where },
+      ...page,
+    });
+    return rows.map((row) => listed(row.attestation));
+  }
+  const rows = await prisma.attestation.findMany({
+    where: { ...where, id },
+    orderBy: { id: "desc" },
+    take: limit,
+    select: columns,
   });
-  return rows.map((row) => listed(row.attestation));
+  return rows.map(listed);
 }
 
 function listed(row: Selected): ListedAttestation {

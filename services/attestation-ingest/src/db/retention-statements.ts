@@ -4,7 +4,7 @@ import type { Statement } from "./statement.ts";
 
 /** Rows that one statement looks at. In its text, so that it is planned for so few. */
 const windowRows = 1_000;
-/** Fewer, as their subjects and uploads go with them. */
+/** Fewer, as their subjects, materials and uploads go with them. */
 const hiddenWindowRows = 200;
 
 /** Of an attestation `a`: past at_most, and no promise holds, neither today's nor the one it was stored under. */
@@ -73,7 +73,7 @@ export const lockUploads: Statement = {
   text: "select from upload where attestation_id = any($1::uuid[]) order by id for update",
 };
 
-// The uploads and subjects fall with their attestation. Intents are sorted, so that two replicas wait for each other
+// The uploads, subjects and materials fall with their attestation. Intents are sorted, so that two replicas wait for each other
 // in one order only.
 export const deleteHidden: Statement = {
   name: "delete-hidden",

@@ -23,7 +23,8 @@ export async function list(
     throw new DomainError("REQUEST_INVALID", "the filter workflow needs the filter project; came the workflow alone");
   }
   const filters = {
-    subject: request.subjectDigest === "" ? undefined : keyOf(request.subjectDigest),
+    subject: keyFilter(request.subjectDigest, "subject_digest"),
+    material: keyFilter(request.materialDigest, "material_digest"),
     predicateType: textFilter(request.predicateType, "predicate_type"),
     project: textFilter(request.project, "project"),
     workflow: textFilter(request.workflow, "workflow"),
@@ -31,12 +32,13 @@ export async function list(
     below: boundary(request.receivedBefore),
   };
   const scope = { kind: "attestations", filters };
-  const { subject, predicateType, project, workflow, from, below } = filters;
+  const { subject, material, predicateType, project, workflow, from, below } = filters;
   const { rows, nextPageToken } = await readPage(request, scope, (lastId, limit) => {
     const belowId = lastId !== undefined && (below === undefined || lastId < below) ? lastId : below;
     const filter = {
       organizationId,
       ...(subject !== undefined && { subjectKey: subject }),
+      ...(material !== undefined && { materialKey: material }),
       ...(predicateType !== undefined && { predicateType }),
       ...(project !== undefined && { project }),
       ...(workflow !== undefined && { workflow }),
@@ -54,19 +56,17 @@ function textFilter(text: string, what: string): string | undefined {
   return text === "" ? undefined : text;
 }
 
-/** `<algorithm>:<value>` as it is indexed. Throws DIGEST_INVALID. */
-function keyOf(subjectDigest: string): string {
-  const colon = subjectDigest.indexOf(":");
-  if (colon > 0 && colon < subjectDigest.length - 1 && !subjectDigest.includes("\0")) {
-    return subjectKey(subjectDigest.slice(0, colon), subjectDigest.slice(colon + 1));
+/** `<algorithm>:<value>` as it is indexed; undefined: it is not asked for. Throws DIGEST_INVALID. */
+function keyFilter(digest: string, what: string): string | undefined {
+  if (digest === "") return undefined;
+  const colon = digest.indexOf(":");
+  if (colon > 0 && colon < digest.length - 1 && !digest.includes("\0")) {
+    return subjectKey(digest.slice(0, colon), digest.slice(colon + 1));
   }
-  throw new DomainError(
-    "DIGEST_INVALID",
-    `subject_digest must be ALGORITHM:VALUE; came "${subjectDigest.slice(0, 80)}"`,
-    {
-      metadata: { expected: "ALGORITHM:VALUE", actual: subjectDigest.slice(0, 80) },
-    },
-  );
+  const actual = digest.slice(0, 80);
+  throw new DomainError("DIGEST_INVALID", `${what} must be ALGORITHM:VALUE; came "${actual}"`, {
+    metadata: { expected: "ALGORITHM:VALUE", actual },
+  });
 }
 
 /** The least id received at or after the time: rows are kept by the millisecond. */

@@ -24,7 +24,7 @@ export function uploadStateOf(state: StoredUploadState | null): UploadState {
 
 /** An attestation as the API shows it. */
 export function attestationMessage(
-  attestation: Omit<Attestation, "organizationId" | "planGivenAt" | "visible">,
+  attestation: Omit<Attestation, "organizationId" | "planGivenAt" | "policySummary" | "visible">,
 ): AttestationMessage {
   return create(AttestationSchema, {
     digest: attestation.digest,

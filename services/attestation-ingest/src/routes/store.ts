@@ -5,6 +5,7 @@ import { create } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Context } from "../context.ts";
 import type { StoredAttestation } from "../store/attestation.ts";
+import { checkDependencies } from "../store/dependencies.ts";
 import { keep } from "../store/keep.ts";
 import { newAttestation } from "../store/new-attestation.ts";
 import { findStoredOrPlan } from "../store/plan.ts";
@@ -41,7 +42,9 @@ export async function store(
 
   const received = { ...read, organizationId, bytes: bundle, receivedAt: timeOfId(id) };
   const verification = await context.verifier.verify(received, found.plan.verification, call.signal);
-  const attestation = newAttestation(id, wanted, found.plan, summaryOf(read), verification);
+  const summary = summaryOf(read);
+  await checkDependencies(context, organizationId, summary.dependencies);
+  const attestation = newAttestation(id, wanted, found.plan, summary, verification);
   const kept = await keep(context, attestation, bundle, found.plan, call);
   refuseExpired(kept, context.config.retentionGraceMs);
   // From here on nothing is lost: whatever fails, a retry or the reconciler completes the run.

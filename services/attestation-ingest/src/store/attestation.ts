@@ -1,4 +1,4 @@
-import type { Digest, Subject } from "@attestry/bundle";
+import type { Digest, PolicySummary, Subject } from "@attestry/bundle";
 import type { KeptVerification, Verification } from "../verification/verification.ts";
 
 /** Where the bytes were put when the attestation was stored. */
@@ -13,6 +13,8 @@ export interface KeptAttestation {
   runId: string;
   digest: Digest;
   planGivenAt: Date;
+  /** What the predicate says of policies; null: nothing, or a build wrote the row that did not look. */
+  policySummary: PolicySummary | null;
 }
 
 /** An attestation as it is written; its bundle goes beside it. */
@@ -28,6 +30,8 @@ export interface NewAttestation extends KeptAttestation, Verification {
   subjects: Subject[];
   /** Of all subjects, each once, as a JSON array. */
   subjectKeysJson: string;
+  /** The same of the materials that the predicate names. */
+  materialKeysJson: string;
   mode: Mode;
   receivedAt: Date;
   /** For so many seconds from its insert on retention does not delete it; 0: no promise. */

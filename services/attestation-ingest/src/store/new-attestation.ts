@@ -30,6 +30,8 @@ export function newAttestation(
     // With the signer, so that a page of 200 rows stays below a client's 4 MiB whatever a bundle contains.
     subjects: firstSubjects(bundle.subjects, SHOWN_BYTES - signerBytes(verification)),
     subjectKeysJson: bundle.subjectKeysJson,
+    policySummary: bundle.policies ?? null,
+    materialKeysJson: bundle.materialKeysJson,
     receivedAt: timeOfId(id),
     keepAtLeastSeconds: plan.keepAtLeastSeconds,
   };

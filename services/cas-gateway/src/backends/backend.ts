@@ -1,5 +1,5 @@
 import { DomainError } from "@attestry/service-kit";
-import type { BlobRef } from "../blobs/blob-ref.ts";
+import type { BlobQuery, BlobRef } from "../blobs/blob-ref.ts";
 import type { Expiry } from "../retention/expiry.ts";
 import type { Keeping } from "../retention/keeping.ts";
 
@@ -47,6 +47,8 @@ export interface WriteOptions {
   resumable?: Resumable | undefined;
   /** Undefined: the blob counts however old it is, and nothing is promised. */
   keeping?: Keeping | undefined;
+  /** What the client calls the blob's file; at most 1,024 bytes of UTF-8. Undefined: nothing. */
+  fileName?: string | undefined;
 }
 
 /**
@@ -62,6 +64,8 @@ export interface Backend {
   describe(key: string, signal: AbortSignal): Promise<StoredBlob | undefined>;
   /** The sizes in bytes of those blobs that are there, by key; with bounded requests at a time, however many they are. */
   sizes(blobs: readonly KeyedBlob[], signal: AbortSignal): Promise<Map<string, number>>;
+  /** What the write that made the blob visible called it; undefined: nothing, or it is not there. */
+  fileName(key: string, signal: AbortSignal): Promise<string | undefined>;
   /** Undefined if it is not there. */
   read(key: string, range: Range, signal: AbortSignal): Promise<OpenBlob | undefined>;
   /**
@@ -69,9 +73,10 @@ export interface Backend {
    * when the source ends without an error and is the blob, resumed or not; otherwise nothing is visible, and nothing is
    * left but what `resumable` keeps. Throws what the source throws, SIZE_MISMATCH and DIGEST_MISMATCH besides, and
    * WRITE_OFFSET_INVALID if a resumed source does not begin at what is committed. `existed`: the blob was there, proven in
-   * this call, and stays as it is; a backend that cannot tell cheaply stores it again.
+   * this call, and stays as it is; a backend that cannot tell cheaply stores it again. A size that is not known is what the
+   * source turns out to have, which then cannot be resumed. Who stores a blob anew in its place leaves it the name that it has.
    */
-  write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<WriteOutcome>;
+  write(key: string, blob: BlobQuery, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<WriteOutcome>;
   /** How many bytes of an upload that broke off are kept for certain: where it can go on; 0 if there is nothing. */
   committed(key: string, blob: BlobRef, uploadId: string, signal: AbortSignal): Promise<number>;
   /**

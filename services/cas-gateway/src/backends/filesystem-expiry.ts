@@ -5,6 +5,7 @@ import type { Expiry, HiddenBlob } from "../retention/expiry.ts";
 import { codeOf } from "./error-code.ts";
 import { absentOrFault } from "./filesystem-errors.ts";
 import { listFiles } from "./filesystem-list.ts";
+import { FileNames } from "./filesystem-names.ts";
 import type { Folders } from "./folders.ts";
 
 const hiddenFolder = "expired/";
@@ -21,10 +22,12 @@ const linkless = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"])
 export class FilesystemExpiry implements Expiry {
   readonly #root: string;
   readonly #folders: Folders;
+  readonly #names: FileNames;
 
   constructor({ root, folders }: { root: string; folders: Folders }) {
     this.#root = root;
     this.#folders = folders;
+    this.#names = new FileNames({ root, folders });
   }
 
   now(): Date {
@@ -88,6 +91,9 @@ export class FilesystemExpiry implements Expiry {
   async remove(hidden: HiddenBlob, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted();
     await unlink(this.#pathOf(hidden)).catch(absentOrFault);
+    // Unless the blob was written anew meanwhile.
+    const found = await stat(join(this.#root, hidden.key)).catch(absentOrFault);
+    if (found === undefined) await this.#names.remove(hidden.key);
     return true;
   }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import type { BlobRef } from "../blobs/blob-ref.ts";
+import type { BlobQuery } from "../blobs/blob-ref.ts";
 import { codeOf } from "./error-code.ts";
 import { throwFault } from "./filesystem-errors.ts";
 
@@ -16,7 +16,8 @@ export interface Partial {
 }
 
 /**
- * The partial files of one backend: `<folder>/<2 hex digits>/<space>.<hex>.<size>.<upload id>.<random>`. Their folders
+ * The partial files of one backend: `<folder>/<2 hex digits>/<space>.<hex>.<size>.<upload id>.<random>`; of an unknown
+ * size it says 0. Their folders
  * stay, so that a small blob pays for no folder; the random part gives each write a file of its own.
  */
 export class Uploads {
@@ -28,12 +29,12 @@ export class Uploads {
   }
 
   /** Where a new write may put its bytes. */
-  newPath(key: string, blob: BlobRef, uploadId: string): string {
+  newPath(key: string, blob: BlobQuery, uploadId: string): string {
     return join(this.#folderOf(blob), `${nameOf(key, blob, uploadId)}${randomUUID()}`);
   }
 
   /** Those of one upload, the longest first. */
-  async of(key: string, blob: BlobRef, uploadId: string): Promise<Partial[]> {
+  async of(key: string, blob: BlobQuery, uploadId: string): Promise<Partial[]> {
     const folder = this.#folderOf(blob);
     const name = nameOf(key, blob, uploadId);
     const partials: Partial[] = [];
@@ -75,7 +76,7 @@ export class Uploads {
     return Map.groupBy(files, (path) => path.slice(0, path.lastIndexOf("."))).values();
   }
 
-  #folderOf({ hex }: BlobRef): string {
+  #folderOf({ hex }: BlobQuery): string {
     return join(this.#folder, hex.slice(0, 2));
   }
 }
@@ -102,7 +103,7 @@ async function removeIfStale(paths: readonly string[], before: Date): Promise<bo
   return removeFiles(paths);
 }
 
-function nameOf(key: string, { hex, sizeBytes }: BlobRef, uploadId: string): string {
+function nameOf(key: string, { hex, sizeBytes = 0 }: BlobQuery, uploadId: string): string {
   return `${key.split("/")[0]}.${hex}.${sizeBytes}.${uploadId}.`;
 }
 

@@ -3,12 +3,14 @@ import { open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DomainError, reasonOf } from "@attestry/service-kit";
 import { itemsUntilAborted } from "../blobs/abortable.ts";
-import type { BlobRef } from "../blobs/blob-ref.ts";
+import type { BlobQuery, BlobRef } from "../blobs/blob-ref.ts";
+import { joined } from "../blobs/joined.ts";
 import { verified } from "../blobs/verified.ts";
 import { isStale } from "../retention/keeping.ts";
 import { backendUnavailable, type WriteOptions, type WriteOutcome } from "./backend.ts";
 import { codeOf } from "./error-code.ts";
 import { throwFault } from "./filesystem-errors.ts";
+import type { FileNames } from "./filesystem-names.ts";
 import { PartialFile } from "./filesystem-partial.ts";
 import { hashOfFile, readChunks } from "./filesystem-read.ts";
 import { type Partial, removeFiles, type Uploads } from "./filesystem-uploads.ts";
@@ -18,6 +20,7 @@ export interface Place {
   root: string;
   folders: Folders;
   uploads: Uploads;
+  names: FileNames;
   uploadRetentionMs: number;
 }
 
@@ -28,9 +31,9 @@ const lookedForBytes = 1024 * 1024;
 export async function writeFile(
   place: Place,
   key: string,
-  blob: BlobRef,
+  blob: BlobQuery,
   source: AsyncIterable<Uint8Array>,
-  { signal, resumable, keeping }: WriteOptions,
+  { signal, resumable, keeping, fileName }: WriteOptions,
 ): Promise<WriteOutcome> {
   signal.throwIfAborted();
   const to = join(place.root, key);
@@ -44,13 +47,19 @@ export async function writeFile(
   const partial = await createPartial(place, key, blob, uploadId, signal);
   try {
     const bytes = joined(firstBytes(kept[0], offset, signal), itemsUntilAborted(source, signal));
-    for await (const chunk of verified(bytes, blob)) await partial.append(chunk);
-    if (await holds(place, to, blob, { signal, keeping })) {
+    let sizeBytes = 0;
+    for await (const chunk of verified(bytes, blob)) {
+      sizeBytes += chunk.byteLength;
+      await partial.append(chunk);
+    }
+    const proven = { hex: blob.hex, sizeBytes };
+    if (await holds(place, to, proven, { signal, keeping })) {
       await removePartials([partial, ...kept]).catch(() => undefined);
       return "existed";
     }
     await partial.sync();
     signal.throwIfAborted();
+    if (fileName !== undefined) await place.names.give(key, proven, fileName, signal);
     await makeVisible(place, partial.path, to, signal);
     // The blob is stored, whatever becomes of these: what is not removed here is swept.
     await removePartials(kept).catch(() => undefined);
@@ -68,7 +77,7 @@ export async function writeFile(
 async function createPartial(
   { folders, uploads, uploadRetentionMs }: Place,
   key: string,
-  blob: BlobRef,
+  blob: BlobQuery,
   uploadId: string,
   signal: AbortSignal,
 ): Promise<PartialFile> {
@@ -93,14 +102,6 @@ async function* firstBytes(
   } finally {
     await file.close();
   }
-}
-
-async function* joined(
-  first: AsyncIterable<Uint8Array>,
-  second: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array, void, void> {
-  yield* first;
-  yield* second;
 }
 
 async function makeVisible({ folders }: Place, from: string, to: string, signal: AbortSignal): Promise<void> {

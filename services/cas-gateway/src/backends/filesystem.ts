@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { BigIntStats } from "node:fs";
 import { open, rename, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import type { BlobRef } from "../blobs/blob-ref.ts";
+import type { BlobQuery, BlobRef } from "../blobs/blob-ref.ts";
 import { concurrently } from "../blobs/concurrently.ts";
 import type { Expiry } from "../retention/expiry.ts";
 import type {
@@ -18,6 +18,7 @@ import type {
 import { absentOrFault, throwFault } from "./filesystem-errors.ts";
 import { FilesystemExpiry } from "./filesystem-expiry.ts";
 import { listFiles } from "./filesystem-list.ts";
+import { FileNames } from "./filesystem-names.ts";
 import { hashOfFile, readChunks } from "./filesystem-read.ts";
 import { Uploads } from "./filesystem-uploads.ts";
 import { type Place, writeFile } from "./filesystem-write.ts";
@@ -45,7 +46,9 @@ export class FilesystemBackend implements Backend {
 
   constructor({ root, uploadRetentionMs }: FilesystemOptions) {
     const uploads = new Uploads(join(root, "uploads"));
-    this.#place = { root, folders: new Folders(root), uploads, uploadRetentionMs };
+    const folders = new Folders(root);
+    const names = new FileNames({ root, folders });
+    this.#place = { root, folders, uploads, names, uploadRetentionMs };
     this.#expiry = new FilesystemExpiry(this.#place);
   }
 
@@ -70,6 +73,10 @@ export class FilesystemBackend implements Backend {
     return sizes;
   }
 
+  async fileName(key: string, signal: AbortSignal): Promise<string | undefined> {
+    return (await this.describe(key, signal)) && this.#place.names.of(key);
+  }
+
   async read(key: string, range: Range, signal: AbortSignal): Promise<OpenBlob | undefined> {
     signal.throwIfAborted();
     try {
@@ -92,7 +99,7 @@ export class FilesystemBackend implements Backend {
     }
   }
 
-  write(key: string, blob: BlobRef, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<WriteOutcome> {
+  write(key: string, blob: BlobQuery, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<WriteOutcome> {
     return writeFile(this.#place, key, blob, source, options);
   }
 
@@ -121,6 +128,7 @@ export class FilesystemBackend implements Backend {
       if (await isFolder(path)) return;
       await this.#absentOrFault(error);
     }
+    await this.#place.names.remove(key);
   }
 
   async expiry(): Promise<Expiry> {

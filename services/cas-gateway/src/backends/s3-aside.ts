@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import type { BlobRef } from "../blobs/blob-ref.ts";
+import { fileNameHeaders } from "./s3-file-name.ts";
 import { asideFolder } from "./s3-leftovers.ts";
 import { type Reference, referenceBody, referenceHeaders } from "./s3-reference.ts";
 import type { S3Requests } from "./s3-requests.ts";
@@ -20,7 +21,7 @@ export async function setObjectAside(
 ): Promise<boolean> {
   const found = await requests.head(key, signal);
   if (found === undefined) return false;
-  const { reference, etag, isTagOfBytes } = found;
+  const { reference, etag, isTagOfBytes, fileName } = found;
   if (reference !== undefined && reference.dataKey === undefined) return false;
   const { sha256, md5 } = await digestsOf(requests, reference?.dataKey ?? key, signal);
   if (sha256 === blob.hex) return false;
@@ -33,8 +34,10 @@ export async function setObjectAside(
   } else if (!(await requests.copy(key, aside, etag, signal))) {
     return false;
   }
+  // The right write that comes gets the name.
+  const headers = { ...referenceHeaders(empty), ...fileNameHeaders(fileName) };
   const replace = (name: string, tag: string) =>
-    requests.put(name, referenceBody(empty), { headers: referenceHeaders(empty), onlyIf: { etag: tag } }, signal);
+    requests.put(name, referenceBody(empty), { headers, onlyIf: { etag: tag } }, signal);
   const isAside =
     (await requests.features.knowsReplacing(async () => !(await replace(aside, otherTag)))) &&
     ((await replace(key, etag)) || (await isEmptied(requests, key, signal)));

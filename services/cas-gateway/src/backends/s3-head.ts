@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { StoredBlob } from "./backend.ts";
 import { isTagOfBytes } from "./s3-answers.ts";
+import { fileNameOf } from "./s3-file-name.ts";
 import { type Reference, referenceOf } from "./s3-reference.ts";
 
 /** What HEAD says of an object. */
@@ -10,6 +11,8 @@ export interface ObjectHead extends StoredBlob {
   isTagOfBytes: boolean;
   /** Undefined: the object is its blob itself. */
   reference: Reference | undefined;
+  /** Undefined: none was given. */
+  fileName: string | undefined;
   /** What the store holds it by; undefined: nothing. */
   lock: HeldObject | undefined;
   /** When the store said so, by its own clock. */
@@ -32,6 +35,7 @@ export function headOf(headers: IncomingHttpHeaders): ObjectHead {
     etag: String(headers.etag),
     isTagOfBytes: isTagOfBytes(headers),
     reference: referenceOf(headers),
+    fileName: fileNameOf(headers),
     lock: lockOf(headers),
     toldAt: new Date(headers.date ?? Date.now()),
   };

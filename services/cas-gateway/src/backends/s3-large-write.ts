@@ -1,13 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { DomainError } from "@attestry/service-kit";
 import { itemsUntilAborted, untilAborted } from "../blobs/abortable.ts";
-import type { BlobRef } from "../blobs/blob-ref.ts";
+import type { BlobQuery, BlobRef } from "../blobs/blob-ref.ts";
 import { hashOf } from "../blobs/hash-of.ts";
-import { digestMismatch, sizeMismatch, verified } from "../blobs/verified.ts";
+import { blobTooLarge, digestMismatch, sizeMismatch, verified } from "../blobs/verified.ts";
 import { backendUnavailable, type WriteOptions, type WriteOutcome } from "./backend.ts";
+import { fileNameHeaders } from "./s3-file-name.ts";
 import { keptUpload } from "./s3-kept-upload.ts";
 import { abandonUpload, removeStrays } from "./s3-leftovers.ts";
-import { partSizeFor } from "./s3-parts.ts";
+import { mostUnsizedBytes, partSizeFor } from "./s3-parts.ts";
 import { LiveRecord, newDataKey, recordFolder, recordsBelow, type UploadRecord } from "./s3-records.ts";
 import { referenceBody, referenceHeaders } from "./s3-reference.ts";
 import type { S3Requests } from "./s3-requests.ts";
@@ -15,12 +16,12 @@ import { abortUpload, type BegunUpload, PartSender } from "./s3-uploads.ts";
 
 export interface LargeWrite {
   key: string;
-  blob: BlobRef;
+  blob: BlobQuery;
   source: AsyncIterable<Uint8Array>;
   options: WriteOptions;
   retentionMs: number;
   /** Whether what is at the key is the blob: read and hashed. */
-  isThere: (signal: AbortSignal) => Promise<boolean>;
+  isThere: (blob: BlobRef, signal: AbortSignal) => Promise<boolean>;
 }
 
 /** What is kept of an upload that broke off. */
@@ -46,8 +47,10 @@ export async function writeLarge(requests: S3Requests, write: LargeWrite): Promi
   const { key, blob, options, retentionMs } = write;
   const { signal, resumable } = options;
   const offset = resumable?.offset ?? 0;
-  const folder = recordFolder(key, blob, resumable?.uploadId ?? randomUUID());
-  const kept = offset > 0 ? await furthestKept(requests, folder, { blob, retentionMs }, signal) : undefined;
+  // Of an unknown size the records say 0.
+  const sized = { hex: blob.hex, sizeBytes: blob.sizeBytes ?? 0 };
+  const folder = recordFolder(key, sized, resumable?.uploadId ?? randomUUID());
+  const kept = offset > 0 ? await furthestKept(requests, folder, { blob: sized, retentionMs }, signal) : undefined;
   if (offset > 0 && kept?.committed !== offset) throw offsetInvalid(kept?.committed ?? 0, offset);
 
   const dataKey = kept?.dataKey ?? newDataKey(key);
@@ -71,20 +74,27 @@ export async function writeLarge(requests: S3Requests, write: LargeWrite): Promi
     await record.takeOver(begun);
     return kept.upload;
   }
-  const partBytes = partSizeFor(blob.sizeBytes);
+  const partBytes = partSizeFor(sized.sizeBytes);
   const sender = new PartSender(requests, { dataKey, partBytes, begin, kept: kept?.upload });
   let step: "sending" | "proving" | "publishing" = "sending";
   try {
     const source = itemsUntilAborted(write.source, signal);
-    const bytes = offset > 0 ? counted(source, blob, offset) : verified(source, blob);
-    for await (const chunk of bytes) await sender.add(chunk, signal);
+    const bytes = offset > 0 ? counted(source, sized, offset) : verified(source, blob);
+    let sizeBytes = offset;
+    for await (const chunk of bytes) {
+      sizeBytes += chunk.byteLength;
+      if (blob.sizeBytes === undefined && sizeBytes > mostUnsizedBytes)
+        throw blobTooLarge(mostUnsizedBytes, `at least ${sizeBytes}, which its name does not say`);
+      await sender.add(chunk, signal);
+    }
+    const whole = { hex: blob.hex, sizeBytes };
     await untilAborted(() => lettingGo, signal);
     const isMine = await sender.complete(signal);
     const isProven = offset === 0 && isMine && (resumable === undefined || (await record.isAlone(signal)));
     step = "proving";
-    if (!isProven) await prove(requests, dataKey, blob, signal);
+    if (!isProven) await prove(requests, dataKey, whole, signal);
     step = "publishing";
-    const outcome = await publish(requests, write, dataKey, isProven);
+    const outcome = await publish(requests, write, { blob: whole, dataKey, isYoung: isProven });
     await record.stop();
     // The blob is there; a record that stays is the sweep's.
     await tidy(requests, { key, dataKey, record, outcome, isAlone }, signal).catch(() => undefined);
@@ -154,17 +164,20 @@ async function prove(requests: S3Requests, dataKey: string, blob: BlobRef, signa
 /** Makes the blob visible, unless it is already. */
 async function publish(
   requests: S3Requests,
-  { key, blob, options: { signal }, isThere }: LargeWrite,
-  dataKey: string,
-  isYoung: boolean,
+  { key, options: { signal, fileName }, isThere }: LargeWrite,
+  { blob, dataKey, isYoung }: { blob: BlobRef; dataKey: string; isYoung: boolean },
 ): Promise<WriteOutcome> {
   const reference = { dataKey, sizeBytes: blob.sizeBytes };
-  const [body, headers] = [referenceBody(reference), referenceHeaders(reference)];
-  if (!(await requests.put(key, body, { headers, onlyIf: "absent" }, signal))) {
+  const body = referenceBody(reference);
+  const named = (name: string | undefined) => ({
+    headers: { ...referenceHeaders(reference), ...fileNameHeaders(name) },
+  });
+  if (!(await requests.put(key, body, { ...named(fileName), onlyIf: "absent" }, signal))) {
+    const found = await requests.head(key, signal);
     // An attempt whose answer was lost may have put it.
-    if ((await requests.head(key, signal))?.reference?.dataKey === dataKey) return "stored";
-    if (await isThere(signal)) return "existed";
-    await requests.put(key, body, { headers }, signal);
+    if (found?.reference?.dataKey === dataKey) return "stored";
+    if (await isThere(blob, signal)) return "existed";
+    await requests.put(key, body, named(found?.fileName ?? fileName), signal);
     // What was here before refers to nothing now.
     await removeStrays(requests, key, signal);
   }

@@ -9,6 +9,8 @@ export const singlePutBytes = 8 * mebibyte;
 export const leastPart = 5 * mebibyte;
 export const mostParts = 10_000;
 const smallestPart = 8 * mebibyte;
+/** What an upload can have whose size nobody told: its parts cannot be made larger in time. */
+export const mostUnsizedBytes = smallestPart * mostParts;
 
 /** What all uploads of the process together may fill at a time; at least one part. */
 const fillingBytes = 256 * mebibyte;
@@ -131,3 +133,5 @@ function busy(): DomainError {
 }
 
 export const partBuffers = new PartBuffers();
+/** For what is gathered before it is known whether there will be parts: who has a turn here may wait for one there. */
+export const gatherBuffers = new PartBuffers();

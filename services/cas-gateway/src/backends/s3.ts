@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { itemsUntilAborted } from "../blobs/abortable.ts";
-import type { BlobRef } from "../blobs/blob-ref.ts";
+import type { BlobQuery, BlobRef } from "../blobs/blob-ref.ts";
 import { hashOf } from "../blobs/hash-of.ts";
+import { joined } from "../blobs/joined.ts";
 import { probesFolder } from "../blobs/key.ts";
 import { verified } from "../blobs/verified.ts";
 import type { Expiry } from "../retention/expiry.ts";
@@ -20,6 +21,8 @@ import {
 import { setObjectAside } from "./s3-aside.ts";
 import type { StoreBody } from "./s3-body.ts";
 import { S3Expiry } from "./s3-expiry.ts";
+import { fileNameHeaders } from "./s3-file-name.ts";
+import { Gathered } from "./s3-gather.ts";
 import { committedBytes, offsetInvalid, writeLarge } from "./s3-large-write.ts";
 import { removeStrays, sweepUploads } from "./s3-leftovers.ts";
 import { listBlobs, sizesOf } from "./s3-listing.ts";
@@ -62,6 +65,12 @@ export class S3Backend implements Backend {
     return reference.dataKey === undefined ? undefined : { sizeBytes: reference.sizeBytes, storedAt };
   }
 
+  async fileName(key: string, signal: AbortSignal): Promise<string | undefined> {
+    const found = await this.#requests.head(key, signal);
+    const isEmpty = found?.reference !== undefined && found.reference.dataKey === undefined;
+    return isEmpty ? undefined : found?.fileName;
+  }
+
   sizes(blobs: readonly KeyedBlob[], signal: AbortSignal): Promise<Map<string, number>> {
     return sizesOf(this.#requests, blobs, signal);
   }
@@ -77,28 +86,54 @@ export class S3Backend implements Backend {
 
   async write(
     key: string,
-    blob: BlobRef,
+    { hex, sizeBytes }: BlobQuery,
     source: AsyncIterable<Uint8Array>,
     options: WriteOptions,
   ): Promise<WriteOutcome> {
-    const { signal, resumable, keeping } = options;
-    const atLeastMs = keeping?.atLeastMs ?? 0;
-    const isThere = (until: AbortSignal) => this.#staysThere(key, blob, keeping, until);
-    if (blob.sizeBytes > singlePutBytes) {
-      const retentionMs = this.#options.uploadRetentionMs;
-      const outcome = await writeLarge(this.#requests, { key, blob, source, options, retentionMs, isThere });
-      // Only now: what comes of an upload that breaks off must not be held for years.
-      if (await this.hold(key, atLeastMs, signal)) return outcome;
-      throw backendUnavailable("the blob went from the backend's object store before it was held there", undefined);
+    if (sizeBytes !== undefined && sizeBytes > singlePutBytes)
+      return this.#writeLarge(key, { hex, sizeBytes }, source, options);
+    if (sizeBytes !== undefined) return this.#writeSmall(key, { hex, sizeBytes }, source, options);
+    const arriving = itemsUntilAborted(source, options.signal);
+    const gathered = await Gathered.from(arriving, options.signal);
+    try {
+      if (gathered.isWhole)
+        return await this.#writeSmall(key, { hex, sizeBytes: gathered.sizeBytes }, gathered.bytes(), options);
+      return await this.#writeLarge(key, { hex, sizeBytes }, joined(gathered.bytes(), arriving), options);
+    } finally {
+      gathered.release();
     }
+  }
+
+  async #writeLarge(
+    key: string,
+    blob: BlobQuery,
+    source: AsyncIterable<Uint8Array>,
+    options: WriteOptions,
+  ): Promise<WriteOutcome> {
+    const { signal, keeping } = options;
+    const retentionMs = this.#options.uploadRetentionMs;
+    const isThere = (one: BlobRef, until: AbortSignal) => this.#staysThere(key, one, keeping, until);
+    const outcome = await writeLarge(this.#requests, { key, blob, source, options, retentionMs, isThere });
+    // Only now: what comes of an upload that breaks off must not be held for years.
+    if (await this.hold(key, keeping?.atLeastMs ?? 0, signal)) return outcome;
+    throw backendUnavailable("the blob went from the backend's object store before it was held there", undefined);
+  }
+
+  async #writeSmall(
+    key: string,
+    blob: BlobRef,
+    source: AsyncIterable<Uint8Array>,
+    { signal, resumable, keeping, fileName }: WriteOptions,
+  ): Promise<WriteOutcome> {
     if (resumable !== undefined && resumable.offset > 0) throw offsetInvalid(0, resumable.offset);
     const body = await collect(verified(itemsUntilAborted(source, signal), blob), blob.sizeBytes);
     // The request is signed over the digest that the bytes were just proven to have, so the store proves them too.
-    const headers = await this.#lock.headers(atLeastMs, body, signal);
-    const put = { sha256: blob.hex, probe: key.startsWith(probesFolder), headers };
-    if (await this.#requests.put(key, body, { ...put, onlyIf: "absent" }, signal)) return "stored";
-    if (await isThere(signal)) return "existed";
-    await this.#requests.put(key, body, put, signal);
+    const lock = await this.#lock.headers(keeping?.atLeastMs ?? 0, body, signal);
+    const put = { sha256: blob.hex, probe: key.startsWith(probesFolder) };
+    const named = (name: string | undefined) => ({ ...put, headers: { ...lock, ...fileNameHeaders(name) } });
+    if (await this.#requests.put(key, body, { ...named(fileName), onlyIf: "absent" }, signal)) return "stored";
+    if (await this.#staysThere(key, blob, keeping, signal)) return "existed";
+    await this.#requests.put(key, body, named((await this.#requests.head(key, signal))?.fileName ?? fileName), signal);
     // What was here before may have been a reference.
     await removeStrays(this.#requests, key, signal);
     return "stored";

@@ -4,7 +4,7 @@ import type { Backend, StoredBlob } from "../backends/backend.ts";
 import { isStale, type Keeping } from "../retention/keeping.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { untilAborted } from "./abortable.ts";
-import type { BlobRef } from "./blob-ref.ts";
+import type { BlobQuery, BlobRef } from "./blob-ref.ts";
 import { cutShort } from "./cut-short.ts";
 import { hashOf } from "./hash-of.ts";
 import type { Suspects } from "./suspects.ts";
@@ -70,12 +70,24 @@ export class Proofs {
    * Whether the blob is there, by `isBlob`, and stays there as long as it would if it were written now, for which the store
    * holds it from now on. Throws what the backend's `describe`, `read` and `hold` throw.
    */
-  async isThere(place: Place, blob: BlobRef, signal: AbortSignal, keeping?: Keeping): Promise<boolean> {
+  async isThere(place: Place, blob: BlobQuery, signal: AbortSignal, keeping?: Keeping): Promise<boolean> {
+    return (await this.find(place, blob, signal, keeping)) !== undefined;
+  }
+
+  /** As `isThere`: the blob with its size, or undefined. */
+  async find(
+    place: Place,
+    { hex, sizeBytes }: BlobQuery,
+    signal: AbortSignal,
+    keeping?: Keeping,
+  ): Promise<BlobRef | undefined> {
     const { backend, key } = place;
     const described = await backend.describe(key, signal);
-    if (described === undefined || isStale(described.storedAt, keeping)) return false;
-    if (!(await this.isBlob(place, blob, described, signal))) return false;
-    return keeping === undefined || backend.hold(key, keeping.atLeastMs, signal);
+    if (described === undefined || isStale(described.storedAt, keeping)) return undefined;
+    const blob = { hex, sizeBytes: sizeBytes ?? described.sizeBytes };
+    if (!(await this.isBlob(place, blob, described, signal))) return undefined;
+    const stays = keeping === undefined || (await backend.hold(key, keeping.atLeastMs, signal));
+    return stays ? blob : undefined;
   }
 
   /**

@@ -1,10 +1,10 @@
 import type { WriteRequest } from "@attestry/api/bytestream";
 import { DomainError } from "@attestry/service-kit";
-import { parseWriteName, type UploadName } from "./resource-name.ts";
+import type { ResourceNames, WriteName } from "./resource-name.ts";
 import { sizeMismatch } from "./verified.ts";
 
 export interface ReceivedWrite {
-  name: UploadName;
+  name: WriteName;
   /** Where in the blob the bytes begin; 0 if they are compressed. */
   offset: number;
   /** Whether the first message is also the last: all bytes are here. */
@@ -16,6 +16,7 @@ export interface ReceivedWrite {
 }
 
 export interface ReceiveOptions {
+  names: ResourceNames;
   signal: AbortSignal;
   /** How long the client may send no bytes of the blob, in milliseconds. */
   idleMs: number;
@@ -36,14 +37,14 @@ export async function receiveWrite(
   const next = receiver(messages, options);
   const first = await next(false);
   if (first === undefined) throw unfinished(0);
-  const name = parseWriteName(first.resourceName);
+  const name = options.names.write(first.resourceName);
   const offset = firstOffset(first.writeOffset, name);
   const body = new WriteBody(first, next, { name, offset });
   return { name, offset, whole: first.finishWrite, body: body.bytes(), receivedBytes: () => body.receivedBytes };
 }
 
 /** Of a compressed upload only 0: what came of one that broke off is not kept. */
-function firstOffset(offset: bigint, { compressor, sizeBytes }: UploadName): number {
+function firstOffset(offset: bigint, { compressor, sizeBytes = 0 }: WriteName): number {
   const most = compressor === "identity" ? sizeBytes : 0;
   if (offset >= 0n && offset <= BigInt(most)) return Number(offset);
   const expected =
@@ -55,13 +56,13 @@ class WriteBody {
   receivedBytes = 0;
   readonly #first: WriteRequest;
   readonly #next: (isFinished: boolean) => Promise<Received>;
-  readonly #name: UploadName;
+  readonly #name: WriteName;
   readonly #offset: number;
 
   constructor(
     first: WriteRequest,
     next: (isFinished: boolean) => Promise<Received>,
-    { name, offset }: { name: UploadName; offset: number },
+    { name, offset }: { name: WriteName; offset: number },
   ) {
     this.#first = first;
     this.#next = next;
@@ -71,6 +72,7 @@ class WriteBody {
 
   async *bytes(): AsyncGenerator<Uint8Array, void, void> {
     const { resourceName } = this.#first;
+    const { sizeBytes, offsetsOmitted = false } = this.#name;
     const isCompressed = this.#name.compressor !== "identity";
     let finished = false;
     for (let message: Received = this.#first; message !== undefined; message = await this.#next(finished)) {
@@ -80,11 +82,11 @@ class WriteBody {
       if (message.resourceName !== "" && message.resourceName !== resourceName) throw renamed(this.#first, message);
       // Of compressed bytes too: the API mixes the two kinds of offsets, which are one if all begins at 0.
       const expected = this.#offset + this.receivedBytes;
-      if (message.writeOffset !== BigInt(expected))
+      if (message.writeOffset !== BigInt(expected) && !(offsetsOmitted && message.writeOffset === 0n))
         throw offsetInvalid(`write_offset ${expected}`, String(message.writeOffset));
       this.receivedBytes += data.byteLength;
       const end = expected + data.byteLength;
-      if (!isCompressed && end > this.#name.sizeBytes) throw sizeMismatch(this.#name.sizeBytes, `at least ${end}`);
+      if (!isCompressed && sizeBytes !== undefined && end > sizeBytes) throw sizeMismatch(sizeBytes, `at least ${end}`);
       finished = message.finishWrite;
       if (data.byteLength > 0) yield data;
     }

@@ -1,5 +1,5 @@
 import { DomainError, isUuid } from "@attestry/service-kit";
-import { type BlobRef, isDigestHex, parseSize } from "./blob-ref.ts";
+import { type BlobQuery, type BlobRef, isDigestHex, parseSize } from "./blob-ref.ts";
 
 // Resource names of the Remote Execution API v2, documented at ContentAddressableStorage in its remote_execution.proto.
 
@@ -15,7 +15,36 @@ export interface ResourceName extends BlobRef {
 export interface UploadName extends ResourceName {
   /** Chosen by the client; lower case. */
   uploadId: string;
+  fileName?: undefined;
+  offsetsOmitted?: false;
 }
+
+/** A blob that is named by its digest, whatever its size. */
+export interface DigestName extends BlobQuery {
+  instance: undefined;
+  compressor: "identity";
+}
+
+/** An upload that is named by digest and file. One that breaks off cannot be gone on with. */
+export interface FileUploadName extends DigestName {
+  uploadId: undefined;
+  /** Undefined: it has no name. */
+  fileName: string | undefined;
+  /** Messages may leave their write_offset at 0. */
+  offsetsOmitted: true;
+}
+
+export type ReadName = ResourceName | DigestName;
+export type WriteName = UploadName | FileUploadName;
+
+/** How the resource names of ByteStream are read. Both throw RESOURCE_NAME_INVALID. */
+export interface ResourceNames {
+  read(name: string): ReadName;
+  write(name: string): WriteName;
+}
+
+/** Those of the Remote Execution API and no others. */
+export const reapiNames: ResourceNames = { read: parseReadName, write: parseWriteName };
 
 const readForm = "[{instance}/]blobs/{hash}/{size} or [{instance}/]compressed-blobs/zstd/{hash}/{size}";
 const writeForm =

@@ -4,22 +4,31 @@ import { checkUpload } from "../callers/permissions.ts";
 import { type Keeping, keepingOf } from "../retention/keeping.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { childController } from "./abortable.ts";
-import type { BlobRef } from "./blob-ref.ts";
+import type { BlobQuery, BlobRef } from "./blob-ref.ts";
 import type { Place, Proofs } from "./proofs.ts";
 import type { StoredBlobs } from "./stored-blobs.ts";
+import { UnsizedBody } from "./unsized-body.ts";
 
 /** A smaller blob is here as soon as the answer whether it is there already, which the write tells as well. */
 const askedForBytes = 1024 * 1024;
 
 export interface StoreOptions {
   caller: CasPrincipal;
-  blob: BlobRef;
+  /** Of an unknown size: what the body turns out to have. */
+  blob: BlobQuery;
   body: AsyncIterable<Uint8Array>;
   /** Whether all bytes are here already, or the blob was asked for: then it is not looked for while they are written. */
   whole: boolean;
   signal: AbortSignal;
-  /** Undefined: what comes of a write that breaks off is not kept. */
+  /** Undefined: what comes of a write that breaks off is not kept, as of a blob of unknown size. */
   upload?: Upload | undefined;
+  /** What the client calls its file; kept if this is what makes the blob visible. */
+  fileName?: string | undefined;
+}
+
+export interface Stored {
+  outcome: WriteOutcome;
+  sizeBytes: number;
 }
 
 export interface Upload {
@@ -29,9 +38,9 @@ export interface Upload {
   offset: number;
 }
 
-interface Asked {
+interface Asked<B extends BlobQuery> {
   place: Place;
-  blob: BlobRef;
+  blob: B;
   keeping: Keeping | undefined;
 }
 
@@ -51,17 +60,19 @@ interface StoreContext {
  */
 export async function storeBlob(
   context: StoreContext,
-  { caller, blob, body, whole, signal, upload }: StoreOptions,
-): Promise<WriteOutcome> {
+  { caller, blob, body, whole, signal, upload, fileName }: StoreOptions,
+): Promise<Stored> {
   checkUpload(caller, blob);
   const place = await context.blobs.uploadPlace(caller, blob.hex);
   const { provider } = place.named;
-  const asked = { place, blob, keeping: keepingOf(caller) };
-  if (upload !== undefined && upload.offset > 0) {
-    const outcome = await checkOffset(context, asked, upload, signal);
+  const { hex, sizeBytes } = blob;
+  const keeping = keepingOf(caller);
+  if (upload !== undefined && upload.offset > 0 && sizeBytes !== undefined) {
+    const sized = { hex, sizeBytes };
+    const outcome = await checkOffset(context, { place, blob: sized, keeping }, upload, signal);
     if (outcome === "existed") {
       context.telemetry.existed(provider);
-      return outcome;
+      return { outcome, sizeBytes };
     }
     context.telemetry.resumed(provider);
   }
@@ -76,20 +87,25 @@ export async function storeBlob(
         keepAfter: (fault: unknown) => fault !== isThere && !breaksRules(fault),
       }
     : undefined;
+  const bounds = { mostBytes: caller.maxBytes, largeBytes: askedForBytes };
+  const unsized = sizeBytes === undefined ? new UnsizedBody(body, bounds) : undefined;
+  const options = { signal: controller.signal, resumable, keeping, fileName };
   const writing = place.backend
-    .write(place.key, blob, body, { signal: controller.signal, resumable, keeping: asked.keeping })
-    .then(async (outcome) => {
+    .write(place.key, blob, unsized?.bytes() ?? body, options)
+    .then(async (outcome): Promise<Stored> => {
+      const written = { hex, sizeBytes: unsized?.sizeBytes ?? sizeBytes ?? 0 };
       // Proven in either case.
-      await context.proofs.addWritten(place, blob, signal);
-      return outcome;
+      await context.proofs.addWritten(place, written, signal);
+      return { outcome, sizeBytes: written.sizeBytes };
     });
   try {
-    const isAsked = !whole && blob.sizeBytes > askedForBytes;
-    const existing = isAsked ? whenThere(context, asked, controller.signal) : never();
-    const outcome = await Promise.race([writing, existing]);
-    if (outcome === "existed") context.telemetry.existed(provider);
-    else context.telemetry.stored(provider, blob.sizeBytes);
-    return outcome;
+    const isLarge = unsized?.whenLarge ?? (sizeBytes !== undefined && sizeBytes > askedForBytes);
+    const asked = { place, blob, keeping, mostBytes: caller.maxBytes };
+    const existing = whole || isLarge === false ? never() : whenThere(context, asked, isLarge, controller.signal);
+    const stored = await Promise.race([writing, existing]);
+    if (stored.outcome === "existed") context.telemetry.existed(provider);
+    else context.telemetry.stored(provider, stored.sizeBytes);
+    return stored;
   } finally {
     // Ends what is still under way, and waits until nothing of it is left.
     controller.abort(isThere);
@@ -101,7 +117,7 @@ export async function storeBlob(
 /** Resolves if the body may be written, or need not be. Throws WRITE_OFFSET_INVALID. */
 async function checkOffset(
   { proofs }: StoreContext,
-  { place, blob, keeping }: Asked,
+  { place, blob, keeping }: Asked<BlobRef>,
   upload: Upload,
   signal: AbortSignal,
 ): Promise<WriteOutcome | undefined> {
@@ -131,14 +147,21 @@ const ruleBreaks = new Set<string>([
   "MESSAGE_TOO_LARGE",
 ]);
 
-/** Settles only if the blob is there. A fault is not told: the write meets it too. */
+/**
+ * Settles only if the blob is there, which is asked once it is known to be large, and the caller may have such a one. A fault
+ * is not told: the write meets it too.
+ */
 async function whenThere(
   { proofs }: StoreContext,
-  { place, blob, keeping }: Asked,
+  { place, blob, keeping, mostBytes }: Asked<BlobQuery> & { mostBytes: number },
+  isLarge: Promise<void> | true,
   signal: AbortSignal,
-): Promise<WriteOutcome> {
-  const isThere = await proofs.isThere(place, blob, signal, keeping).catch(() => false);
-  return isThere ? "existed" : never();
+): Promise<Stored> {
+  await isLarge;
+  const found = await proofs.find(place, blob, signal, keeping).catch(() => undefined);
+  return found === undefined || found.sizeBytes > mostBytes
+    ? never()
+    : { outcome: "existed", sizeBytes: found.sizeBytes };
 }
 
 function never(): Promise<never> {

@@ -190,3 +190,8 @@ export function corruptBlob(hex: string, actual: string, backend: string): Domai
 export function spacesOf({ space }: CasPrincipal): CasSpace[] {
   return space === "blobs" ? ["blobs", "bundles"] : ["bundles", "blobs"];
 }
+
+/** Where a caller may learn of a blob: a downloader wherever it could read it, others where they would write it. */
+export function spacesDescribed(caller: CasPrincipal): CasSpace[] {
+  return caller.role === "downloader" ? spacesOf(caller) : [caller.space];
+}

@@ -1,26 +1,26 @@
 import { createHash } from "node:crypto";
 import { DomainError } from "@attestry/service-kit";
-import { type BlobRef, digestOf } from "./blob-ref.ts";
+import { type BlobQuery, digestOf } from "./blob-ref.ts";
 
 /**
  * Passes the bytes on and ends normally only if they are the blob. Throws SIZE_MISMATCH as soon as there are too
- * many, and SIZE_MISMATCH or DIGEST_MISMATCH at the end. So whoever makes a blob visible at the end of this is safe.
+ * many, and SIZE_MISMATCH or DIGEST_MISMATCH at the end; a size that is not known is any. So whoever makes a blob visible at the end of this is safe.
  */
 export async function* verified(
   source: AsyncIterable<Uint8Array>,
-  blob: BlobRef,
+  { hex: expected, sizeBytes }: BlobQuery,
 ): AsyncGenerator<Uint8Array, void, void> {
   const hash = createHash("sha256");
   let received = 0;
   for await (const chunk of source) {
     received += chunk.byteLength;
-    if (received > blob.sizeBytes) throw sizeMismatch(blob.sizeBytes, `at least ${received}`);
+    if (sizeBytes !== undefined && received > sizeBytes) throw sizeMismatch(sizeBytes, `at least ${received}`);
     hash.update(chunk);
     yield chunk;
   }
-  if (received !== blob.sizeBytes) throw sizeMismatch(blob.sizeBytes, String(received));
+  if (sizeBytes !== undefined && received !== sizeBytes) throw sizeMismatch(sizeBytes, String(received));
   const hex = hash.digest("hex");
-  if (hex !== blob.hex) throw digestMismatch(blob.hex, hex);
+  if (hex !== expected) throw digestMismatch(expected, hex);
 }
 
 export function sizeMismatch(expected: number, actual: string): DomainError {
@@ -37,4 +37,10 @@ export function digestMismatch(expected: string, actual: string): DomainError {
       metadata: { expected: digestOf(expected), actual: digestOf(actual) },
     },
   );
+}
+
+export function blobTooLarge(mostBytes: number, actual: string): DomainError {
+  return new DomainError("BLOB_TOO_LARGE", `a blob may have at most ${mostBytes} bytes here, this one has ${actual}`, {
+    metadata: { expected: String(mostBytes), actual },
+  });
 }

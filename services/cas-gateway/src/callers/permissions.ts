@@ -1,17 +1,11 @@
 import { type CasPrincipal, DomainError } from "@attestry/service-kit";
-import { type BlobRef, digestOf } from "../blobs/blob-ref.ts";
+import { type BlobQuery, digestOf } from "../blobs/blob-ref.ts";
+import { blobTooLarge } from "../blobs/verified.ts";
 
-/** Throws BLOB_TOO_LARGE or DIGEST_NOT_ALLOWED if the caller may not upload that blob. */
-export function checkUpload(caller: CasPrincipal, blob: BlobRef): void {
-  checkDigest(caller, blob.hex);
-  if (blob.sizeBytes <= caller.maxBytes) return;
-  throw new DomainError(
-    "BLOB_TOO_LARGE",
-    `a blob may have at most ${caller.maxBytes} bytes here, this one has ${blob.sizeBytes}`,
-    {
-      metadata: { expected: String(caller.maxBytes), actual: String(blob.sizeBytes) },
-    },
-  );
+/** Throws BLOB_TOO_LARGE or DIGEST_NOT_ALLOWED if the caller may not upload that blob, as far as its size is known. */
+export function checkUpload(caller: CasPrincipal, { hex, sizeBytes = 0 }: BlobQuery): void {
+  checkDigest(caller, hex);
+  if (sizeBytes > caller.maxBytes) throw blobTooLarge(caller.maxBytes, String(sizeBytes));
 }
 
 /** Throws DIGEST_NOT_ALLOWED if the caller's token is for another blob. */

@@ -39,7 +39,7 @@ export async function putBlob(context: Context, exchange: Exchange): Promise<voi
   const body = watch.watching(bodyOf(request, response));
   const outcome = isThere
     ? await existing(context, caller)
-    : await storeBlob(context, { caller, blob, body, whole: isAsked, signal: watch.signal });
+    : (await storeBlob(context, { caller, blob, body, whole: isAsked, signal: watch.signal })).outcome;
   if (outcome === "existed" && isConditional) checkPreconditions(request, hex, true);
   // One who does not wait to be asked sends all before it looks for the answer, and takes a connection that ends for a fault.
   if (outcome === "existed" && !isPatient(request)) await discardBody(request, watch);

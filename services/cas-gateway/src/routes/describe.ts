@@ -4,7 +4,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import { parseDigest } from "../blobs/blob-ref.ts";
-import { spacesOf } from "../blobs/stored-blobs.ts";
+import { spacesDescribed } from "../blobs/stored-blobs.ts";
 import { checkDigest } from "../callers/permissions.ts";
 import type { Context } from "../context.ts";
 
@@ -17,7 +17,6 @@ export async function describe(
   const caller = casPrincipal(handler);
   const hex = parseDigest(request.digest);
   checkDigest(caller, hex);
-  const spaces = caller.role === "downloader" ? spacesOf(caller) : [caller.space];
-  const { value, named } = await context.blobs.describe(caller, hex, spaces, handler.signal);
+  const { value, named } = await context.blobs.describe(caller, hex, spacesDescribed(caller), handler.signal);
   return { sizeBytes: BigInt(value.sizeBytes), backendName: named.name, storedAt: timestampFromDate(value.storedAt) };
 }

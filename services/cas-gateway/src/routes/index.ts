@@ -1,7 +1,9 @@
 import { ByteStream } from "@attestry/api/bytestream";
 import { BlobService, ScrubService } from "@attestry/api/cas";
 import { Capabilities, ContentAddressableStorage } from "@attestry/api/reapi";
+import { registerResourceService } from "@attestry/chainloop-compat/cas";
 import type { ConnectRouter } from "@connectrpc/connect";
+import { describedBlobs } from "../chainloop/described-blobs.ts";
 import type { Context } from "../context.ts";
 import { batchReadBlobs } from "./batch-read-blobs.ts";
 import { batchUpdateBlobs } from "./batch-update-blobs.ts";
@@ -43,5 +45,6 @@ export function registerRoutes(router: ConnectRouter, context: Context): void {
     delete: (request, handler) => deleteBlob(context, request, handler),
     validateBackend: (_request, handler) => validateBackend(context, handler),
   });
+  if (context.config.chainloopCompat) registerResourceService(router, describedBlobs(context));
   router.service(ScrubService, { getReport: (request, handler) => getScrubReport(context, request, handler) });
 }

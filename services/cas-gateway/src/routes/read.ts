@@ -1,9 +1,10 @@
 import type { ReadRequest } from "@attestry/api/bytestream";
-import { DomainError, principal } from "@attestry/service-kit";
+import { type CasPrincipal, DomainError, principal } from "@attestry/service-kit";
 import type { HandlerContext } from "@connectrpc/connect";
 import { childController } from "../blobs/abortable.ts";
+import type { BlobQuery, BlobRef } from "../blobs/blob-ref.ts";
 import { readBlob } from "../blobs/read-blob.ts";
-import { parseReadName } from "../blobs/resource-name.ts";
+import { spacesOf } from "../blobs/stored-blobs.ts";
 import { compressed } from "../blobs/zstd.ts";
 import { checkDigest } from "../callers/permissions.ts";
 import type { Context } from "../context.ts";
@@ -17,19 +18,18 @@ export async function* read(
   request: ReadRequest,
   handler: HandlerContext,
 ): AsyncGenerator<{ data: Uint8Array }, void, void> {
-  const blob = parseReadName(request.resourceName);
+  const name = context.names.read(request.resourceName);
   const offset = bytesOf("read_offset", request.readOffset);
   const limit = bytesOf("read_limit", request.readLimit);
-  if (blob.compressor !== "identity" && limit > 0) throw noLimit(limit);
-  const caller = await context.callers.of(principal(handler), "download", blob.instance);
-  checkDigest(caller, blob.hex);
+  if (name.compressor !== "identity" && limit > 0) throw noLimit(limit);
+  const caller = await context.callers.of(principal(handler), "download", name.instance);
+  checkDigest(caller, name.hex);
+  const isPart = offset > 0 || limit > 0;
+  const blob = name.sizeBytes === undefined && isPart ? await sized(context, caller, name, handler.signal) : name;
   const { controller, release } = childController(handler.signal);
   const { signal } = controller;
   const bytes = readBlob(context, { caller, blob, offset, limit, signal });
-  // An offset past the end is refused by the first of the bytes.
-  const sizeBytes = Math.max(0, blob.sizeBytes - offset);
-  const { organization } = caller;
-  const chunks = blob.compressor === "identity" ? bytes : compressed(bytes, { organization, sizeBytes, signal });
+  const chunks = name.compressor === "identity" ? bytes : packed(bytes, { caller, name, offset, signal });
   const { idleTimeoutMs } = context.config;
   const giveUp = () => controller.abort(notTaken(idleTimeoutMs));
   let timer: NodeJS.Timeout | undefined;
@@ -44,6 +44,26 @@ export async function* read(
     clearTimeout(timer);
     release();
   }
+}
+
+/** What a part is of must be known with its size. */
+async function sized(
+  context: Context,
+  caller: CasPrincipal,
+  { hex }: BlobQuery,
+  signal: AbortSignal,
+): Promise<BlobRef> {
+  const { value } = await context.blobs.describe(caller, hex, spacesOf(caller), signal);
+  return { hex, sizeBytes: value.sizeBytes };
+}
+
+function packed(
+  bytes: AsyncIterable<Uint8Array>,
+  { caller, name, offset, signal }: { caller: CasPrincipal; name: BlobRef; offset: number; signal: AbortSignal },
+): AsyncIterable<Uint8Array> {
+  // An offset past the end is refused by the first of the bytes.
+  const sizeBytes = Math.max(0, name.sizeBytes - offset);
+  return compressed(bytes, { organization: caller.organization, sizeBytes, signal });
 }
 
 /** As ByteStream defines it: a negative offset is out of range, a negative limit is no argument. */

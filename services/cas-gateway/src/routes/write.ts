@@ -16,15 +16,18 @@ export async function write(
   handler: HandlerContext,
 ): Promise<{ committedSize: bigint }> {
   const { signal } = handler;
-  const received = await receiveWrite(messages, { signal, idleMs: context.config.idleTimeoutMs });
+  const { names, config } = context;
+  const received = await receiveWrite(messages, { signal, names, idleMs: config.idleTimeoutMs });
   const { name: blob, whole, offset, body } = received;
+  const { fileName } = blob;
   const caller = await context.callers.of(principal(handler), "upload", blob.instance);
   if (blob.compressor === "identity") {
-    const upload = { id: blob.uploadId, offset };
-    await storeBlob(context, { caller, blob, body, whole, signal, upload });
-    return { committedSize: BigInt(blob.sizeBytes) };
+    const upload = blob.uploadId === undefined ? undefined : { id: blob.uploadId, offset };
+    const { sizeBytes } = await storeBlob(context, { caller, blob, body, whole, signal, upload, fileName });
+    return { committedSize: BigInt(sizeBytes) };
   }
-  const bytes = decompressed(body, { organization: caller.organization, sizeBytes: blob.sizeBytes, signal });
-  const outcome = await storeBlob(context, { caller, blob, body: bytes, whole, signal });
+  const { organization } = caller;
+  const bytes = decompressed(body, { organization, sizeBytes: blob.sizeBytes, signal });
+  const { outcome } = await storeBlob(context, { caller, blob, body: bytes, whole, signal });
   return { committedSize: outcome === "existed" ? -1n : BigInt(received.receivedBytes()) };
 }

@@ -61,7 +61,8 @@ async function copy(
   if (opened === undefined) return undefined;
   try {
     const blob = { hex, sizeBytes: opened.sizeBytes };
-    await place.backend.write(place.key, blob, paced(opened, pace), { signal: pace.signal });
+    const fileName = await source.fileName(key, pace.signal);
+    await place.backend.write(place.key, blob, paced(opened, pace), { signal: pace.signal, fileName });
     return blob;
   } finally {
     await opened.close();

@@ -76,6 +76,7 @@ export class OrganizationStore {
       const data = {
         storageMode: after.storageMode,
         verificationMode: after.verificationMode,
+        blockOnPolicyViolation: after.blockOnPolicyViolation,
         ...retentionColumns(after.retention),
         ...(isOther(before.retention.materials, after.retention.materials) && { materialKeepChangedAt: new Date() }),
       };
@@ -116,7 +117,10 @@ function inlineBackend(organizationId: string): NewBackend {
 }
 
 export function readOrganization(row: Row): Organization {
-  const { id, name, createdAt, storageMode, verificationMode } = row;
+  const { id, name, createdAt, storageMode, verificationMode, blockOnPolicyViolation } = row;
   const trustRevision = row.trustRevision ?? 0;
-  return { id, name, createdAt, storageMode, verificationMode, trustRevision, retention: readRetentions(row) };
+  return {
+    ...{ id, name, createdAt, storageMode, verificationMode, trustRevision, blockOnPolicyViolation },
+    retention: readRetentions(row),
+  };
 }

@@ -3,6 +3,7 @@ import { inBatches } from "@attestry/service-kit";
 import type pg from "pg";
 import type { Completed, Completion } from "../runs/complete-run.ts";
 import type { RunPlan } from "../runs/run.ts";
+import { policyAssignments, policyColumns, policyNames, policyParameters, policyValues } from "./policy-columns.ts";
 import { type EndRow, type PlanRow, readEnd, readPlan } from "./run-rows.ts";
 
 // GetStoragePlan and Complete, the two steps of every Store: what arrives together is one statement.
@@ -33,8 +34,8 @@ join organization o on o.id = r.organization_id`;
 const completeText = `
 with
 asked as (
-  select * from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::timestamptz[])
-    with ordinality a (organization_id, id, digest, plan_given_at, ord)),
+  select * from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::timestamptz[], ${policyParameters(5)})
+    with ordinality a (organization_id, id, digest, plan_given_at, ${policyNames}, ord)),
 locked as materialized (
   select l.* from (select distinct organization_id, id from asked order by 1, 2) a
   cross join lateral (
@@ -42,12 +43,12 @@ locked as materialized (
     where organization_id = a.organization_id and id = a.id limit 1
     for no key update) l),
 due as (
-  select distinct on (a.organization_id, a.id) a.organization_id, a.id, a.digest
+  select distinct on (a.organization_id, a.id) a.organization_id, a.id, a.digest, ${policyColumns("a")}
   from asked a join locked l using (organization_id, id)
   where l.state = 'initialized' or (l.state = 'expired' and l.finished_at >= a.plan_given_at)
   order by a.organization_id, a.id, a.ord),
 completed as (
-  update run set state = 'success', attestation_digest = due.digest, finished_at = now()
+  update run set state = 'success', attestation_digest = due.digest, finished_at = now(), ${policyAssignments("due")}
   from due
   where run.organization_id = due.organization_id and run.id = due.id
   returning run.organization_id, run.id, run.attestation_digest)
@@ -98,6 +99,7 @@ export function createCompletions(pool: pg.Pool): (completion: Completion) => Pr
           completions.map((completion) => completion.runId),
           completions.map((completion) => digestBytes(completion.digest)),
           completions.map((completion) => completion.planGivenAt),
+          ...policyValues(completions.map((completion) => completion.policySummary)),
         ],
       });
       const found = new Map(rows.map((row) => [row.ord, row]));

@@ -2,9 +2,11 @@ import type { BackendProvider, BackendStatus } from "../backends/backend.ts";
 import type { StorageMode, VerificationMode } from "../organizations/organization.ts";
 import type { Run, RunEnd, RunPlan, RunState } from "../runs/run.ts";
 import { digestText } from "./digests.ts";
+import { type PolicyRow, policyColumns, readPolicySummary } from "./policy-columns.ts";
 import { type RetentionRow, readRetentions } from "./retention-columns.ts";
+import { readProjectVersion, type VersionRow, versionColumns } from "./version-rows.ts";
 
-export interface RunRow {
+export interface RunRow extends VersionRow, PolicyRow {
   id: string;
   workflow_id: string;
   project: string;
@@ -17,18 +19,23 @@ export interface RunRow {
   backend_name: string;
   reason: string;
   job_url: string;
+  contract_revision: number;
+  runner: string;
+  block_on_policy_violation: boolean;
 }
 
 // The columns by name: a statement prepared with `*` would fail once a migration adds one.
 const columns = `r.id, r.workflow_id, w.project, w.name as workflow, r.state, r.created_at, r.finished_at,
-  r.attestation_digest, r.backend_id, b.name as backend_name, r.reason, r.job_url`;
+  r.attestation_digest, r.backend_id, b.name as backend_name, r.reason, r.job_url, r.contract_revision, r.runner,
+  r.block_on_policy_violation, ${versionColumns("v")}, ${policyColumns("r")}`;
 
 /** Joins what a run shows to rows of `run` that are called r. */
 export function selectRunFrom(source: string): string {
   return `select ${columns}
 from ${source}
 join workflow w on w.organization_id = r.organization_id and w.id = r.workflow_id
-join backend b on b.organization_id = r.organization_id and b.id = r.backend_id`;
+join backend b on b.organization_id = r.organization_id and b.id = r.backend_id
+left join project_version v on v.organization_id = r.organization_id and v.id = r.project_version_id`;
 }
 
 export const selectRun: string = selectRunFrom("run r");
@@ -47,6 +54,11 @@ export function readRun(row: RunRow): Run {
     backendName: row.backend_name,
     reason: row.reason,
     jobUrl: row.job_url,
+    contractRevision: row.contract_revision,
+    runner: row.runner,
+    blockOnPolicyViolation: row.block_on_policy_violation,
+    projectVersion: readProjectVersion(row),
+    policySummary: readPolicySummary(row),
   };
 }
 

@@ -1,38 +1,14 @@
 import { type Digest, digestBytes } from "@attestry/bundle";
-import { timeOfId } from "@attestry/service-kit";
 import type pg from "pg";
+import type { ProjectVersion } from "../projects/project-version.ts";
 import type { Completed, Completion, CompletionStore } from "../runs/complete-run.ts";
 import type { NewRun, Run, RunPlan } from "../runs/run.ts";
 import type { StartStore } from "../runs/start-run.ts";
 import type { Database } from "./database.ts";
-import { isForeignKeyViolation } from "./faults.ts";
+import { ProjectVersionStore } from "./project-version-store.ts";
 import { createCompletions, createPlans, type PlanKey } from "./run-batches.ts";
+import { insertRun } from "./run-create.ts";
 import { type RunRow, readRun, selectRun } from "./run-rows.ts";
-
-// Create is one named statement: one round trip, planned once per connection.
-
-// $1 organization, $2 run, $3 project, $4 workflow, $5 id for a new workflow, $6 idempotency key, $7 job URL, $8 now.
-// What another call inserts at the same time is not visible to this statement: then it inserts nothing, and the
-// caller tries again.
-const createText = `
-with
-past as (select 1 from run where organization_id = $1 and idempotency_key = $6::text),
-existing as (select id from workflow where organization_id = $1 and project = $3 and name = $4),
-made as (
-  insert into workflow (organization_id, id, project, name, created_at)
-  select $1::uuid, $5::uuid, $3, $4, $8::timestamptz
-  where not exists (select from existing) and not exists (select from past)
-  on conflict (organization_id, project, name) do nothing
-  returning id),
-started as (
-  insert into run (organization_id, id, workflow_id, backend_id, created_at, idempotency_key, job_url)
-  select $1::uuid, $2::uuid, w.id, b.id, $8::timestamptz, $6::text, $7
-  from (select id from existing union all select id from made) w, backend b
-  where b.organization_id = $1 and b.is_default and not exists (select from past)
-  on conflict (organization_id, idempotency_key) where idempotency_key is not null do nothing
-  returning workflow_id, backend_id)
-select s.workflow_id, s.backend_id, b.name as backend_name
-from started s join backend b on b.organization_id = $1 and b.id = s.backend_id`;
 
 const cancelText = `
 with ended as (
@@ -58,34 +34,19 @@ export class RunStore implements StartStore, CompletionStore {
   readonly complete: (completion: Completion) => Promise<Completed>;
   readonly #hot: pg.Pool;
   readonly #pool: pg.Pool;
+  readonly #versions: ProjectVersionStore;
 
   /** @param expiryMs Age at which a run expires. */
   constructor({ hot, pool }: Pick<Database, "hot" | "pool">, expiryMs: number) {
     this.#hot = hot;
     this.#pool = pool;
+    this.#versions = new ProjectVersionStore(pool);
     this.plan = createPlans(hot, expiryMs);
     this.complete = createCompletions(hot);
   }
 
-  async create(wanted: NewRun): Promise<Run | null> {
-    const { organizationId, id, project, workflow, newWorkflowId, idempotencyKey, jobUrl } = wanted;
-    const createdAt = timeOfId(id);
-    const values = [organizationId, id, project, workflow, newWorkflowId, idempotencyKey, jobUrl, createdAt];
-    const { rows } = await this.#hot
-      .query<{ workflow_id: string; backend_id: string; backend_name: string }>({
-        name: "run-create",
-        text: createText,
-        values,
-      })
-      // The default backend was removed, or the organization is none: the same to this statement as a lost race.
-      .catch(emptyOn(isForeignKeyViolation));
-    const row = rows[0];
-    if (row === undefined) return null;
-    return {
-      ...{ id, project, workflow, jobUrl, createdAt },
-      ...{ workflowId: row.workflow_id, backendId: row.backend_id, backendName: row.backend_name },
-      ...{ state: "initialized", finishedAt: null, attestationDigest: null, reason: "" },
-    };
+  create(wanted: NewRun): Promise<Run | null> {
+    return insertRun(this.#hot, wanted);
   }
 
   findByKey(organizationId: string, idempotencyKey: string): Promise<Run | null> {
@@ -93,6 +54,20 @@ export class RunStore implements StartStore, CompletionStore {
       organizationId,
       idempotencyKey,
     ]);
+  }
+
+  /** Of the workflow's contract; 0: there is no such workflow. */
+  async contractRevision(organizationId: string, project: string, workflow: string): Promise<number> {
+    const { rows } = await this.#pool.query<{ latest_revision: number }>(
+      `select c.latest_revision from workflow w join contract c on c.organization_id = w.organization_id and c.id = w.contract_id
+       where w.organization_id = $1 and w.project = $2 and w.name = $3`,
+      [organizationId, project, workflow],
+    );
+    return rows[0]?.latest_revision ?? 0;
+  }
+
+  findVersion(organizationId: string, project: string, version: string): Promise<ProjectVersion | null> {
+    return this.#versions.find(organizationId, project, version);
   }
 
   async hasOrganization(organizationId: string): Promise<boolean> {
@@ -130,11 +105,4 @@ export class RunStore implements StartStore, CompletionStore {
     const { rows } = await this.#pool.query<RunRow>({ name, text: `${selectRun} where ${where}`, values });
     return rows[0] === undefined ? null : readRun(rows[0]);
   }
-}
-
-function emptyOn(expected: (error: unknown) => boolean): (error: unknown) => { rows: never[] } {
-  return (error) => {
-    if (expected(error)) return { rows: [] };
-    throw error;
-  };
 }

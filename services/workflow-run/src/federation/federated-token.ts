@@ -22,7 +22,7 @@ export function newFederatedToken(
   return {
     token: {
       ...{ id, organizationId, name, role: rule.role, expiresAt, instanceAdmin: false },
-      ...{ federated: true, federationRuleId: rule.id },
+      ...{ federated: true, federationRuleId: rule.id, forChainloop: false },
     },
     entry: {
       actor: `federation rule ${rule.name} (${rule.id})`,

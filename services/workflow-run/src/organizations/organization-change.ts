@@ -9,18 +9,20 @@ export interface OrganizationChange {
   attestations?: RetentionChange | undefined;
   materials?: RetentionChange | undefined;
   verificationMode?: VerificationMode | undefined;
+  blockOnPolicyViolation?: boolean | undefined;
 }
 
 /** The organization with the change made. Throws RETENTION_INVALID, TRUST_NOT_SET. */
 export function changed(present: Organization, change: OrganizationChange): Organization {
   const { storageMode = present.storageMode, attestations = {}, materials = {} } = change;
   const { verificationMode = present.verificationMode } = change;
+  const { blockOnPolicyViolation = present.blockOnPolicyViolation } = change;
   if (verificationMode === "trusted" && present.trustRevision === 0) throw trustNotSet(present.name);
   const retention = {
     attestations: changedRetention(present.retention.attestations, attestations, "attestation_retention"),
     materials: changedRetention(present.retention.materials, materials, "material_retention"),
   };
-  return { ...present, storageMode, retention, verificationMode };
+  return { ...present, storageMode, retention, verificationMode, blockOnPolicyViolation };
 }
 
 /** What the audit log is told of a change: each setting that has another value now, old and new; undefined: none has. */
@@ -35,11 +37,13 @@ export function changeEntry(before: Organization, after: Organization, actor: st
   };
 }
 
-function settingsOf({ storageMode, retention, verificationMode }: Organization): Record<string, string> {
+function settingsOf(organization: Organization): Record<string, string> {
+  const { storageMode, retention, verificationMode, blockOnPolicyViolation } = organization;
   const { attestations, materials } = retention;
   return {
     storage_mode: storageMode ?? "default",
     verification_mode: verificationMode,
+    block_on_policy_violation: String(blockOnPolicyViolation),
     "attestation_retention.at_least": boundText(attestations.atLeastSeconds),
     "attestation_retention.at_most": boundText(attestations.atMostSeconds),
     "material_retention.at_least": boundText(materials.atLeastSeconds),

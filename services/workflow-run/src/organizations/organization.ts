@@ -17,6 +17,8 @@ export interface Organization {
   verificationMode: VerificationMode;
   /** Of the trust policy in force; 0: none was set. */
   trustRevision: number;
+  /** Clients that evaluate policies are to end a run that violates one; of runs that begin from now on. */
+  blockOnPolicyViolation: boolean;
 }
 
 /** The error for an organization that is not there, or that the caller may not know of: the two look the same. */

@@ -24,6 +24,7 @@ export async function createToken(
       ...{ id: uuidv7(), organizationId: organization.id, name, role, expiresAt },
       instanceAdmin: false,
       federated: false,
+      forChainloop: request.forChainloop,
     },
     await callerActor(context.tokens, caller),
   );

@@ -6,8 +6,10 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { AppContext } from "../context.ts";
 import { listRuns as listStoredRuns } from "../db/run-list.ts";
 import { parseOptionalEnum, runMessage, runStates } from "../messages.ts";
+import { policyStatuses } from "../policy-messages.ts";
+import { longestVersion } from "../projects/project-version.ts";
 import type { RunFilter } from "../runs/run.ts";
-import { looseNameRule, parseName } from "../text.ts";
+import { looseNameRule, parseLine, parseName } from "../text.ts";
 
 export async function listRuns(
   context: AppContext,
@@ -29,6 +31,10 @@ function parseFilter(organizationId: string, request: RunServiceListRequest): Ru
       "the filter workflow needs project: a workflow is named within its project",
     );
   }
+  if (request.projectVersion !== "" && request.project === "") {
+    throw new DomainError("REQUEST_INVALID", "the filter project_version needs project: a version is of its project");
+  }
+  const version = parseLine(request.projectVersion, longestVersion, "project_version");
   return {
     organizationId,
     project: request.project === "" ? undefined : parseName(request.project, looseNameRule, "project"),
@@ -36,6 +42,10 @@ function parseFilter(organizationId: string, request: RunServiceListRequest): Ru
     state: parseOptionalEnum(runStates, request.state, "state"),
     fromId: idBound(request.createdAfter, "created_after"),
     beforeId: idBound(request.createdBefore, "created_before"),
+    projectVersion: version === "" ? undefined : version,
+    policyStatus: parseOptionalEnum(policyStatuses, request.policyStatus, "policy_status"),
+    hasPolicyViolations: request.hasPolicyViolations,
+    hasPolicyGates: request.hasPolicyGates,
   };
 }
 

@@ -25,7 +25,7 @@ export async function updateOrganization(
 }
 
 function parseChange(request: OrganizationServiceUpdateRequest): OrganizationChange {
-  const { storageMode, attestationRetention, materialRetention, verificationMode } = request;
+  const { storageMode, attestationRetention, materialRetention, verificationMode, blockOnPolicyViolation } = request;
   return {
     storageMode:
       storageMode === undefined ? undefined : (parseOptionalEnum(storageModes, storageMode, "storage_mode") ?? null),
@@ -33,5 +33,6 @@ function parseChange(request: OrganizationServiceUpdateRequest): OrganizationCha
     materials: materialRetention && parseRetention(materialRetention, "material_retention"),
     verificationMode:
       verificationMode === undefined ? undefined : parseEnum(verificationModes, verificationMode, "verification_mode"),
+    blockOnPolicyViolation,
   };
 }

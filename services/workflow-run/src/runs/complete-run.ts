@@ -1,4 +1,4 @@
-import type { Digest } from "@attestry/bundle";
+import type { Digest, PolicySummary } from "@attestry/bundle";
 import { checkMayStore, runNotFound } from "./lifecycle.ts";
 import type { RunEnd } from "./run.ts";
 
@@ -7,6 +7,8 @@ export interface Completion {
   runId: string;
   digest: Digest;
   planGivenAt: Date;
+  /** What the attestation says of policies; null: nothing. */
+  policySummary: PolicySummary | null;
 }
 
 /** Whether the call made the run a success, and the run as it is now; undefined: there is none. */

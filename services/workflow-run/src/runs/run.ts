@@ -1,6 +1,8 @@
+import type { PolicyStatus, PolicySummary } from "@attestry/bundle";
 import type { Backend } from "../backends/backend.ts";
 import type { StorageMode, VerificationMode } from "../organizations/organization.ts";
 import type { Retentions } from "../organizations/retention.ts";
+import type { ProjectVersion } from "../projects/project-version.ts";
 
 export type RunState = "initialized" | "success" | "error" | "cancelled" | "expired";
 
@@ -18,6 +20,15 @@ export interface Run {
   backendName: string;
   reason: string;
   jobUrl: string;
+  /** Of the workflow's contract when the run began; 0: it was not noted. */
+  contractRevision: number;
+  runner: string;
+  /** The organization's when the run began. */
+  blockOnPolicyViolation: boolean;
+  /** Null: it is of no version. */
+  projectVersion: ProjectVersion | null;
+  /** What its attestation says of policies; null: nothing, or it has none. */
+  policySummary: PolicySummary | null;
 }
 
 /** A run as far as its end is concerned. */
@@ -34,6 +45,22 @@ export interface NewRun {
   /** Null: the call is not repeated. */
   idempotencyKey: string | null;
   jobUrl: string;
+  /** What the contract's latest revision has to be; 0: anything. */
+  contractRevision: number;
+  runner: string;
+  /** Null: the run is of none. */
+  version: WantedVersion | null;
+}
+
+/** The version of its project that a run is to be of. */
+export interface WantedVersion {
+  /** Empty: the latest. */
+  version: string;
+  mustExist: boolean;
+  /** Null: the latest if it is new. */
+  markLatest: boolean | null;
+  /** Id of the version, if there is none yet. */
+  newId: string;
 }
 
 export interface RunFilter {
@@ -45,6 +72,11 @@ export interface RunFilter {
   fromId: string | undefined;
   /** Lowest id that is too great. */
   beforeId: string | undefined;
+  /** Of the project's versions; needs project. */
+  projectVersion: string | undefined;
+  policyStatus: PolicyStatus | undefined;
+  hasPolicyViolations: boolean | undefined;
+  hasPolicyGates: boolean | undefined;
 }
 
 /** A run with all that decides where its attestation is kept. */

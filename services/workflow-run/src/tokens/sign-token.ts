@@ -10,6 +10,7 @@ export function signToken(keyring: Keyring, organization: Organization, token: T
     organization: organization.name,
     role: token.role,
     instanceAdmin: token.instanceAdmin,
+    forChainloop: token.forChainloop,
     ...(token.expiresAt === null ? {} : { expiresAt: token.expiresAt }),
   });
 }

@@ -15,6 +15,8 @@ export interface Token {
   lastUsedAt: Date | null;
   /** Given for an ID token; forgotten a week after it ran out. */
   federated: boolean;
+  /** In the shape that the chainloop command line reads. */
+  forChainloop: boolean;
 }
 
 export type NewToken = Omit<Token, "createdAt" | "revokedAt" | "lastUsedAt"> & { organizationId: string };
@@ -49,8 +51,11 @@ function tokenActor(id: string, token: Pick<Token, "name"> | null): string {
 
 /** What the audit log is told of a token that was made or revoked; never its secret. */
 export function tokenEntry(verb: "create" | "revoke", token: Token, actor: string): AuditEntry {
-  const { id, name, role, expiresAt, instanceAdmin } = token;
-  const detail = { name, role, expires_at: expiresAt?.toISOString() ?? "never", instance_admin: String(instanceAdmin) };
+  const { id, name, role, expiresAt, instanceAdmin, forChainloop } = token;
+  const detail = {
+    ...{ name, role, expires_at: expiresAt?.toISOString() ?? "never", instance_admin: String(instanceAdmin) },
+    ...(forChainloop && { for_chainloop: "true" }),
+  };
   return { actor, action: `token.${verb}`, resource: `token ${id}`, detail };
 }
 

@@ -1,0 +1,20 @@
+export {
+  ResourceService,
+  ResourceServiceDescribeRequestSchema,
+  ResourceServiceDescribeResponseSchema,
+} from "../gen/cas/v1/cas_pb.ts";
+export { safeFileName } from "./file-name.ts";
+export {
+  type CasResource,
+  fileNameBytes,
+  formatCasResourceName,
+  isCasResourceName,
+  parseCasResourceName,
+} from "./resource-name.ts";
+export {
+  type DescribedBlob,
+  type DescribedBlobs,
+  isBareDigest,
+  registerResourceService,
+  resourceAccess,
+} from "./resource-service.ts";

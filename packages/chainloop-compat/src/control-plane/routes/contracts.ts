@@ -1,0 +1,124 @@
+import type { Contract, ContractServiceGetResponse } from "@attestry/api/run";
+import { apiPrincipal, reasonOf } from "@attestry/service-kit";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type {
+  WorkflowContractServiceCreateRequest,
+  WorkflowContractServiceCreateResponseSchema,
+  WorkflowContractServiceDescribeRequest,
+  WorkflowContractServiceDescribeResponseSchema,
+  WorkflowContractServiceListRequest,
+  WorkflowContractServiceListResponseSchema,
+  WorkflowContractServiceUpdateRequest,
+  WorkflowContractServiceUpdateResponseSchema,
+} from "../../gen/controlplane/v1/workflow_contract_pb.ts";
+import type { ControlPlaneContext } from "../context.ts";
+import { nameOf, readContract } from "../contract-text.ts";
+import { contractItem, contractRevisionItem } from "../items/contract-item.ts";
+import { asCaller, type Native } from "../native.ts";
+
+const pageSize = 200;
+/** The client asks for all in one answer. */
+const mostContracts = 10_000;
+
+export async function listContracts(
+  { native }: ControlPlaneContext,
+  _request: WorkflowContractServiceListRequest,
+  call: HandlerContext,
+): Promise<MessageInitShape<typeof WorkflowContractServiceListResponseSchema>> {
+  const { organizationId } = apiPrincipal(call);
+  const contracts: Contract[] = [];
+  let pageToken = "";
+  do {
+    const page = await native.contracts.list({ pageSize, pageToken }, asCaller(call));
+    contracts.push(...page.contracts);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "" && contracts.length < mostContracts);
+  return { result: contracts.map((contract) => contractItem(contract, organizationId)) };
+}
+
+export async function createContract(
+  { native }: ControlPlaneContext,
+  { name, rawContract, description, projectReference }: WorkflowContractServiceCreateRequest,
+  call: HandlerContext,
+): Promise<MessageInitShape<typeof WorkflowContractServiceCreateResponseSchema>> {
+  const { organizationId } = apiPrincipal(call);
+  const asked = {
+    name: agreedName(name, rawContract),
+    text: rawContract,
+    description: description ?? "",
+    project: projectReference?.name ?? "",
+  };
+  const { contract } = await native.contracts.create(asked, asCaller(call));
+  return { result: contractItem(given(contract), organizationId) };
+}
+
+export async function describeContract(
+  { native }: ControlPlaneContext,
+  { name, revision }: WorkflowContractServiceDescribeRequest,
+  call: HandlerContext,
+): Promise<MessageInitShape<typeof WorkflowContractServiceDescribeResponseSchema>> {
+  const { organizationId } = apiPrincipal(call);
+  const found = await native.contracts.get({ name, revision }, asCaller(call));
+  const contract = given(found.contract);
+  return {
+    result: {
+      contract: contractItem(contract, organizationId),
+      revision: contractRevisionItem(given(found.revision), contract),
+    },
+  };
+}
+
+export async function updateContract(
+  { native }: ControlPlaneContext,
+  { name, rawContract, description }: WorkflowContractServiceUpdateRequest,
+  call: HandlerContext,
+): Promise<MessageInitShape<typeof WorkflowContractServiceUpdateResponseSchema>> {
+  const { organizationId } = apiPrincipal(call);
+  const asked = {
+    name: agreedName(name, rawContract),
+    ...(rawContract.length > 0 && { text: rawContract }),
+    ...(description !== undefined && { description }),
+  };
+  const updated = await native.contracts.update(asked, asCaller(call));
+  const contract = given(updated.contract);
+  return {
+    result: {
+      contract: contractItem(contract, organizationId),
+      revision: contractRevisionItem(given(updated.revision), contract),
+    },
+  };
+}
+
+/** Undefined if there is none of that name. */
+export async function findContract(
+  native: Native,
+  name: string,
+  call: HandlerContext,
+): Promise<ContractServiceGetResponse | undefined> {
+  return native.contracts.get({ name }, asCaller(call)).catch((error: unknown) => {
+    if (reasonOf(error) === "CONTRACT_NOT_FOUND") return undefined;
+    throw error;
+  });
+}
+
+/** The name that is asked for and the one in the text must be one, or only one of them be there. */
+export function agreedName(asked: string, text: Uint8Array): string {
+  const named = nameOf(readContract(text));
+  if (asked !== "" && named !== "" && asked !== named) {
+    throw new ConnectError(
+      `contract name cannot be changed: asked for ${JSON.stringify(asked)}, the text says ${JSON.stringify(named)}`,
+      Code.InvalidArgument,
+    );
+  }
+  if (asked !== "" || named !== "") return asked || named;
+  throw new ConnectError(
+    "name is required: either provide explicit name or include metadata.name in the schema",
+    Code.InvalidArgument,
+  );
+}
+
+export function given<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error("workflow-run answered without the contract");
+  return value;
+}

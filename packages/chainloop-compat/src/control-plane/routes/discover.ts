@@ -1,0 +1,60 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type {
+  ReferrerItem,
+  ReferrerServiceDiscoverPrivateRequest,
+  ReferrerServiceDiscoverPrivateResponseSchema,
+} from "../../gen/controlplane/v1/referrer_pb.ts";
+import type { ControlPlaneContext } from "../context.ts";
+import { findBundle, type Holder, holdersOf } from "../holders.ts";
+import { attestationKind, attestationNode, referencesOf } from "../predicate/referrers.ts";
+
+const defaultPageSize = 20;
+const largestPage = 100;
+
+/**
+ * What an attestation refers to, and which attestations refer to it, to a material or to a commit: as the native List
+ * knows them. The pages are of the attestations that refer to it; what it refers to itself is on the first.
+ */
+export async function discover(
+  { native }: ControlPlaneContext,
+  { digest, kind, pagination, projectName }: ReferrerServiceDiscoverPrivateRequest,
+  call: HandlerContext,
+): Promise<MessageInitShape<typeof ReferrerServiceDiscoverPrivateResponseSchema>> {
+  const pageToken = pagination?.cursor ?? "";
+  const pageSize = Math.min(pagination?.limit || defaultPageSize, largestPage);
+  const asked = { digest, project: projectName, pageSize, pageToken };
+  const { holders, nextPageToken } = await holdersOf(native, asked, call);
+  const own = await findBundle(native, digest, call);
+
+  const nodes = new Map(nodesOf(digest, holders).map((node) => [node.kind, node]));
+  if (own !== undefined) nodes.set(attestationKind, attestationNode(digest, own));
+  const root = chosen(nodes, { digest, kind });
+  const isAttestation = own !== undefined && root.kind === attestationKind;
+  const references = [
+    ...(isAttestation && pageToken === "" ? referencesOf(own) : []),
+    ...holders.map((holder) => attestationNode(holder.digest, holder.bundle)),
+  ];
+  return { result: { ...root, references }, pagination: { nextCursor: nextPageToken } };
+}
+
+/** As what the attestations hold the digest. */
+function nodesOf(digest: string, holders: readonly Holder[]): ReferrerItem[] {
+  return holders.flatMap(({ bundle }) => referencesOf(bundle).filter((node) => node.digest === digest));
+}
+
+function chosen(
+  nodes: ReadonlyMap<string, ReferrerItem>,
+  { digest, kind }: { digest: string; kind: string },
+): ReferrerItem {
+  const found = kind === "" ? [...nodes.values()] : [nodes.get(kind)].filter((node) => node !== undefined);
+  const [root, ...others] = found;
+  if (root === undefined)
+    throw new ConnectError(`artifact or piece of evidence with digest ${digest} not found`, Code.NotFound);
+  if (others.length === 0) return root;
+  const kinds = [...nodes.keys()].map((one) => JSON.stringify(one)).join(" ");
+  throw new ConnectError(
+    `validation error: please provide the referrer kind: digest ${digest} present in ${nodes.size} kinds [${kinds}]`,
+    Code.InvalidArgument,
+  );
+}

@@ -1,0 +1,31 @@
+import { apiPrincipal } from "@attestry/service-kit";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type {
+  FindOrCreateWorkflowRequest,
+  FindOrCreateWorkflowResponseSchema,
+} from "../../gen/controlplane/v1/attestation_pb.ts";
+import type { ControlPlaneContext } from "../context.ts";
+import { workflowItem } from "../items/workflow-item.ts";
+import { asCaller } from "../native.ts";
+
+/** A contract that comes along is the new workflow's, or the next revision of the one that the workflow has. */
+export async function findOrCreateWorkflow(
+  { native }: ControlPlaneContext,
+  { workflowName, projectName, contractName, contractBytes }: FindOrCreateWorkflowRequest,
+  call: HandlerContext,
+): Promise<MessageInitShape<typeof FindOrCreateWorkflowResponseSchema>> {
+  const { organizationId } = apiPrincipal(call);
+  const asked = { project: projectName, name: workflowName, contract: contractName, contractText: contractBytes };
+  const { workflow, created } = await native.workflows.findOrCreate(asked, asCaller(call));
+  if (workflow === undefined) throw new Error("workflow-run answered without the workflow");
+  if (!created && contractName !== "" && contractName !== workflow.contract) {
+    throw new ConnectError(
+      `you can't change to another contract during the attestation process: the workflow has ${workflow.contract}, asked for ${contractName}`,
+      Code.InvalidArgument,
+    );
+  }
+  if (!created && contractBytes.length > 0)
+    await native.contracts.update({ name: workflow.contract, text: contractBytes }, asCaller(call));
+  return { result: workflowItem(workflow, organizationId) };
+}

@@ -1,0 +1,35 @@
+import { BackendProvider, type CredentialServiceIssueCasTokenRequestSchema } from "@attestry/api/run";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import {
+  type CASCredentialsServiceGetRequest,
+  type CASCredentialsServiceGetResponseSchema,
+  CASCredentialsServiceGetRequest_Role as Role,
+} from "../../gen/controlplane/v1/cas_credentials_pb.ts";
+import type { ControlPlaneContext } from "../context.ts";
+import { findDefaultBackend } from "../find-backend.ts";
+import { backendItem } from "../items/backend-item.ts";
+import { asCaller } from "../native.ts";
+
+/** A CAS token outside of a run: to upload to the default backend, or to download from whichever has the digest. */
+export async function getCasCredentials(
+  { native }: ControlPlaneContext,
+  request: CASCredentialsServiceGetRequest,
+  call: HandlerContext,
+): Promise<MessageInitShape<typeof CASCredentialsServiceGetResponseSchema>> {
+  const purpose = purposeOf(request);
+  const backend = await findDefaultBackend(native, call);
+  if (purpose.case === "upload" && backend.provider === BackendProvider.INLINE) {
+    throw new ConnectError("cannot upload or download artifacts from an inline CAS backend", Code.InvalidArgument);
+  }
+  const { token } = await native.credentials.issueCasToken({ purpose }, asCaller(call));
+  return { result: { token, backend: backendItem(backend) } };
+}
+
+type Purpose = NonNullable<MessageInitShape<typeof CredentialServiceIssueCasTokenRequestSchema>["purpose"]>;
+
+function purposeOf({ role, digest }: CASCredentialsServiceGetRequest): Purpose {
+  if (role === Role.UPLOADER) return { case: "upload", value: {} };
+  if (role === Role.DOWNLOADER) return { case: "download", value: { digest } };
+  throw new ConnectError(`role: expected DOWNLOADER or UPLOADER, got ${role}`, Code.InvalidArgument);
+}

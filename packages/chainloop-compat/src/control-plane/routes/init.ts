@@ -1,0 +1,80 @@
+import { BackendStatus } from "@attestry/api/run";
+import { apiPrincipal } from "@attestry/service-kit";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type {
+  AttestationServiceInitRequest,
+  AttestationServiceInitResponseSchema,
+} from "../../gen/controlplane/v1/attestation_pb.ts";
+import type { ControlPlaneContext } from "../context.ts";
+import { findDefaultBackend } from "../find-backend.ts";
+import { findWorkflow } from "../find-workflow.ts";
+import { runItem, runnerName } from "../items/run-item.ts";
+import { workflowItem } from "../items/workflow-item.ts";
+import { asCaller, type Native } from "../native.ts";
+
+/** The one authority that there is, by the name that the client writes into its predicate. */
+const signingCa = "fileCA";
+
+/** Begins a run of a workflow that is there. */
+export async function init(
+  { native }: ControlPlaneContext,
+  request: AttestationServiceInitRequest,
+  call: HandlerContext,
+): Promise<MessageInitShape<typeof AttestationServiceInitResponseSchema>> {
+  const { organizationId, organization } = apiPrincipal(call);
+  const name = { project: request.projectName, name: request.workflowName };
+  const [workflow] = await Promise.all([findWorkflow(native, name, call), checkDefaultBackend(native, call)]);
+  const { run } = await native.runs.create(
+    {
+      project: workflow.project,
+      workflow: workflow.name,
+      jobUrl: request.jobUrl,
+      contractRevision: request.contractRevision,
+      runner: runnerName(request.runner),
+      projectVersion: askedVersion(request),
+    },
+    asCaller(call),
+  );
+  if (run === undefined) throw new Error("workflow-run answered without the run");
+  return {
+    result: {
+      // The workflow as it was before this run.
+      workflowRun: { ...runItem(run, workflow.contractRevision), workflow: workflowItem(workflow, organizationId) },
+      organization,
+      blockOnPolicyViolation: run.blockOnPolicyViolation,
+      signingOptions: { signingCa },
+    },
+  };
+}
+
+function askedVersion({
+  projectVersion,
+  requireExistingVersion,
+  useLatestVersion,
+  markAsLatest,
+}: AttestationServiceInitRequest) {
+  if (useLatestVersion && projectVersion !== "")
+    throw invalid("cannot specify both a project version and use-latest-version");
+  if (useLatestVersion && markAsLatest !== undefined)
+    throw invalid("--mark-latest and --latest-version are mutually exclusive");
+  return {
+    version: projectVersion,
+    mustExist: requireExistingVersion || useLatestVersion,
+    ...(markAsLatest !== undefined && { markLatest: markAsLatest }),
+  };
+}
+
+/** A job that adds files would find out only then. */
+async function checkDefaultBackend(native: Native, call: HandlerContext): Promise<void> {
+  const backend = await findDefaultBackend(native, call);
+  if (backend.status !== BackendStatus.INVALID) return;
+  throw new ConnectError(
+    `the CAS backend ${backend.name} can't be reached: ${backend.validationError}`,
+    Code.FailedPrecondition,
+  );
+}
+
+function invalid(message: string): ConnectError {
+  return new ConnectError(`validation error: ${message}`, Code.InvalidArgument);
+}

@@ -1,0 +1,85 @@
+import type { PolicyStatus, RunServiceListRequestSchema, Workflow } from "@attestry/api/run";
+import { apiPrincipal } from "@attestry/service-kit";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { RunStatus } from "../../gen/controlplane/v1/run_item_pb.ts";
+import {
+  PolicyGatesFilter,
+  PolicyViolationsFilter,
+  type WorkflowRunServiceListRequest,
+  type WorkflowRunServiceListResponseSchema,
+} from "../../gen/controlplane/v1/workflow_run_pb.ts";
+import type { ControlPlaneContext } from "../context.ts";
+import { findWorkflow } from "../find-workflow.ts";
+import { runItem, runStateOf } from "../items/run-item.ts";
+import { workflowOfRun } from "../items/workflow-item.ts";
+import { asCaller, type Native } from "../native.ts";
+
+const defaultPageSize = 10;
+
+/** Runs, newest first, with their workflows. The cursor is the native page token. */
+export async function listRuns(
+  { native }: ControlPlaneContext,
+  request: WorkflowRunServiceListRequest,
+  call: HandlerContext,
+): Promise<MessageInitShape<typeof WorkflowRunServiceListResponseSchema>> {
+  const { organizationId } = apiPrincipal(call);
+  const { projectName: project, workflowName: name, pagination } = request;
+  // Of an unknown workflow there is an error to tell, and no empty page.
+  if (project !== "" && name !== "") await findWorkflow(native, { project, name }, call);
+  const { runs, nextPageToken } = await native.runs.list(
+    {
+      project,
+      // As the client's own server has it: without a project the name says nothing.
+      workflow: project === "" ? "" : name,
+      ...filters(request),
+      pageSize: pagination?.limit || defaultPageSize,
+      pageToken: pagination?.cursor ?? "",
+    },
+    asCaller(call),
+  );
+  const workflows = await workflowsOf(native, new Set(runs.map(({ workflowId }) => workflowId)), call);
+  return {
+    result: runs.map((run) => {
+      const workflow = workflows.get(run.workflowId);
+      return {
+        ...runItem(run, workflow?.contractRevision),
+        ...(workflow && { workflow: workflowOfRun(workflow, organizationId) }),
+      };
+    }),
+    pagination: { nextCursor: nextPageToken },
+  };
+}
+
+async function workflowsOf(native: Native, ids: Set<string>, call: HandlerContext): Promise<Map<string, Workflow>> {
+  if (ids.size === 0) return new Map();
+  const { workflows } = await native.workflows.list({ ids: [...ids], pageSize: ids.size }, asCaller(call));
+  return new Map(workflows.map((workflow) => [workflow.id, workflow]));
+}
+
+function filters(request: WorkflowRunServiceListRequest): MessageInitShape<typeof RunServiceListRequestSchema> {
+  const { status, projectName, projectVersion, projectVersionName, policyStatus, policyViolations, policyGates } =
+    request;
+  const state = runStateOf(status);
+  if (state === undefined) throw invalid(`invalid run status: ${status}`);
+  if (projectVersionName !== "" && projectName === "")
+    throw invalid("project_name must be set when project_version_name is set");
+  if (projectVersion !== "")
+    throw invalid("project_version: versions are found by project_version_name here, and not by their id");
+  return {
+    ...(status !== RunStatus.UNSPECIFIED && { state }),
+    projectVersion: projectVersionName,
+    // The two enumerations have the same numbers.
+    policyStatus: Number(policyStatus) as PolicyStatus,
+    ...(policyViolations !== PolicyViolationsFilter.UNSPECIFIED && {
+      hasPolicyViolations: policyViolations === PolicyViolationsFilter.WITH_VIOLATIONS,
+    }),
+    ...(policyGates !== PolicyGatesFilter.UNSPECIFIED && {
+      hasPolicyGates: policyGates === PolicyGatesFilter.WITH_GATES,
+    }),
+  };
+}
+
+function invalid(message: string): ConnectError {
+  return new ConnectError(message, Code.InvalidArgument);
+}

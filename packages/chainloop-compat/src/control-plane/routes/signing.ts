@@ -1,0 +1,39 @@
+import { reasonOf } from "@attestry/service-kit";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type {
+  GenerateSigningCertRequest,
+  GenerateSigningCertResponseSchema,
+  GetTrustedRootRequest,
+  GetTrustedRootResponseSchema,
+} from "../../gen/controlplane/v1/signing_pb.ts";
+import type { ControlPlaneContext } from "../context.ts";
+import { asCaller } from "../native.ts";
+import { trustedRootKey } from "../trusted-root-key.ts";
+
+/** A certificate for the key of the client's signing request, and the chain that it hangs on. */
+export async function generateSigningCert(
+  { native }: ControlPlaneContext,
+  { certificateSigningRequest }: GenerateSigningCertRequest,
+  call: HandlerContext,
+): Promise<MessageInitShape<typeof GenerateSigningCertResponseSchema>> {
+  const asked = { signingRequest: certificateSigningRequest };
+  const { certificates } = await native.signing.issueCertificate(asked, asCaller(call)).catch(notSetUp);
+  return { chain: { certificates: certificates.map((pem) => pem.trimEnd()) } };
+}
+
+/** What the client verifies attestations by: the chain under the id of the key that issues. */
+export async function getTrustedRoot(
+  { native }: ControlPlaneContext,
+  _request: GetTrustedRootRequest,
+  call: HandlerContext,
+): Promise<MessageInitShape<typeof GetTrustedRootResponseSchema>> {
+  const { certificates, subjectKeyId } = await native.signing.getAuthority({}, asCaller(call)).catch(notSetUp);
+  return { keys: { [trustedRootKey(subjectKeyId)]: { certificates } } };
+}
+
+/** The client takes this code for "sign with a key of your own". */
+function notSetUp(error: unknown): never {
+  if (reasonOf(error) !== "SIGNING_NOT_SET_UP") throw error;
+  throw new ConnectError("not implemented: this server has no certificate authority", Code.Unimplemented);
+}

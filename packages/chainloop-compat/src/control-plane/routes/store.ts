@@ -1,0 +1,33 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
+import type {
+  AttestationServiceStoreRequest,
+  AttestationServiceStoreResponseSchema,
+} from "../../gen/controlplane/v1/attestation_pb.ts";
+import type { ControlPlaneContext } from "../context.ts";
+import { asCaller } from "../native.ts";
+
+/** The bundle of this request, and the rest of the message. */
+export const storeReadMaxBytes: number = 33 * 1024 * 1024;
+
+/** Keeps the attestation of a run: what the native Store does. A version is released once that is done; a retry does the rest. */
+export async function store(
+  { native }: ControlPlaneContext,
+  { workflowRunId, attestationBundle, markVersionAsReleased }: AttestationServiceStoreRequest,
+  call: HandlerContext,
+): Promise<MessageInitShape<typeof AttestationServiceStoreResponseSchema>> {
+  const asked = { runId: workflowRunId, bundle: attestationBundle };
+  const { digest } = await native.attestations.store(asked, asCaller(call));
+  if (markVersionAsReleased) await releaseVersion({ native }, workflowRunId, call);
+  return { result: { digest } };
+}
+
+async function releaseVersion(
+  { native }: Pick<ControlPlaneContext, "native">,
+  runId: string,
+  call: HandlerContext,
+): Promise<void> {
+  const { run } = await native.runs.get({ by: { case: "runId", value: runId } }, asCaller(call));
+  if (run?.projectVersion === undefined) return;
+  await native.projects.releaseVersion({ project: run.project, version: run.projectVersion.version }, asCaller(call));
+}

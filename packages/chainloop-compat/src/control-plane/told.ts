@@ -1,0 +1,43 @@
+import { ErrorInfoSchema } from "@attestry/api/errors";
+import { connectErrorOf, type Reason, reasonOf } from "@attestry/service-kit";
+import { Code, ConnectError } from "@connectrpc/connect";
+
+/** What the command line does with an error: it prints the message, and tries UNAVAILABLE, INTERNAL and DEADLINE_EXCEEDED again for minutes. */
+interface Wording {
+  code?: Code;
+  message?: string;
+}
+
+const wordings: Partial<Record<Reason, Wording>> = {
+  RUN_NOT_FOUND: { message: "workflow run not found" },
+  WORKFLOW_NOT_FOUND: { message: "workflow not found" },
+  CONTRACT_NOT_FOUND: { message: "contract not found" },
+  // These pass, and this client waits only for the other code.
+  STORE_BUSY: { code: Code.Unavailable },
+  RATE_LIMITED: { code: Code.Unavailable },
+  // It may pass, but not while a job waits for it.
+  BACKEND_INVALID: { code: Code.FailedPrecondition },
+};
+
+/** An error of the native API as this client is to be told: in its own words where it has some, with a code that makes it do the right thing. */
+export function told(error: unknown): ConnectError {
+  const original = connectErrorOf(error);
+  const reason = reasonOf(original);
+  const wording = reason === undefined ? undefined : wordings[reason];
+  if (wording === undefined) return original;
+  const { code = original.code, message = original.rawMessage } = wording;
+  return withDetailsOf(original, new ConnectError(message, code, original.metadata));
+}
+
+/** A refusal with a reason of the client's own, by which it decides what to do next. */
+export function refusal(code: Code, message: string, reason: string): ConnectError {
+  return new ConnectError(message, code, undefined, [
+    { desc: ErrorInfoSchema, value: { reason, domain: "chainloop.dev", metadata: {} } },
+  ]);
+}
+
+function withDetailsOf(original: ConnectError, error: ConnectError): ConnectError {
+  error.details = original.details;
+  error.cause = original.cause;
+  return error;
+}
