@@ -75,7 +75,7 @@ test("HTTP_MAX_MESSAGE_BYTES bounds a message, also when it is unpacked", async 
 /** Sends a byte each 50 ms until it is answered. */
 async function drip(write: (byte: Buffer) => void, answered: Promise<unknown>): Promise<void> {
   let isAnswered = false;
-  answered.then(() => {
+  void answered.then(() => {
     isAnswered = true;
   });
   while (!isAnswered) {

@@ -105,7 +105,7 @@ describe("a contract", () => {
         async () => (await refusal(call)).reason,
       );
     });
-    expect(outcomes.sort()).toEqual([...Array<string>(9).fill("CONTRACT_EXISTS"), "made"]);
+    expect(outcomes.toSorted((a, b) => a.localeCompare(b))).toEqual([...Array<string>(9).fill("CONTRACT_EXISTS"), "made"]);
   });
 
   test("is told to the audit log when it is made and when it changes, and by whom", async () => {

@@ -37,7 +37,7 @@ export function craftingSchemaOf(contract: JsonObject): CraftingSchema {
   }
 }
 
-function objectOf(value: JsonValue | undefined | unknown): JsonObject {
+function objectOf(value: unknown): JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : {};
 }
 
