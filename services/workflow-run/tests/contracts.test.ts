@@ -105,7 +105,10 @@ describe("a contract", () => {
         async () => (await refusal(call)).reason,
       );
     });
-    expect(outcomes.toSorted((a, b) => a.localeCompare(b))).toEqual([...Array<string>(9).fill("CONTRACT_EXISTS"), "made"]);
+    expect(outcomes.map(String).toSorted((a, b) => a.localeCompare(b))).toEqual([
+      ...Array<string>(9).fill("CONTRACT_EXISTS"),
+      "made",
+    ]);
   });
 
   test("is told to the audit log when it is made and when it changes, and by whom", async () => {
