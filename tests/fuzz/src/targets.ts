@@ -1,5 +1,13 @@
 import { constants, zstdCompressSync } from "node:zlib";
-import { digestFromBytes, digestOf, parseBundle, parseDigest, parseStatement, subjectDigests } from "@attestry/bundle";
+import {
+  digestFromBytes,
+  digestOf,
+  parseBundle,
+  parseDigest,
+  parseStatement,
+  subjectDigests,
+  summarize,
+} from "@attestry/bundle";
 import { createAuthenticator, decodePageToken, Keyring, readSettings, setting } from "@attestry/service-kit";
 import { readSigningRequest } from "@attestry/service-kit/certificates";
 import fc from "fast-check";
@@ -26,7 +34,8 @@ import { verificationTargets } from "./targets/verification.ts";
 /** What a bundle that was accepted is relied upon for, by the database and by verifiers. */
 function readBundle(bytes: Buffer): void {
   const before = digestOf(bytes);
-  const { envelope, statement } = parseBundle(bytes);
+  const parsed = parseBundle(bytes);
+  const { envelope, statement } = parsed;
   promise(digestOf(bytes) === before, "the bytes were changed");
   promise(envelope.signatures.length > 0, "no signature");
   promise(
@@ -34,8 +43,12 @@ function readBundle(bytes: Buffer): void {
     "an empty signature",
   );
   promise(statement.subjects.length > 0, "no subject");
-  for (const key of subjectDigests(statement))
+  const { policies, materialKeysJson, dependencies } = summarize(parsed);
+  for (const key of [...subjectDigests(statement), ...(JSON.parse(materialKeysJson) as string[])])
     promise(!key.includes("\0") && key.isWellFormed(), "a key no text can hold");
+  for (const digest of dependencies) promise(/^sha256:[0-9a-f]{64}$/.test(digest), "no digest");
+  for (const count of Object.values(policies ?? {}))
+    promise(typeof count !== "number" || (Number.isInteger(count) && count >= 0 && count < 2 ** 31), "no count");
   promise(!("polluted" in {}), "the prototype of all objects was changed");
 }
 

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { fixtures } from "../fixtures.ts";
 import { anyBytes, base64Of, encoded, mutated } from "./bytes.ts";
+import { chainloopPredicates } from "./chainloop.ts";
 import { digests } from "./digest.ts";
 import { anyJson, type JsonText, listOf, objectOf, stringTexts } from "./json.ts";
 import { anyText } from "./text.ts";
@@ -36,8 +37,10 @@ const subjects = objectOf({
 export const statements: fc.Arbitrary<JsonText> = objectOf({
   _type: quoted(statementTypes),
   subject: listOf(subjects, 3),
-  predicateType: quoted(mostly(fc.constant("https://slsa.dev/provenance/v1"), anyText)),
-  predicate: fc.oneof({ weight: 3, arbitrary: fc.constant("{}") }, { weight: 1, arbitrary: anyJson }),
+  predicateType: quoted(
+    mostly(fc.constantFrom("https://slsa.dev/provenance/v1", "chainloop.dev/attestation/v0.2"), anyText),
+  ),
+  predicate: fc.oneof({ weight: 3, arbitrary: chainloopPredicates }, { weight: 1, arbitrary: anyJson }),
 });
 
 const signatures = objectOf({
