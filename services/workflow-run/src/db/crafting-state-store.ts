@@ -7,17 +7,22 @@ export interface CraftingState {
   digest: Digest;
 }
 
-// Two that save over the same base wait for each other here: the second sees the first one's digest and saves nothing.
+// Both lock the run, so that none is saved for a run that ends meanwhile: whoever comes second waits, and sees the end.
 //
-// $1 organization, $2 run, $3 state, $4 its digest, $5 digest of the base; null: whatever is there.
-const saveText = `
-insert into crafting_state as present (organization_id, run_id, state, digest)
-select r.organization_id, r.id, $3, $4 from run r
-where r.organization_id = $1 and r.id = $2 and r.state = 'initialized'
-  and ($5::bytea is null or exists (
-    select from crafting_state c where c.organization_id = $1 and c.run_id = $2 and c.digest = $5))
-on conflict (organization_id, run_id) do update set state = excluded.state, digest = excluded.digest, updated_at = now()
-where $5::bytea is null or present.digest = $5`;
+// $1 organization, $2 run, $3 state, $4 its digest.
+const goingRun =
+  "select organization_id, id from run where organization_id = $1 and id = $2 and state = 'initialized' for share";
+
+const replaceText = `
+insert into crafting_state (organization_id, run_id, state, digest)
+select r.organization_id, r.id, $3, $4 from (${goingRun}) r
+on conflict (organization_id, run_id) do update set state = excluded.state, digest = excluded.digest, updated_at = now()`;
+
+// An update and no upsert: a base that is deleted meanwhile must not come back as a new row. Two that save over the same
+// base wait for each other here: the second sees the first one's digest and saves nothing. $5 digest of the base.
+const changeText = `
+update crafting_state c set state = $3, digest = $4, updated_at = now() from (${goingRun}) r
+where c.organization_id = r.organization_id and c.run_id = r.id and c.digest = $5`;
 
 const findText = `
 select c.state, c.digest from crafting_state c join run r on r.organization_id = c.organization_id and r.id = c.run_id
@@ -49,9 +54,12 @@ export class CraftingStateStore {
     runId: string,
     { state, digest, base }: { state: Uint8Array; digest: Digest; base: Digest | undefined },
   ): Promise<boolean> {
-    const baseBytes = base === undefined ? null : digestBytes(base);
-    const values = [organizationId, runId, state, digestBytes(digest), baseBytes];
-    return (await this.#pool.query(saveText, values)).rowCount === 1;
+    const values = [organizationId, runId, state, digestBytes(digest)];
+    const { rowCount } =
+      base === undefined
+        ? await this.#pool.query(replaceText, values)
+        : await this.#pool.query(changeText, [...values, digestBytes(base)]);
+    return rowCount === 1;
   }
 
   async delete(organizationId: string, runId: string): Promise<void> {
