@@ -26,6 +26,7 @@ import { queueMigration } from "./routes/queue-migration.ts";
 import { retryUploads } from "./routes/retry-uploads.ts";
 import { store, storeReadMaxBytes } from "./routes/store.ts";
 
+export { access as chainloopAccess } from "@attestry/chainloop-compat/control-plane";
 export { access } from "./access.ts";
 export { type Config, type ServiceConfig, serviceSettings, settings } from "./config.ts";
 export type { Dependencies } from "./context.ts";

@@ -35,6 +35,8 @@ import { viewRun } from "./routes/view-run.ts";
 import { createWorkflow, listWorkflows, viewWorkflow } from "./routes/workflows.ts";
 import { told } from "./told.ts";
 
+export { access } from "./access.ts";
+
 /** The control plane of the chainloop command line, in front of the native API. */
 export interface ControlPlane {
   readonly services: readonly DescService[];

@@ -17,6 +17,11 @@ const wordings: Partial<Record<Reason, Wording>> = {
   RATE_LIMITED: { code: Code.Unavailable },
   // It may pass, but not while a job waits for it.
   BACKEND_INVALID: { code: Code.FailedPrecondition },
+  // There is no other call for it here.
+  BUNDLE_NEEDS_DOWNLOAD: { code: Code.FailedPrecondition },
+  // The client takes this code for "sign with a key of your own".
+  SIGNING_NOT_SET_UP: { code: Code.Unimplemented },
+  BACKEND_INLINE: { code: Code.InvalidArgument },
 };
 
 /** An error of the native API as this client is to be told: in its own words where it has some, with a code that makes it do the right thing. */

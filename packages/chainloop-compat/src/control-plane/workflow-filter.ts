@@ -1,6 +1,6 @@
 import type { Workflow } from "@attestry/api/run";
+import { DomainError } from "@attestry/service-kit";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError } from "@connectrpc/connect";
 import { RunStatus } from "../gen/controlplane/v1/run_item_pb.ts";
 import {
   WorkflowActivityWindow as Window,
@@ -21,10 +21,10 @@ const windowDays: Record<Window, number> = {
 /** Whether a workflow is among those asked for, projects aside. Throws on filters that are not known. */
 export function matchesWorkflow(request: WorkflowServiceListRequest): (workflow: Workflow) => boolean {
   if (request.jsonFilters.length > 0)
-    throw new ConnectError("json_filters: workflows have no metadata here to filter by", Code.Unimplemented);
+    throw new DomainError("REQUEST_INVALID", "json_filters: workflows have no metadata here to filter by");
   const state = runStateOf(request.workflowRunLastStatus);
   if (state === undefined)
-    throw new ConnectError(`invalid run status: ${request.workflowRunLastStatus}`, Code.InvalidArgument);
+    throw new DomainError("REQUEST_INVALID", `invalid run status: ${request.workflowRunLastStatus}`);
   const byStatus = request.workflowRunLastStatus !== RunStatus.UNSPECIFIED;
   const byRunner = request.workflowRunRunnerType !== RunnerType.RUNNER_TYPE_UNSPECIFIED;
   const runner = runnerName(request.workflowRunRunnerType);

@@ -1,4 +1,4 @@
-import { access as ingestAccess } from "@attestry/attestation-ingest";
+import { chainloopAccess as controlPlaneAccess, access as ingestAccess } from "@attestry/attestation-ingest";
 import { access as casAccess, chainloopAccess } from "@attestry/cas-gateway";
 import { type AccessRule, Keyring, methodName, type ServiceName } from "@attestry/service-kit";
 import { access as runAccess } from "@attestry/workflow-run";
@@ -14,7 +14,7 @@ import { Keys } from "./signed-by.ts";
 
 const tables = {
   "workflow-run": runAccess,
-  "attestation-ingest": ingestAccess,
+  "attestation-ingest": { ...ingestAccess, ...controlPlaneAccess },
   "cas-gateway": { ...casAccess, ...chainloopAccess },
 } as const;
 const serviceNames = Object.keys(tables) as ServiceName[];

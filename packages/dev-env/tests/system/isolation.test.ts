@@ -1,5 +1,5 @@
 import { BackendProvider, Role } from "@attestry/api/run";
-import { access as ingestAccess } from "@attestry/attestation-ingest";
+import { chainloopAccess as controlPlaneAccess, access as ingestAccess } from "@attestry/attestation-ingest";
 import { access as casAccess, chainloopAccess } from "@attestry/cas-gateway";
 import { access as runAccess } from "@attestry/workflow-run";
 import type { JsonValue } from "@bufbuild/protobuf";
@@ -7,9 +7,13 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { type Constellation, startConstellation } from "../../src/constellation/index.ts";
 import { clientsOf, startRun } from "./clients.ts";
 import { digestOf, uniqueBundle } from "./fixtures.ts";
-import { asks, blobOf, type Named, namesNothing } from "./named-resources.ts";
+import { chainloopAsks, chainloopNamesNothing } from "./named-chainloop.ts";
+import { blobOf, type Named, namesNothing, asks as nativeAsks } from "./named-resources.ts";
+
 import { outcomeOf, type Served, servedMethod, servedMethods } from "./reflected.ts";
 import { Keys } from "./signed-by.ts";
+
+const asks = [...nativeAsks, ...chainloopAsks];
 
 /**
  * What belongs to another organization cannot be told from what is not there: each method that names a resource is
@@ -102,8 +106,8 @@ function ask(method: string, token: string, request: JsonValue) {
 }
 
 test("each method stands in one of the two lists", () => {
-  const tables = { ...runAccess, ...ingestAccess, ...casAccess, ...chainloopAccess };
-  const listed = [...new Set(asks.map(({ method }) => method)), ...namesNothing];
+  const tables = { ...runAccess, ...ingestAccess, ...casAccess, ...chainloopAccess, ...controlPlaneAccess };
+  const listed = [...new Set(asks.map(({ method }) => method)), ...namesNothing, ...chainloopNamesNothing];
   expect(listed.sort()).toEqual(Object.keys(tables).sort());
 });
 

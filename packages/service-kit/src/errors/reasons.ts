@@ -33,6 +33,7 @@ export const reasons = {
   // Organizations, tokens, backends, workflows, contracts, versions of projects
   ORGANIZATION_EXISTS: Code.AlreadyExists,
   ORGANIZATION_NOT_FOUND: Code.NotFound,
+  WORKFLOW_EXISTS: Code.AlreadyExists,
   WORKFLOW_NOT_FOUND: Code.NotFound,
   CONTRACT_EXISTS: Code.AlreadyExists,
   CONTRACT_NOT_FOUND: Code.NotFound,

@@ -1,6 +1,7 @@
 import { CancelTrigger } from "@attestry/api/run";
+import { DomainError } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import {
   type AttestationServiceCancelRequest,
   type AttestationServiceCancelResponseSchema,
@@ -22,5 +23,5 @@ export async function cancel(
 function triggerOf(trigger: Trigger): CancelTrigger {
   if (trigger === Trigger.FAILURE) return CancelTrigger.FAILURE;
   if (trigger === Trigger.CANCELLATION) return CancelTrigger.CANCELLATION;
-  throw new ConnectError(`trigger: expected FAILURE or CANCELLATION, got ${trigger}`, Code.InvalidArgument);
+  throw new DomainError("REQUEST_INVALID", `trigger: expected FAILURE or CANCELLATION, got ${trigger}`);
 }

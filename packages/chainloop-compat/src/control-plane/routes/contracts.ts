@@ -1,7 +1,7 @@
 import type { Contract, ContractServiceGetResponse } from "@attestry/api/run";
-import { apiPrincipal, reasonOf } from "@attestry/service-kit";
+import { apiPrincipal, DomainError, reasonOf } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import type {
   WorkflowContractServiceCreateRequest,
   WorkflowContractServiceCreateResponseSchema,
@@ -106,15 +106,15 @@ export async function findContract(
 export function agreedName(asked: string, text: Uint8Array): string {
   const named = nameOf(readContract(text));
   if (asked !== "" && named !== "" && asked !== named) {
-    throw new ConnectError(
+    throw new DomainError(
+      "REQUEST_INVALID",
       `contract name cannot be changed: asked for ${JSON.stringify(asked)}, the text says ${JSON.stringify(named)}`,
-      Code.InvalidArgument,
     );
   }
   if (asked !== "" || named !== "") return asked || named;
-  throw new ConnectError(
+  throw new DomainError(
+    "REQUEST_INVALID",
     "name is required: either provide explicit name or include metadata.name in the schema",
-    Code.InvalidArgument,
   );
 }
 

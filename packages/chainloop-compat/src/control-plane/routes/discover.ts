@@ -1,5 +1,6 @@
+import { DomainError } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import type {
   ReferrerItem,
   ReferrerServiceDiscoverPrivateRequest,
@@ -50,11 +51,11 @@ function chosen(
   const found = kind === "" ? [...nodes.values()] : [nodes.get(kind)].filter((node) => node !== undefined);
   const [root, ...others] = found;
   if (root === undefined)
-    throw new ConnectError(`artifact or piece of evidence with digest ${digest} not found`, Code.NotFound);
+    throw new DomainError("ATTESTATION_NOT_FOUND", `artifact or piece of evidence with digest ${digest} not found`);
   if (others.length === 0) return root;
   const kinds = [...nodes.keys()].map((one) => JSON.stringify(one)).join(" ");
-  throw new ConnectError(
+  throw new DomainError(
+    "REQUEST_INVALID",
     `validation error: please provide the referrer kind: digest ${digest} present in ${nodes.size} kinds [${kinds}]`,
-    Code.InvalidArgument,
   );
 }

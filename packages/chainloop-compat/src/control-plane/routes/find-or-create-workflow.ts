@@ -1,6 +1,6 @@
-import { apiPrincipal } from "@attestry/service-kit";
+import { apiPrincipal, DomainError } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import type {
   FindOrCreateWorkflowRequest,
   FindOrCreateWorkflowResponseSchema,
@@ -20,9 +20,9 @@ export async function findOrCreateWorkflow(
   const { workflow, created } = await native.workflows.findOrCreate(asked, asCaller(call));
   if (workflow === undefined) throw new Error("workflow-run answered without the workflow");
   if (!created && contractName !== "" && contractName !== workflow.contract) {
-    throw new ConnectError(
+    throw new DomainError(
+      "REQUEST_INVALID",
       `you can't change to another contract during the attestation process: the workflow has ${workflow.contract}, asked for ${contractName}`,
-      Code.InvalidArgument,
     );
   }
   if (!created && contractBytes.length > 0)

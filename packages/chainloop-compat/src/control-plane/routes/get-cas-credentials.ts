@@ -1,6 +1,7 @@
 import { BackendProvider, type CredentialServiceIssueCasTokenRequestSchema } from "@attestry/api/run";
+import { DomainError } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import {
   type CASCredentialsServiceGetRequest,
   type CASCredentialsServiceGetResponseSchema,
@@ -20,7 +21,7 @@ export async function getCasCredentials(
   const purpose = purposeOf(request);
   const backend = await findDefaultBackend(native, call);
   if (purpose.case === "upload" && backend.provider === BackendProvider.INLINE) {
-    throw new ConnectError("cannot upload or download artifacts from an inline CAS backend", Code.InvalidArgument);
+    throw new DomainError("BACKEND_INLINE", "cannot upload or download artifacts from an inline CAS backend");
   }
   const { token } = await native.credentials.issueCasToken({ purpose }, asCaller(call));
   return { result: { token, backend: backendItem(backend) } };
@@ -31,5 +32,5 @@ type Purpose = NonNullable<MessageInitShape<typeof CredentialServiceIssueCasToke
 function purposeOf({ role, digest }: CASCredentialsServiceGetRequest): Purpose {
   if (role === Role.UPLOADER) return { case: "upload", value: {} };
   if (role === Role.DOWNLOADER) return { case: "download", value: { digest } };
-  throw new ConnectError(`role: expected DOWNLOADER or UPLOADER, got ${role}`, Code.InvalidArgument);
+  throw new DomainError("REQUEST_INVALID", `role: expected DOWNLOADER or UPLOADER, got ${role}`);
 }

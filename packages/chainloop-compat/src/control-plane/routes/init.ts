@@ -1,7 +1,7 @@
 import { BackendStatus } from "@attestry/api/run";
-import { apiPrincipal } from "@attestry/service-kit";
+import { apiPrincipal, DomainError } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import type {
   AttestationServiceInitRequest,
   AttestationServiceInitResponseSchema,
@@ -69,12 +69,12 @@ function askedVersion({
 async function checkDefaultBackend(native: Native, call: HandlerContext): Promise<void> {
   const backend = await findDefaultBackend(native, call);
   if (backend.status !== BackendStatus.INVALID) return;
-  throw new ConnectError(
+  throw new DomainError(
+    "BACKEND_INVALID",
     `the CAS backend ${backend.name} can't be reached: ${backend.validationError}`,
-    Code.FailedPrecondition,
   );
 }
 
-function invalid(message: string): ConnectError {
-  return new ConnectError(`validation error: ${message}`, Code.InvalidArgument);
+function invalid(message: string): DomainError {
+  return new DomainError("REQUEST_INVALID", `validation error: ${message}`);
 }

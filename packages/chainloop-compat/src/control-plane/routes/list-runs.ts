@@ -1,7 +1,7 @@
 import type { PolicyStatus, RunServiceListRequestSchema, Workflow } from "@attestry/api/run";
-import { apiPrincipal } from "@attestry/service-kit";
+import { apiPrincipal, DomainError } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { RunStatus } from "../../gen/controlplane/v1/run_item_pb.ts";
 import {
   PolicyGatesFilter,
@@ -80,6 +80,6 @@ function filters(request: WorkflowRunServiceListRequest): MessageInitShape<typeo
   };
 }
 
-function invalid(message: string): ConnectError {
-  return new ConnectError(message, Code.InvalidArgument);
+function invalid(message: string): DomainError {
+  return new DomainError("REQUEST_INVALID", message);
 }

@@ -1,6 +1,5 @@
-import { reasonOf } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import type {
   GenerateSigningCertRequest,
   GenerateSigningCertResponseSchema,
@@ -18,7 +17,7 @@ export async function generateSigningCert(
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof GenerateSigningCertResponseSchema>> {
   const asked = { signingRequest: certificateSigningRequest };
-  const { certificates } = await native.signing.issueCertificate(asked, asCaller(call)).catch(notSetUp);
+  const { certificates } = await native.signing.issueCertificate(asked, asCaller(call));
   return { chain: { certificates: certificates.map((pem) => pem.trimEnd()) } };
 }
 
@@ -28,12 +27,6 @@ export async function getTrustedRoot(
   _request: GetTrustedRootRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof GetTrustedRootResponseSchema>> {
-  const { certificates, subjectKeyId } = await native.signing.getAuthority({}, asCaller(call)).catch(notSetUp);
+  const { certificates, subjectKeyId } = await native.signing.getAuthority({}, asCaller(call));
   return { keys: { [trustedRootKey(subjectKeyId)]: { certificates } } };
-}
-
-/** The client takes this code for "sign with a key of your own". */
-function notSetUp(error: unknown): never {
-  if (reasonOf(error) !== "SIGNING_NOT_SET_UP") throw error;
-  throw new ConnectError("not implemented: this server has no certificate authority", Code.Unimplemented);
 }

@@ -1,7 +1,7 @@
 import { type Run, type RunServiceGetRequestSchema, RunState } from "@attestry/api/run";
-import { apiPrincipal, reasonOf } from "@attestry/service-kit";
+import { apiPrincipal, DomainError, reasonOf } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import type {
   WorkflowRunServiceViewRequest,
   WorkflowRunServiceViewResponseSchema,
@@ -50,7 +50,7 @@ type AskedRun = NonNullable<MessageInitShape<typeof RunServiceGetRequestSchema>[
 function askedRun(ref: WorkflowRunServiceViewRequest["ref"]): AskedRun {
   if (ref.case === "id") return { case: "runId", value: ref.value };
   if (ref.case === "digest") return { case: "digest", value: ref.value };
-  throw new ConnectError("id or digest required", Code.InvalidArgument);
+  throw new DomainError("REQUEST_INVALID", "id or digest required");
 }
 
 async function findContract(native: Native, name: string, revision: number, call: HandlerContext) {
@@ -77,9 +77,9 @@ async function findAttestation(native: Native, run: Run, call: HandlerContext) {
   }
 }
 
-function tooLarge(run: Run): ConnectError {
-  return new ConnectError(
+function tooLarge(run: Run): DomainError {
+  return new DomainError(
+    "BUNDLE_NEEDS_DOWNLOAD",
     `the attestation is larger than this command line takes in one message; get it with: attestry get ${run.attestationDigest}`,
-    Code.FailedPrecondition,
   );
 }

@@ -1,7 +1,7 @@
 import type { Workflow } from "@attestry/api/run";
-import { apiPrincipal } from "@attestry/service-kit";
+import { apiPrincipal, DomainError } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import type {
   WorkflowServiceCreateRequest,
   WorkflowServiceCreateResponseSchema,
@@ -34,7 +34,7 @@ export async function createWorkflow(
   );
   if (workflow === undefined) throw new Error("workflow-run answered without the workflow");
   if (!created)
-    throw new ConnectError(`workflow "${name}" in project "${projectName}" already exists`, Code.AlreadyExists);
+    throw new DomainError("WORKFLOW_EXISTS", `workflow "${name}" in project "${projectName}" already exists`);
   return { result: workflowItem(workflow, organizationId) };
 }
 
@@ -57,9 +57,9 @@ export async function listWorkflows(
   const page = request.pagination?.page || 1;
   const pageSize = request.pagination?.pageSize || defaultPageSize;
   if (page < 1 || pageSize < 1 || pageSize > largestPage) {
-    throw new ConnectError(
+    throw new DomainError(
+      "REQUEST_INVALID",
       `pagination: expected a page from 1 and a page size from 1 to ${largestPage}, got ${page} and ${pageSize}`,
-      Code.InvalidArgument,
     );
   }
   const matching = (await allWorkflows(native, request.projectNames, call)).filter(matchesWorkflow(request));
@@ -82,9 +82,9 @@ async function allWorkflows(native: Native, projects: string[], call: HandlerCon
       const answer = await native.workflows.list({ project, pageSize: largestPage, pageToken }, asCaller(call));
       all.push(...answer.workflows);
       if (all.length > mostWorkflows)
-        throw new ConnectError(
+        throw new DomainError(
+          "REQUEST_INVALID",
           `there are more than ${mostWorkflows} workflows; ask for those of one project`,
-          Code.FailedPrecondition,
         );
       pageToken = answer.nextPageToken;
     } while (pageToken !== "");
