@@ -36,6 +36,7 @@ export { createMetrics } from "./observe/metrics.ts";
 export { decodePageToken, encodePageToken, type PageRequest, type PageScope, pageSize, readPage } from "./paging.ts";
 export { Periodic, type PeriodicOptions } from "./periodic.ts";
 export { connectRedis } from "./redis.ts";
+export { type BodyPace, tooSlow } from "./server/body-pace.ts";
 export { reportCrashes } from "./server/crash.ts";
 export { isLoopback } from "./server/loopback.ts";
 export type { HttpCall, HttpRoute, ServiceModule } from "./server/module.ts";

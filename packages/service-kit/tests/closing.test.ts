@@ -134,7 +134,7 @@ test("plain gRPC: the deadline is answered although the body never comes, and on
 });
 
 test("the body budget counts what calls hold, and no longer than they last", async () => {
-  const budget = createBodyBudget(100, { idleMs: 5_000, bytesPerSecond: 1 });
+  const budget = createBodyBudget(100, { idleMs: 5_000, leastPerSecond: 1 });
   async function* body(...sizes: number[]) {
     for (const size of sizes) yield new Uint8Array(size);
   }

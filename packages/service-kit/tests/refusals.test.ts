@@ -133,7 +133,7 @@ test("what a compressed body may become counts before it is unpacked", async () 
   async function drain(chunks: AsyncIterable<Uint8Array>) {
     for await (const _ of chunks);
   }
-  const budget = createBodyBudget(100, { idleMs: 5_000, bytesPerSecond: 1 });
+  const budget = createBodyBudget(100, { idleMs: 5_000, leastPerSecond: 1 });
   const first = budget.lease();
   await drain(first.count(body(), 60));
   const second = budget.lease();

@@ -41,7 +41,7 @@ export interface Dependencies {
 
 /** Everything that the routes use, wired once. */
 export interface Context {
-  config: Pick<Config, "chainloopCompat" | "idleTimeoutMs">;
+  config: Pick<Config, "chainloopCompat" | "idleTimeoutMs" | "leastBytesPerSecond">;
   logger: Logger;
   authenticator: Authenticator;
   revocations: Revocations;
@@ -65,6 +65,7 @@ export type ContextConfig = Pick<
   | "chainloopCompat"
   | "deletes"
   | "idleTimeoutMs"
+  | "leastBytesPerSecond"
   | "retentionEveryMs"
   | "retentionGraceMs"
   | "role"

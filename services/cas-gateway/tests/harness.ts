@@ -58,7 +58,7 @@ const megabytes = 1024 * 1024;
 /** A gateway on a port of its own, with one secret `_shared/store` and keys that it shares with the tests. */
 export async function startGateway(
   secret: object,
-  { idleTimeoutMs = 5_000, storeTimeoutMs = 5_000, graceMs = 10_000, chainloop = false } = {},
+  { idleTimeoutMs = 5_000, leastBytesPerSecond = 1, storeTimeoutMs = 5_000, graceMs = 10_000, chainloop = false } = {},
 ): Promise<Gateway> {
   const dir = await mkdtemp(join(tmpdir(), "attestry-gateway-"));
   const secretsDir = join(dir, "secrets");
@@ -95,7 +95,12 @@ export async function startGateway(
   // Nothing is stored but by the tests.
   const env = { CAS_GATEWAY_ROLE: "api", CAS_SECRETS_DIR: secretsDir, CHAINLOOP_COMPAT: String(chainloop) };
   const keyFiles = { ATTESTRY_SIGNING_KEY_FILE: "-", ATTESTRY_JWKS_FILE: "-" };
-  const config = { ...readSettings(settings, { ...env, ...keyFiles }), idleTimeoutMs, storeTimeoutMs };
+  const config = {
+    ...readSettings(settings, { ...env, ...keyFiles }),
+    idleTimeoutMs,
+    leastBytesPerSecond,
+    storeTimeoutMs,
+  };
   const module = await createCasGateway(config, { keyring: keyrings["cas-gateway"], logger, run, metrics });
   const listen = { host: "127.0.0.1", port: 0 };
   const server = await serve({ modules: [module], listen, logger, metrics, graceMs });

@@ -19,7 +19,7 @@ export function streamsSuite(startStore: () => Promise<Store>): void {
   beforeAll(async () => {
     store = await startStore();
     gateway = await startGateway(store.secret, { idleTimeoutMs: 60_000 });
-    impatient = await startGateway(store.secret, { idleTimeoutMs });
+    impatient = await startGateway(store.secret, { idleTimeoutMs, leastBytesPerSecond: 2 });
     token = await gateway.casToken();
     reader = await gateway.casToken({ role: "downloader" });
   });
@@ -70,19 +70,35 @@ export function streamsSuite(startStore: () => Promise<Store>): void {
       expect(refused).toEqual({ code: Code.DeadlineExceeded, reason: "DEADLINE_EXCEEDED" });
   });
 
-  test("a writer that is slow, but not silent", async () => {
-    const upload = new ClientUpload(randomBlob(10), await impatient.casToken());
-    async function* slow(): AsyncGenerator<Message> {
-      for (let i = 0; i < 10; i++) {
-        yield {
-          ...{ resourceName: upload.name, writeOffset: BigInt(i), data: upload.blob.bytes.subarray(i, i + 1) },
-          finishWrite: i === 9,
-        };
-        await sleep(idleTimeoutMs / 5);
-      }
+  /** In ten pieces, which take twice the time of silence. */
+  async function* slowly({ name, blob: { bytes } }: ClientUpload): AsyncGenerator<Message> {
+    const size = bytes.length / 10;
+    for (let i = 0; i < 10; i++) {
+      const at = i * size;
+      yield {
+        ...{ resourceName: name, writeOffset: BigInt(at), data: bytes.subarray(at, at + size) },
+        finishWrite: i === 9,
+      };
+      await sleep(idleTimeoutMs / 5);
     }
-    expect(await upload.write(impatient.transport, slow())).toBe(10);
+  }
+
+  test.each([10, 10 * mebibyte])("a writer of %d bytes that is slow, but not silent", async (bytes) => {
+    const upload = new ClientUpload(randomBlob(bytes), await impatient.casToken());
+    expect(await upload.write(impatient.transport, slowly(upload))).toBe(bytes);
     expect((await read(upload.blob)).equals(upload.blob.bytes)).toBe(true);
+  });
+
+  test("a writer that drips is given up", async () => {
+    const strict = await startGateway(store.secret, { idleTimeoutMs, leastBytesPerSecond: 20 });
+    const upload = new ClientUpload(randomBlob(10), await strict.casToken());
+    const began = performance.now();
+    expect(await refusal(upload.write(strict.transport, slowly(upload)))).toEqual({
+      code: Code.DeadlineExceeded,
+      reason: "DEADLINE_EXCEEDED",
+    });
+    expect(performance.now() - began).toBeLessThan(1.8 * idleTimeoutMs);
+    await strict.close();
   });
 
   test("readers that take little, or nothing any more", async () => {

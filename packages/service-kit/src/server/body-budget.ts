@@ -1,6 +1,7 @@
 import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
-import { callerIdle, callerSlow } from "./caller-gone.ts";
+import { type BodyPace, tooSlow } from "./body-pace.ts";
+import { callerIdle } from "./caller-gone.ts";
 
 /** The bytes of one call's body, counted against the budget until they are released. */
 export interface BodyLease {
@@ -15,14 +16,6 @@ export interface BodyLease {
   release: () => void;
 }
 
-/** How slow a caller may be. */
-export interface Pace {
-  /** How long it may say nothing, in milliseconds. */
-  idleMs: number;
-  /** What it has to send on average, once that time is over. */
-  bytesPerSecond: number;
-}
-
 export interface BodyBudget {
   lease(): BodyLease;
 }
@@ -32,7 +25,7 @@ export interface BodyBudget {
  * answered. Past it a call gets STORE_BUSY with retry info, and past its half a caller that holds a quarter does.
  * @param pace how slow a body may be while it is counted
  */
-export function createBodyBudget(maxBytes: number, pace: Pace): BodyBudget {
+export function createBodyBudget(maxBytes: number, pace: BodyPace): BodyBudget {
   let held = 0;
   const accounts = new Map<string, Account>();
 
@@ -58,7 +51,10 @@ export function createBodyBudget(maxBytes: number, pace: Pace): BodyBudget {
       held += bytes;
       mine += bytes;
       if (account !== undefined) account.held += bytes;
-      if (isFull()) throw connectErrorOf(busy(maxBytes));
+      if (!isFull()) return;
+      // What is refused is not kept: until its stream closes, others would be kept out by it.
+      release();
+      throw connectErrorOf(busy(maxBytes));
     }
     async function* count(body: AsyncIterable<Uint8Array>, unpacked = 0): AsyncGenerator<Uint8Array> {
       if (released) return;
@@ -93,7 +89,7 @@ interface Account {
   leases: number;
 }
 
-async function* inTime(body: AsyncIterable<Uint8Array>, pace: Pace): AsyncGenerator<Uint8Array> {
+async function* inTime(body: AsyncIterable<Uint8Array>, pace: BodyPace): AsyncGenerator<Uint8Array> {
   const { promise: idle, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(callerIdle(pace.idleMs)), pace.idleMs);
   idle.catch(() => undefined);
@@ -105,7 +101,8 @@ async function* inTime(body: AsyncIterable<Uint8Array>, pace: Pace): AsyncGenera
       const step = await Promise.race([iterator.next(), idle]);
       if (step.done === true) return;
       received += step.value.length;
-      if (performance.now() - beganMs > pace.idleMs + (received / pace.bytesPerSecond) * 1_000) throw callerSlow(pace);
+      const slow = tooSlow(pace, received, performance.now() - beganMs);
+      if (slow !== undefined) throw connectErrorOf(slow);
       yield step.value;
       timer.refresh();
     }

@@ -1,7 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
-import type { Pace } from "./body-budget.ts";
 
 /** The reason with which a call is aborted whose caller went away. */
 export function callerGone(cause?: unknown): ConnectError {
@@ -12,15 +11,5 @@ export function callerGone(cause?: unknown): ConnectError {
 export function callerIdle(idleMs: number): ConnectError {
   return connectErrorOf(
     new DomainError("DEADLINE_EXCEEDED", `the caller was not heard of for ${idleMs} ms; the call was given up`),
-  );
-}
-
-/** The reason with which a call ends whose caller sends its message too slowly. */
-export function callerSlow({ idleMs, bytesPerSecond }: Pace): ConnectError {
-  return connectErrorOf(
-    new DomainError(
-      "DEADLINE_EXCEEDED",
-      `the caller sent its message too slowly: after ${idleMs} ms it has to have sent ${bytesPerSecond} bytes for each second beyond; the call was given up`,
-    ),
   );
 }

@@ -1,8 +1,9 @@
 import type { ServerHttp2Stream } from "node:http2";
 import { createContextValues, type HandlerContext, type Interceptor, type StreamResponse } from "@connectrpc/connect";
 import { connectErrorOf } from "../errors/connect-error.ts";
-import type { BodyBudget, Pace } from "./body-budget.ts";
+import type { BodyBudget } from "./body-budget.ts";
 import { nameOwner } from "./body-owner.ts";
+import type { BodyPace } from "./body-pace.ts";
 import { callerGone } from "./caller-gone.ts";
 import { readMany, readOne } from "./grpc-messages.ts";
 import { GrpcReply } from "./grpc-reply.ts";
@@ -30,7 +31,7 @@ export interface GrpcDirectOptions {
   windows: ReceiveWindows;
   shutdownSignal: AbortSignal;
   /** How slow a caller may be with its one message, or with an answer that it takes. */
-  pace: Pace;
+  pace: BodyPace;
 }
 
 type Serve = (stream: ServerHttp2Stream, header: Headers, recorded: RecordedMethod) => Promise<void>;

@@ -1,6 +1,8 @@
 import type { ServerHttp2Stream } from "node:http2";
-import type { BodyLease, Pace } from "./body-budget.ts";
-import { callerIdle, callerSlow } from "./caller-gone.ts";
+import { connectErrorOf } from "../errors/connect-error.ts";
+import type { BodyLease } from "./body-budget.ts";
+import { type BodyPace, tooSlow } from "./body-pace.ts";
+import { callerIdle } from "./caller-gone.ts";
 import type { GrpcReply } from "./grpc-reply.ts";
 
 /** What a caller should take in the time that it may be idle: that it takes some is seen when all that waits has gone out. */
@@ -31,12 +33,12 @@ export class LiveCall {
    * waited for the caller for that long, longer the more there is to take, or if its one message comes slower than it may;
    * and the connection if not even that can be said.
    */
-  look(nowMs: number, pace: Pace): void {
+  look(nowMs: number, pace: BodyPace): void {
     const { idleMs } = pace;
     const { aborted } = this.abort.signal;
     if (!aborted && this.readingSinceMs !== undefined) {
-      const mayTakeMs = idleMs + (this.lease.held() / pace.bytesPerSecond) * 1_000;
-      if (nowMs - this.readingSinceMs > mayTakeMs) this.abort.abort(callerSlow(pace));
+      const slow = tooSlow(pace, this.lease.held(), nowMs - this.readingSinceMs);
+      if (slow !== undefined) this.abort.abort(connectErrorOf(slow));
     }
     const { waitingBytes, taken } = this.reply;
     const progress = this.lease.held() + taken + (aborted ? 1 : 0);

@@ -27,8 +27,9 @@ import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
 import type { RateLimits } from "../limits/rate-limits.ts";
 import type { Logger } from "../observe/logger.ts";
-import type { BodyBudget, BodyLease, Pace } from "./body-budget.ts";
+import type { BodyBudget, BodyLease } from "./body-budget.ts";
 import { nameOwner } from "./body-owner.ts";
+import type { BodyPace } from "./body-pace.ts";
 import { framed } from "./framework-error.ts";
 import { createGrpcDirect } from "./grpc-direct.ts";
 import { plainStatusMessage } from "./grpc-status.ts";
@@ -59,7 +60,7 @@ export interface RpcHandlerOptions {
   windows: ReceiveWindows;
   shutdownSignal: AbortSignal;
   /** How slow a caller may be. */
-  pace: Pace;
+  pace: BodyPace;
   /** Largest request message, unless a method sets its own. */
   maxMessageBytes: number;
   logger: Logger;

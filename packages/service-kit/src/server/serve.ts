@@ -110,7 +110,7 @@ export async function serve({
   const { headersTimeoutMs, idleConnectionMs, maxConnections, ...bounds } = { ...defaultLimits, ...limits };
   const { handshakeMs, firstBytesMs } = bounds;
   const secure = tls && (await createSecureServer({ files: tls, handshakeMs, logger, metrics }));
-  const pace = { idleMs: bounds.callIdleMs, bytesPerSecond: bounds.leastBytesPerSecond };
+  const pace = { idleMs: bounds.callIdleMs, leastPerSecond: bounds.leastBytesPerSecond };
   const rateLimits = new RateLimits({
     rates: { token: bounds.ratePerToken, organization: bounds.ratePerOrganization, failures: bounds.rateOfFailures },
     redisUrl: bounds.redisUrl,

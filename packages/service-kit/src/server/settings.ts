@@ -70,7 +70,7 @@ export const transportSettings = {
     env: "HTTP_LEAST_RATE",
     default: 1_024,
     min: 1,
-    doc: "Bytes a second that a caller has to send of its one message, once it has taken as long for it as it may say nothing",
+    doc: "Bytes a second that a caller has to send of its one message or of a blob, once it was waited for as long as it may say nothing",
   }),
   firstBytesMs: setting.milliseconds({
     env: "HTTP_FIRST_BYTES_TIMEOUT",
@@ -106,13 +106,14 @@ export const transportSettings = {
   }),
   pingBurst: setting.integer({
     env: "HTTP_PING_BURST",
-    default: 1_000,
+    // gRPC clients ping once for each round trip while they measure their line.
+    default: 10_000,
     min: 1,
     doc: "PING and SETTINGS frames that a client may send on one HTTP/2 connection at once before the connection is ended",
   }),
   pingsPerSecond: setting.integer({
     env: "HTTP_PINGS_PER_SECOND",
-    default: 100,
+    default: 2_000,
     min: 1,
     doc: "How many of those come back in a second",
   }),

@@ -1,5 +1,5 @@
 import type { WriteRequest } from "@attestry/api/bytestream";
-import { DomainError } from "@attestry/service-kit";
+import { type BodyPace, DomainError, tooSlow } from "@attestry/service-kit";
 import type { ResourceNames, WriteName } from "./resource-name.ts";
 import { sizeMismatch } from "./verified.ts";
 
@@ -18,8 +18,8 @@ export interface ReceivedWrite {
 export interface ReceiveOptions {
   names: ResourceNames;
   signal: AbortSignal;
-  /** How long the client may send no bytes of the blob, in milliseconds. */
-  idleMs: number;
+  /** How long the client may send no bytes of the blob, and how fast it has to send them. */
+  pace: BodyPace;
 }
 
 /** Clients need not end their side of the stream to be answered; this long it is looked whether they send more than they said. */
@@ -98,15 +98,18 @@ class WriteBody {
 type Received = WriteRequest | undefined;
 
 /**
- * Gives the next message. It rejects when the signal aborts or the client is silent for too long: messages without bytes of the blob
- * do not count, nor does the time in which none is asked for. After finish_write silence is the end.
+ * Gives the next message. It rejects when the signal aborts or the client is silent for too long, or drips: messages without
+ * bytes of the blob do not count, nor does the time in which none is asked for. After finish_write silence is the end.
  */
 function receiver(
   messages: AsyncIterable<WriteRequest>,
-  { signal, idleMs }: ReceiveOptions,
+  { signal, pace }: ReceiveOptions,
 ): (isFinished: boolean) => Promise<Received> {
   const iterator = messages[Symbol.asyncIterator]();
+  const { idleMs } = pace;
   let leftMs = idleMs;
+  let waitedMs = 0;
+  let received = 0;
   return async (isFinished) => {
     const begunAt = performance.now();
     const ms = isFinished ? Math.min(leftMs, afterFinishMs) : leftMs;
@@ -115,7 +118,14 @@ function receiver(
       ms,
       fault: () => (isFinished ? undefined : silence(idleMs)),
     });
-    leftMs = message?.data.byteLength === 0 ? leftMs - (performance.now() - begunAt) : idleMs;
+    if (message === undefined) return undefined;
+    const tookMs = performance.now() - begunAt;
+    waitedMs += tookMs;
+    received += message.data.byteLength;
+    leftMs = message.data.byteLength === 0 ? leftMs - tookMs : idleMs;
+    // What ends the write has come, however slowly.
+    const slow = message.finishWrite ? undefined : tooSlow(pace, received, waitedMs);
+    if (slow !== undefined) throw slow;
     return message;
   };
 }

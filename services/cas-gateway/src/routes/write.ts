@@ -17,7 +17,8 @@ export async function write(
 ): Promise<{ committedSize: bigint }> {
   const { signal } = handler;
   const { names, config } = context;
-  const received = await receiveWrite(messages, { signal, names, idleMs: config.idleTimeoutMs });
+  const pace = { idleMs: config.idleTimeoutMs, leastPerSecond: config.leastBytesPerSecond };
+  const received = await receiveWrite(messages, { signal, names, pace });
   const { name: blob, whole, offset, body } = received;
   const { fileName } = blob;
   const caller = await context.callers.of(principal(handler), "upload", blob.instance);
