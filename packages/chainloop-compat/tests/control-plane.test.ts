@@ -1,12 +1,16 @@
 import { X509Certificate } from "node:crypto";
+import { rename } from "node:fs/promises";
+import { ByteStream } from "@attestry/api/bytestream";
 import "reflect-metadata";
-import { Role } from "@attestry/api/run";
+import { BackendService, Role } from "@attestry/api/run";
 import { type Constellation, startConstellation } from "@attestry/dev-env/constellation";
 import { reasonOf } from "@attestry/service-kit";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { AuthorityKeyIdentifierExtension, X509Certificate as PeculiarCertificate } from "@peculiar/x509";
 import { AttestationServiceCancelRequest_TriggerType as Trigger } from "../src/gen/controlplane/v1/attestation_pb.ts";
+import { CASCredentialsServiceGetRequest_Role as CasRole } from "../src/gen/controlplane/v1/cas_credentials_pb.ts";
 import { RunStatus } from "../src/gen/controlplane/v1/run_item_pb.ts";
 import { WorkflowContractServiceApplyResponse_ApplyStatus as ApplyStatus } from "../src/gen/controlplane/v1/workflow_contract_pb.ts";
 import {
@@ -89,6 +93,18 @@ describe("the control plane of the command line", () => {
       const error = await refused(cli.attestations.init({ ...asked, contractRevision: 9 }));
       expect(error.code).toBe(Code.NotFound);
       expect(error.rawMessage).toContain("contract");
+    });
+
+    test("a contract that is named and is not there is made, and shared by what names it next", async () => {
+      for (const workflowName of ["named-one", "named-two"]) {
+        const asked = { workflowName, projectName: "demo", contractName: "named" };
+        const { result } = await cli.attestations.findOrCreateWorkflow(asked);
+        expect(result).toMatchObject({ contractName: "named", contractRevisionLatest: 1 });
+      }
+      const elsewhere = cli.attestations.findOrCreateWorkflow({
+        ...{ workflowName: "other", projectName: "elsewhere", contractName: "named" },
+      });
+      expect((await refused(elsewhere)).code).toBe(Code.NotFound);
     });
 
     test("another contract is no matter of init", async () => {
@@ -408,6 +424,66 @@ describe("the control plane of the command line", () => {
     expect((await nobody.status.infoz({})).version).not.toBe("");
   });
 });
+
+describe("with a CAS", () => {
+  let attestry: Constellation;
+  let cli: CommandLine;
+
+  beforeAll(async () => {
+    attestry = await startConstellation({ shape: "one-process", backend: "filesystem" });
+    cli = commandLine(attestry.ingestUrl, await chainloopToken(attestry));
+  }, 60_000);
+  afterAll(() => attestry?.stop(), 60_000);
+
+  test("policy evaluations that a predicate only refers to are shown; where they are not there, their counts are", async () => {
+    const evaluations = [
+      { name: "licenses", materialName: "sbom", type: "SARIF", policyReference: { name: "l", digest: "sha256:ab" } },
+      { name: "whole", violations: [{ subject: "s", message: "m" }] },
+    ];
+    const blob = Buffer.from(JSON.stringify({ evaluations }));
+    const { result } = await cli.cas.get({ role: CasRole.UPLOADER });
+    const headers = { authorization: `Bearer ${result?.token}` };
+    const name = `uploads/019ac000-0000-4000-8000-000000000000/blobs/${sha256(blob)}/${blob.length}`;
+    const bytes = createClient(ByteStream, createGrpcTransport({ baseUrl: attestry.casUrl }));
+    await bytes.write(oneMessage({ resourceName: name, data: blob, finishWrite: true }), { headers });
+
+    const viewed = async (hex: string) => {
+      const workflowRunId = await initialize(cli);
+      const predicate = { policyEvaluationsRef: { digest: { sha256: hex } }, policyEvaluationsCount: 2 };
+      await cli.attestations.store({ workflowRunId, attestationBundle: bundleOf({ predicate }) });
+      return (await cli.runs.view({ ref: { case: "id", value: workflowRunId } })).result?.attestation;
+    };
+    const shown = (await viewed(sha256(blob)))?.policyEvaluations;
+    expect(Object.keys(shown ?? {}).toSorted((a, b) => a.localeCompare(b))).toEqual(["CHAINLOOP.ATTESTATION", "sbom"]);
+    expect(shown?.sbom?.evaluations[0]?.policyReference).toMatchObject({ name: "l", digest: { sha256: "ab" } });
+    const missing = await viewed("0".repeat(64));
+    expect(missing?.policyEvaluations).toEqual({});
+    expect(missing?.policyEvaluationStatus?.evaluationsCount).toBe(2);
+  });
+
+  test("a CAS that cannot be reached is named by init, with its fault; lists go on", async () => {
+    await initialize(cli, "before");
+    await rename(attestry.casDir, `${attestry.casDir}-gone`);
+    try {
+      const backends = createClient(BackendService, createGrpcTransport({ baseUrl: attestry.runUrl }));
+      const headers = { authorization: `Bearer ${attestry.adminToken}` };
+      const { backend } = await backends.validate({ name: "local" }, { headers });
+      const asked = { workflowName: "before", projectName: "demo" };
+      const error = ConnectError.from(await cli.attestations.init(asked).catch((thrown: unknown) => thrown));
+      expect([error.code, error.rawMessage]).toEqual([
+        Code.FailedPrecondition,
+        `the CAS backend local can't be reached: ${backend?.validationError}`,
+      ]);
+      expect((await cli.runs.list({})).result.length).toBeGreaterThan(0);
+    } finally {
+      await rename(`${attestry.casDir}-gone`, attestry.casDir);
+    }
+  });
+});
+
+async function* oneMessage<T>(message: T): AsyncGenerator<T> {
+  yield message;
+}
 
 test("switched off, nothing of it is there", async () => {
   const attestry = await startConstellation({

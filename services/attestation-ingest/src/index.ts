@@ -65,9 +65,9 @@ export async function createAttestationIngest(
 }
 
 /** With what the chainloop command line calls; it calls the native services in turn, with its callers' tokens. */
-function withChainloop(native: ServiceModule, { keyring, run }: Dependencies): ServiceModule {
+function withChainloop(native: ServiceModule, { keyring, run, cas }: Dependencies): ServiceModule {
   const ingest = createInProcessTransport(() => native, { keyring, to: native.name });
-  const compat = createControlPlane({ run, ingest, version: packageJson.version });
+  const compat = createControlPlane({ run, ingest, cas, version: packageJson.version });
   return {
     ...native,
     services: [...native.services, ...compat.services],

@@ -14,6 +14,7 @@ import { WorkflowService } from "../gen/controlplane/v1/workflow_pb.ts";
 import { WorkflowRunService } from "../gen/controlplane/v1/workflow_run_pb.ts";
 import { access, services } from "./access.ts";
 import type { ControlPlaneContext } from "./context.ts";
+import { EvaluationsInCas } from "./evaluations-in-cas.ts";
 import { createNative } from "./native.ts";
 import { applyContract } from "./routes/apply-contract.ts";
 import { cancel } from "./routes/cancel.ts";
@@ -48,11 +49,14 @@ export interface ControlPlaneOptions {
   /** To workflow-run and attestation-ingest. Calls over them bring the token of whoever calls here. */
   run: Transport;
   ingest: Transport;
+  /** To cas-gateway, with CAS tokens that were issued to that caller. */
+  cas: Transport;
   version: string;
 }
 
-export function createControlPlane({ run, ingest, version }: ControlPlaneOptions): ControlPlane {
-  const context = { native: createNative({ run, ingest }), version };
+export function createControlPlane({ run, ingest, cas, version }: ControlPlaneOptions): ControlPlane {
+  const native = createNative({ run, ingest });
+  const context = { native, evaluations: new EvaluationsInCas(native, cas), version };
   return { services, access, routes: (router) => registerRoutes(router, context) };
 }
 

@@ -2,14 +2,20 @@ import type { Run } from "@attestry/api/run";
 import type { ParsedBundle } from "@attestry/bundle";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { AttestationItemSchema } from "../../gen/controlplane/v1/workflow_run_pb.ts";
-import { textMapOf } from "./json.ts";
+import { type JsonObject, textMapOf } from "./json.ts";
 import { materialsOf } from "./materials.ts";
 import { policyEvaluationsOf, policyStatusOf } from "./policies.ts";
-import { readBundle } from "./statement.ts";
+import type { ShownBundle } from "./statement.ts";
 
-/** An attestation as "workflow run describe" shows it: what its predicate says, beside its bytes. */
-export function attestationItem(run: Run, bundle: Uint8Array): MessageInitShape<typeof AttestationItemSchema> {
-  const { parsed, predicate } = readBundle(bundle);
+/**
+ * An attestation as "workflow run describe" shows it: what its predicate says, beside its bytes.
+ * @param evaluations those of policies that the predicate only refers to
+ */
+export function attestationItem(
+  run: Run,
+  { parsed, predicate }: ShownBundle,
+  { bundle, evaluations }: { bundle: Uint8Array; evaluations: JsonObject[] | undefined },
+): MessageInitShape<typeof AttestationItemSchema> {
   return {
     envelope: envelopeJson(parsed),
     bundle,
@@ -19,7 +25,7 @@ export function attestationItem(run: Run, bundle: Uint8Array): MessageInitShape<
       .map(([name, value]) => ({ name, value })),
     materials: materialsOf(predicate),
     annotations: textMapOf(predicate.annotations),
-    policyEvaluations: policyEvaluationsOf(predicate),
+    policyEvaluations: policyEvaluationsOf(predicate, evaluations),
     policyEvaluationStatus: policyStatusOf(predicate, run.policySummary),
   };
 }

@@ -24,11 +24,18 @@ import { countOf, field, isObject, type JsonObject, objectOf, textListOf, textMa
 
 type Violation = MessageInitShape<typeof PolicyViolationSchema>;
 
-/** The evaluations of a predicate, by material; those of the attestation as a whole have a name of their own there. */
+/** Under what evaluations stand that are of the attestation as a whole. */
+const ofAttestation = "CHAINLOOP.ATTESTATION";
+
+/**
+ * The evaluations of a predicate, by material.
+ * @param kept those that it only refers to, in one list
+ */
 export function policyEvaluationsOf(
   predicate: JsonObject,
+  kept: JsonObject[] | undefined,
 ): Record<string, MessageInitShape<typeof PolicyEvaluationsSchema>> {
-  const byMaterial = objectOf(field(predicate, "policyEvaluations"));
+  const byMaterial = kept === undefined ? objectOf(field(predicate, "policyEvaluations")) : grouped(kept);
   return Object.fromEntries(
     Object.entries(byMaterial)
       .filter(([, evaluations]) => Array.isArray(evaluations))
@@ -37,6 +44,10 @@ export function policyEvaluationsOf(
         { evaluations: (evaluations as unknown[]).filter(isObject).map(evaluationItem) },
       ]),
   );
+}
+
+function grouped(evaluations: JsonObject[]): Record<string, JsonObject[] | undefined> {
+  return Object.groupBy(evaluations, (one) => textOf(field(one, "materialName")) || ofAttestation);
 }
 
 /** How it all ended; there also if no policy was evaluated, since the client takes it for granted. */
@@ -86,15 +97,20 @@ function materialType(value: unknown): string {
     : textOf(value);
 }
 
-/** A resource descriptor of in-toto, or nothing. */
+/** A resource descriptor of in-toto, or the client's own message of a reference, whose digest is a text; or nothing. */
 function referenceItem(descriptor: unknown): MessageInitShape<typeof PolicyReferenceSchema> | undefined {
   if (!isObject(descriptor)) return undefined;
   return {
     name: textOf(descriptor.name),
     uri: textOf(descriptor.uri),
-    digest: textMapOf(descriptor.digest),
-    organization: textOf(objectOf(descriptor.annotations).organization),
+    digest: typeof descriptor.digest === "string" ? digestOf(descriptor.digest) : textMapOf(descriptor.digest),
+    organization: textOf(objectOf(descriptor.annotations).organization ?? field(descriptor, "orgName")),
   };
+}
+
+function digestOf(text: string): Record<string, string> {
+  const [algorithm = "", value] = textOf(text).split(":", 2);
+  return value === undefined ? {} : { [algorithm]: value };
 }
 
 function violationItem(violation: JsonObject): Violation {

@@ -1,9 +1,10 @@
 import { type Run, type RunServiceGetRequestSchema, RunState } from "@attestry/api/run";
 import { apiPrincipal, DomainError, reasonOf } from "@attestry/service-kit";
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import type {
-  WorkflowRunServiceViewRequest,
+import {
+  type WorkflowRunServiceViewRequest,
+  type WorkflowRunServiceViewResponse,
   WorkflowRunServiceViewResponseSchema,
 } from "../../gen/controlplane/v1/workflow_run_pb.ts";
 import type { ControlPlaneContext } from "../context.ts";
@@ -13,24 +14,26 @@ import { runItem } from "../items/run-item.ts";
 import { workflowOfRun } from "../items/workflow-item.ts";
 import { asCaller, type Native } from "../native.ts";
 import { attestationItem } from "../predicate/attestation-item.ts";
+import { readBundle } from "../predicate/statement.ts";
 
-/** What this client takes of one message, less what stands around the attestation. */
-const largestAnswerBytes = 4 * 1024 * 1024 - 256 * 1024;
+/** What this client takes of one message. */
+const largestAnswerBytes = 4 * 1024 * 1024;
 
 /** A run with its contract and its attestation, by its id or by the attestation's digest. */
 export async function viewRun(
-  { native }: ControlPlaneContext,
+  context: ControlPlaneContext,
   { ref }: WorkflowRunServiceViewRequest,
   call: HandlerContext,
-): Promise<MessageInitShape<typeof WorkflowRunServiceViewResponseSchema>> {
+): Promise<WorkflowRunServiceViewResponse> {
+  const { native } = context;
   const { organizationId, organization } = apiPrincipal(call);
   const { run } = await native.runs.get({ by: askedRun(ref) }, asCaller(call));
   if (run === undefined) throw new Error("workflow-run answered without the run");
   const [workflow, attestation] = await Promise.all([
     findWorkflow(native, { project: run.project, name: run.workflow }, call),
-    findAttestation(native, run, call),
+    findAttestation(context, run, call),
   ]);
-  return {
+  const response = create(WorkflowRunServiceViewResponseSchema, {
     result: {
       orgName: organization,
       workflowRun: {
@@ -42,7 +45,8 @@ export async function viewRun(
       },
       ...(attestation && { attestation }),
     },
-  };
+  });
+  return fitting(response, run);
 }
 
 type AskedRun = NonNullable<MessageInitShape<typeof RunServiceGetRequestSchema>["by"]>;
@@ -60,21 +64,28 @@ async function findContract(native: Native, name: string, revision: number, call
 }
 
 /** Undefined if the run has none (any more). What does not fit one message of this client is an error that says where it is. */
-async function findAttestation(native: Native, run: Run, call: HandlerContext) {
+async function findAttestation({ native, evaluations }: ControlPlaneContext, run: Run, call: HandlerContext) {
   if (run.state !== RunState.SUCCESS) return undefined;
   try {
     const { bundle } = await native.attestations.get({ by: { case: "runId", value: run.id } }, asCaller(call));
-    const item = attestationItem(run, bundle);
-    const envelopeBytes = item.envelope?.byteLength ?? 0;
-    if (envelopeBytes > largestAnswerBytes) throw tooLarge(run);
-    // Without the bundle this client shows the attestation all the same, and does not call it verified.
-    return envelopeBytes + bundle.byteLength > largestAnswerBytes ? { ...item, bundle: new Uint8Array() } : item;
+    const shown = readBundle(bundle);
+    return attestationItem(run, shown, { bundle, evaluations: await evaluations.find(shown.predicate, call) });
   } catch (error) {
     const reason = reasonOf(error);
     if (reason === "ATTESTATION_NOT_FOUND") return undefined;
     if (reason === "BUNDLE_NEEDS_DOWNLOAD") throw tooLarge(run);
     throw error;
   }
+}
+
+/** As much of it as this client takes: without the bundle it shows an attestation all the same, and does not call it verified. */
+function fitting(response: WorkflowRunServiceViewResponse, run: Run): WorkflowRunServiceViewResponse {
+  const isTooLarge = () => toBinary(WorkflowRunServiceViewResponseSchema, response).length > largestAnswerBytes;
+  const attestation = response.result?.attestation;
+  if (attestation === undefined || !isTooLarge()) return response;
+  attestation.bundle = new Uint8Array();
+  if (isTooLarge()) throw tooLarge(run);
+  return response;
 }
 
 function tooLarge(run: Run): DomainError {
