@@ -2,6 +2,7 @@ export type { ChainloopPredicate } from "./chainloop-predicate.ts";
 export { type Digest, digestBytes, digestFromBytes, digestHex, digestOf, parseDigest } from "./digest.ts";
 export type { Envelope, Signature } from "./envelope.ts";
 export { BUNDLE_ERROR_CODES, BundleError, type BundleErrorCode, type BundleErrorOptions } from "./error.ts";
+export { readJson } from "./json-text.ts";
 export { type BundleLimits, DEFAULT_LIMITS } from "./limits.ts";
 export { type ParsedBundle, parseBundle } from "./parse-bundle.ts";
 export { matchesPattern } from "./pattern.ts";

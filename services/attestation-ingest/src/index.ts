@@ -76,6 +76,10 @@ function withChainloop(native: ServiceModule, { keyring, run, cas }: Dependencie
       native.routes(router);
       compat.routes(router);
     },
+    async destroy() {
+      await compat.destroy();
+      await native.destroy();
+    },
   };
 }
 

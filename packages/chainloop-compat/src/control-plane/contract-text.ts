@@ -8,11 +8,20 @@ import { type CraftingSchema, CraftingSchemaSchema } from "../gen/workflowcontra
 /** Bounds what aliases in YAML can unfold to. */
 const mostAliases = 100;
 
-/** An empty object for what is neither JSON nor YAML. */
-export function readContract(text: Uint8Array): JsonObject {
+/** An empty object for what is neither JSON nor YAML. May take seconds for the worst that the native API takes: see Reader. */
+export function readContract(bytes: Uint8Array): JsonObject {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
   try {
-    // JSON is YAML too.
-    return objectOf(parseYaml(Buffer.from(text).toString("utf8"), { maxAliasCount: mostAliases }));
+    return objectOf(JSON.parse(text));
+  } catch {
+    return readYaml(text);
+  }
+}
+
+function readYaml(text: string): JsonObject {
+  try {
+    // Looking for keys that come twice takes the square of their number.
+    return objectOf(parseYaml(text, { maxAliasCount: mostAliases, uniqueKeys: false, logLevel: "silent" }));
   } catch {
     return {};
   }

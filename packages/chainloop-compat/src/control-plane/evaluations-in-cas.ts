@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import { ByteStream } from "@attestry/api/bytestream";
 import { type Client, createClient, type HandlerContext, type Transport } from "@connectrpc/connect";
 import { asCaller, type Native } from "./native.ts";
-import { field, isObject, type JsonObject, objectOf, textOf } from "./predicate/json.ts";
 
 /** Of evaluations that stand in an answer: the client takes 4 MiB in all, and the attestation comes first. */
 const largestBytes = 1024 * 1024;
@@ -20,22 +19,20 @@ export class EvaluationsInCas {
   }
 
   /**
-   * The evaluations that a predicate refers to, as attestation.v1.PolicyEvaluation in JSON; undefined if it refers to none.
-   * Also if they cannot be had: the attestation is shown all the same, with its counts.
+   * The bytes of evaluations that a predicate refers to. Undefined if they cannot be had: the attestation is shown all the
+   * same, with its counts.
+   * @param hex digest, SHA-256
    */
-  async find(predicate: JsonObject, call: HandlerContext): Promise<JsonObject[] | undefined> {
-    const hex = textOf(objectOf(objectOf(field(predicate, "policyEvaluationsRef")).digest).sha256);
-    if (!/^[0-9a-f]{64}$/.test(hex)) return undefined;
+  async find(hex: string, call: HandlerContext): Promise<Uint8Array | undefined> {
     try {
-      const { evaluations } = objectOf(JSON.parse(await this.#read(hex, call)));
-      return Array.isArray(evaluations) ? evaluations.filter(isObject) : undefined;
+      return await this.#read(hex, call);
     } catch {
       call.signal.throwIfAborted();
       return undefined;
     }
   }
 
-  async #read(hex: string, call: HandlerContext): Promise<string> {
+  async #read(hex: string, call: HandlerContext): Promise<Buffer> {
     const purpose = { case: "download" as const, value: { digest: `sha256:${hex}` } };
     const { token } = await this.#native.credentials.issueCasToken({ purpose }, asCaller(call));
     const options = { signal: call.signal, timeoutMs: readTimeoutMs, headers: { authorization: `Bearer ${token}` } };
@@ -48,6 +45,6 @@ export class EvaluationsInCas {
     }
     const bytes = Buffer.concat(chunks, size);
     if (createHash("sha256").update(bytes).digest("hex") !== hex) throw new Error("other bytes than its digest names");
-    return bytes.toString("utf8");
+    return bytes;
   }
 }

@@ -1,44 +1,52 @@
 import { reasonOf } from "@attestry/service-kit";
+import { fromBinary } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import { asCaller, type Native } from "./native.ts";
-import { readBundle, type ShownBundle } from "./predicate/statement.ts";
+import { type ReferrerItem, ReferrerItemSchema } from "../gen/controlplane/v1/referrer_pb.ts";
+import type { ControlPlaneContext } from "./context.ts";
+import { asCaller } from "./native.ts";
 
-/** An attestation that holds something. */
-export interface Holder {
-  digest: string;
-  bundle: ShownBundle;
-}
+/** Of bundles that one call looks into; what is beyond is shown by its digest alone. In bytes. */
+const mostLookedInto = 16 * 1024 * 1024;
 
-/** A page of the attestations that hold a digest, `sha256:<hex>` of a material or `sha1:<hex>` of a commit; newest first. */
+/**
+ * A page of the attestations that hold a digest, `sha256:<hex>` of a material or `sha1:<hex>` of a commit; newest first.
+ * The references of each are as what it holds that digest.
+ */
 export async function holdersOf(
-  native: Native,
+  context: ControlPlaneContext,
   { digest, ...page }: { digest: string; project: string; pageSize: number; pageToken: string },
   call: HandlerContext,
-): Promise<{ holders: Holder[]; nextPageToken: string }> {
+): Promise<{ holders: ReferrerItem[]; nextPageToken: string }> {
   const by = digest.startsWith("sha256:") ? { materialDigest: digest } : { subjectDigest: digest };
-  const { attestations, nextPageToken } = await native.attestations.list({ ...by, ...page }, asCaller(call));
-  const holders: Holder[] = [];
-  // One after the other: together their bundles could have hundreds of megabytes.
+  const { attestations, nextPageToken } = await context.native.attestations.list({ ...by, ...page }, asCaller(call));
+  const holders: ReferrerItem[] = [];
+  let left = mostLookedInto;
+  // One after the other, and nothing is kept of a bundle but what is shown: together they could have gigabytes.
   for (const one of attestations) {
-    const bundle = await findBundle(native, one.digest, call);
-    if (bundle !== undefined) holders.push({ digest: one.digest, bundle });
+    left -= Number(one.sizeBytes);
+    const node = left < 0 ? undefined : await findNode(context, { digest: one.digest, only: digest }, call);
+    if (node !== undefined) holders.push(node);
   }
   return { holders, nextPageToken };
 }
 
-/** Undefined if there is no such attestation, or if it is too large to be looked into here. */
-export async function findBundle(
-  native: Native,
-  digest: string,
+/**
+ * An attestation with what it refers to, or `only` where it refers to one digest. Undefined if there is no such
+ * attestation, or if it is too large or too odd to be looked into here.
+ */
+export async function findNode(
+  { native, reader }: ControlPlaneContext,
+  { digest, only }: { digest: string; only?: string },
   call: HandlerContext,
-): Promise<ShownBundle | undefined> {
+): Promise<ReferrerItem | undefined> {
   if (!digest.startsWith("sha256:")) return undefined;
   try {
     const { bundle } = await native.attestations.get({ by: { case: "digest", value: digest } }, asCaller(call));
-    return readBundle(bundle);
+    const task = { kind: "referrers" as const, bundle, digest, only };
+    return fromBinary(ReferrerItemSchema, await reader.bundle(task, call.signal));
   } catch (error) {
     const reason = reasonOf(error);
-    if (reason === "ATTESTATION_NOT_FOUND" || reason === "BUNDLE_NEEDS_DOWNLOAD") return undefined;
+    if (reason === "ATTESTATION_NOT_FOUND" || reason?.startsWith("BUNDLE_")) return undefined;
     throw error;
   }
 }

@@ -16,6 +16,7 @@ import { access, services } from "./access.ts";
 import type { ControlPlaneContext } from "./context.ts";
 import { EvaluationsInCas } from "./evaluations-in-cas.ts";
 import { createNative } from "./native.ts";
+import { Reader } from "./reading/reader.ts";
 import { applyContract } from "./routes/apply-contract.ts";
 import { cancel } from "./routes/cancel.ts";
 import { createContract, describeContract, listContracts, updateContract } from "./routes/contracts.ts";
@@ -43,6 +44,7 @@ export interface ControlPlane {
   readonly services: readonly DescService[];
   readonly access: AccessTable;
   routes(router: ConnectRouter): void;
+  destroy(): Promise<void>;
 }
 
 export interface ControlPlaneOptions {
@@ -56,8 +58,14 @@ export interface ControlPlaneOptions {
 
 export function createControlPlane({ run, ingest, cas, version }: ControlPlaneOptions): ControlPlane {
   const native = createNative({ run, ingest });
-  const context = { native, evaluations: new EvaluationsInCas(native, cas), version };
-  return { services, access, routes: (router) => registerRoutes(router, context) };
+  const reader = new Reader();
+  const context = { native, reader, evaluations: new EvaluationsInCas(native, cas), version };
+  return {
+    services,
+    access,
+    routes: (router) => registerRoutes(router, context),
+    destroy: () => reader.destroy(),
+  };
 }
 
 function registerRoutes(router: ConnectRouter, context: ControlPlaneContext): void {

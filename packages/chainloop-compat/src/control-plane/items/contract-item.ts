@@ -1,5 +1,5 @@
 import { type Contract, ContractFormat, type ContractRevision } from "@attestry/api/run";
-import { create } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import {
   WorkflowContractVersionItem_RawBody_Format as Format,
   type WorkflowContractItem,
@@ -7,7 +7,8 @@ import {
   type WorkflowContractVersionItem,
   WorkflowContractVersionItemSchema,
 } from "../../gen/controlplane/v1/workflow_contract_pb.ts";
-import { craftingSchemaOf, descriptionOf, readContract } from "../contract-text.ts";
+import { CraftingSchemaSchema } from "../../gen/workflowcontract/v1/workflowcontract_pb.ts";
+import type { ReadContract } from "../reading/task.ts";
 import { projectIdOf } from "./workflow-item.ts";
 
 const formats: ReadonlyMap<ContractFormat, Format> = new Map([
@@ -32,21 +33,21 @@ export function contractItem(contract: Contract, organizationId: string): Workfl
   });
 }
 
-/** One revision, with its text and what the client makes of it; `contract` names it where the client shows the name. */
+/**
+ * One revision, with its text and what the text says.
+ * @param contract Names it where the client shows the name.
+ */
 export function contractRevisionItem(
   { id, revision, createdAt, text, format }: ContractRevision,
+  read: ReadContract,
   contract?: Pick<Contract, "name" | "description">,
 ): WorkflowContractVersionItem {
-  const parsed = readContract(text);
   return create(WorkflowContractVersionItemSchema, {
     ...{ id, revision },
     ...(createdAt && { createdAt }),
     // There in any case, since the client writes into it without asking.
-    contract: { case: "v1", value: craftingSchemaOf(parsed) },
+    contract: { case: "v1", value: fromBinary(CraftingSchemaSchema, read.schema) },
     rawContract: { body: text, format: formats.get(format) ?? Format.UNSPECIFIED },
-    ...(contract && {
-      contractName: contract.name,
-      description: descriptionOf(parsed) || contract.description,
-    }),
+    ...(contract && { contractName: contract.name, description: read.description || contract.description }),
   });
 }

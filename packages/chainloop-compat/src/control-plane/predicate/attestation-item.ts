@@ -1,33 +1,29 @@
-import type { Run } from "@attestry/api/run";
 import type { ParsedBundle } from "@attestry/bundle";
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { AttestationItemSchema } from "../../gen/controlplane/v1/workflow_run_pb.ts";
+import { create } from "@bufbuild/protobuf";
+import { type AttestationItem, AttestationItemSchema } from "../../gen/controlplane/v1/workflow_run_pb.ts";
 import { type JsonObject, textMapOf } from "./json.ts";
 import { materialsOf } from "./materials.ts";
 import { policyEvaluationsOf, policyStatusOf } from "./policies.ts";
 import type { ShownBundle } from "./statement.ts";
 
 /**
- * An attestation as "workflow run describe" shows it: what its predicate says, beside its bytes.
- * @param evaluations those of policies that the predicate only refers to
+ * What a bundle says, as "workflow run describe" shows it.
+ * @param evaluations those of policies that its predicate only refers to
  */
 export function attestationItem(
-  run: Run,
   { parsed, predicate }: ShownBundle,
-  { bundle, evaluations }: { bundle: Uint8Array; evaluations: JsonObject[] | undefined },
-): MessageInitShape<typeof AttestationItemSchema> {
-  return {
+  evaluations: JsonObject[] | undefined,
+): AttestationItem {
+  return create(AttestationItemSchema, {
     envelope: envelopeJson(parsed),
-    bundle,
-    digestInCasBackend: run.attestationDigest,
     envVars: Object.entries(textMapOf(predicate.env))
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, value]) => ({ name, value })),
     materials: materialsOf(predicate),
     annotations: textMapOf(predicate.annotations),
     policyEvaluations: policyEvaluationsOf(predicate, evaluations),
-    policyEvaluationStatus: policyStatusOf(predicate, run.policySummary),
-  };
+    policyEvaluationStatus: policyStatusOf(predicate),
+  });
 }
 
 /** The envelope by itself, as JSON (DSSE, envelope.md). */

@@ -1,4 +1,4 @@
-import type { PolicySummary } from "@attestry/api/run";
+import { DEFAULT_LIMITS, readJson } from "@attestry/bundle";
 import {
   type DescMessage,
   fromJson,
@@ -19,7 +19,6 @@ import type {
 } from "../../gen/controlplane/v1/policy_pb.ts";
 import type { AttestationItem_PolicyEvaluationStatusSchema } from "../../gen/controlplane/v1/workflow_run_pb.ts";
 import { CraftingSchema_Material_MaterialTypeSchema as MaterialTypeSchema } from "../../gen/workflowcontract/v1/workflowcontract_pb.ts";
-import { summaryItem } from "../items/run-item.ts";
 import { countOf, field, isObject, type JsonObject, objectOf, textListOf, textMapOf, textOf } from "./json.ts";
 
 type Violation = MessageInitShape<typeof PolicyViolationSchema>;
@@ -46,14 +45,26 @@ export function policyEvaluationsOf(
   );
 }
 
+/** Digest in hex of the evaluations that a newer client put into the CAS; empty: there are none. */
+export function evaluationsRefOf(predicate: JsonObject): string {
+  const hex = textOf(objectOf(objectOf(field(predicate, "policyEvaluationsRef")).digest).sha256);
+  return /^[0-9a-f]{64}$/.test(hex) ? hex : "";
+}
+
+/** What the CAS has of them: attestation.v1.PolicyEvaluation in JSON. Undefined for anything else. */
+export function evaluationsOf(bytes: Uint8Array): JsonObject[] | undefined {
+  const json = readJson(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8"), DEFAULT_LIMITS);
+  const { evaluations } = objectOf("value" in json ? json.value : undefined);
+  return Array.isArray(evaluations) ? evaluations.filter(isObject) : undefined;
+}
+
 function grouped(evaluations: JsonObject[]): Record<string, JsonObject[] | undefined> {
   return Object.groupBy(evaluations, (one) => textOf(field(one, "materialName")) || ofAttestation);
 }
 
-/** How it all ended; there also if no policy was evaluated, since the client takes it for granted. */
+/** How it all ended, without the summary, which is the run's; there also if no policy was evaluated, since the client takes it for granted. */
 export function policyStatusOf(
   predicate: JsonObject,
-  summary: PolicySummary | undefined,
 ): MessageInitShape<typeof AttestationItem_PolicyEvaluationStatusSchema> {
   return {
     strategy: textOf(field(predicate, "policyCheckBlockingStrategy")),
@@ -63,7 +74,6 @@ export function policyStatusOf(
     hasGatedViolations: field(predicate, "policyHasGatedViolations") === true,
     evaluationsCount: countOf(field(predicate, "policyEvaluationsCount")),
     violationsCount: countOf(field(predicate, "policyViolationsCount")),
-    summary: summaryItem(summary),
   };
 }
 

@@ -15,12 +15,12 @@ type Answer = MessageInitShape<typeof WorkflowContractServiceApplyResponseSchema
 
 /** Creates the contract that the text names, or makes the text its next revision. A dry run says which, and changes nothing. */
 export async function applyContract(
-  { native }: ControlPlaneContext,
+  { native, reader }: ControlPlaneContext,
   { rawSchema, dryRun }: WorkflowContractServiceApplyRequest,
   call: HandlerContext,
 ): Promise<Answer> {
   const { organizationId } = apiPrincipal(call);
-  const name = agreedName("", rawSchema);
+  const name = await agreedName(reader, { asked: "", text: rawSchema }, call);
   const found = await findContract(native, name, call);
   if (dryRun) {
     if (found === undefined) return { changed: true, status: ApplyStatus.CREATED };

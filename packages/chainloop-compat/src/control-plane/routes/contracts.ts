@@ -13,9 +13,9 @@ import type {
   WorkflowContractServiceUpdateResponseSchema,
 } from "../../gen/controlplane/v1/workflow_contract_pb.ts";
 import type { ControlPlaneContext } from "../context.ts";
-import { nameOf, readContract } from "../contract-text.ts";
 import { contractItem, contractRevisionItem } from "../items/contract-item.ts";
 import { asCaller, type Native } from "../native.ts";
+import type { Reader } from "../reading/reader.ts";
 
 const pageSize = 200;
 /** The client asks for all in one answer. */
@@ -38,13 +38,13 @@ export async function listContracts(
 }
 
 export async function createContract(
-  { native }: ControlPlaneContext,
+  { native, reader }: ControlPlaneContext,
   { name, rawContract, description, projectReference }: WorkflowContractServiceCreateRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof WorkflowContractServiceCreateResponseSchema>> {
   const { organizationId } = apiPrincipal(call);
   const asked = {
-    name: agreedName(name, rawContract),
+    name: await agreedName(reader, { asked: name, text: rawContract }, call),
     text: rawContract,
     description: description ?? "",
     project: projectReference?.name ?? "",
@@ -54,38 +54,40 @@ export async function createContract(
 }
 
 export async function describeContract(
-  { native }: ControlPlaneContext,
-  { name, revision }: WorkflowContractServiceDescribeRequest,
+  { native, reader }: ControlPlaneContext,
+  request: WorkflowContractServiceDescribeRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof WorkflowContractServiceDescribeResponseSchema>> {
   const { organizationId } = apiPrincipal(call);
-  const found = await native.contracts.get({ name, revision }, asCaller(call));
+  const found = await native.contracts.get({ name: request.name, revision: request.revision }, asCaller(call));
   const contract = given(found.contract);
+  const revision = given(found.revision);
   return {
     result: {
       contract: contractItem(contract, organizationId),
-      revision: contractRevisionItem(given(found.revision), contract),
+      revision: contractRevisionItem(revision, await reader.contract(revision.text, call.signal), contract),
     },
   };
 }
 
 export async function updateContract(
-  { native }: ControlPlaneContext,
+  { native, reader }: ControlPlaneContext,
   { name, rawContract, description }: WorkflowContractServiceUpdateRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof WorkflowContractServiceUpdateResponseSchema>> {
   const { organizationId } = apiPrincipal(call);
   const asked = {
-    name: agreedName(name, rawContract),
+    name: await agreedName(reader, { asked: name, text: rawContract }, call),
     ...(rawContract.length > 0 && { text: rawContract }),
     ...(description !== undefined && { description }),
   };
   const updated = await native.contracts.update(asked, asCaller(call));
   const contract = given(updated.contract);
+  const revision = given(updated.revision);
   return {
     result: {
       contract: contractItem(contract, organizationId),
-      revision: contractRevisionItem(given(updated.revision), contract),
+      revision: contractRevisionItem(revision, await reader.contract(revision.text, call.signal), contract),
     },
   };
 }
@@ -103,8 +105,12 @@ export async function findContract(
 }
 
 /** The name that is asked for and the one in the text must be one, or only one of them be there. */
-export function agreedName(asked: string, text: Uint8Array): string {
-  const named = nameOf(readContract(text));
+export async function agreedName(
+  reader: Reader,
+  { asked, text }: { asked: string; text: Uint8Array },
+  call: HandlerContext,
+): Promise<string> {
+  const { name: named } = await reader.contract(text, call.signal);
   if (asked !== "" && named !== "" && asked !== named) {
     throw new DomainError(
       "REQUEST_INVALID",

@@ -7,41 +7,37 @@ import type {
   ReferrerServiceDiscoverPrivateResponseSchema,
 } from "../../gen/controlplane/v1/referrer_pb.ts";
 import type { ControlPlaneContext } from "../context.ts";
-import { findBundle, type Holder, holdersOf } from "../holders.ts";
-import { attestationKind, attestationNode, referencesOf } from "../predicate/referrers.ts";
+import { findNode, holdersOf } from "../holders.ts";
 
 const defaultPageSize = 20;
-const largestPage = 100;
+const largestPage = 20;
 
 /**
  * What an attestation refers to, and which attestations refer to it, to a material or to a commit: as the native List
  * knows them. The pages are of the attestations that refer to it; what it refers to itself is on the first.
  */
 export async function discover(
-  { native }: ControlPlaneContext,
+  context: ControlPlaneContext,
   { digest, kind, pagination, projectName }: ReferrerServiceDiscoverPrivateRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof ReferrerServiceDiscoverPrivateResponseSchema>> {
   const pageToken = pagination?.cursor ?? "";
   const pageSize = Math.min(pagination?.limit || defaultPageSize, largestPage);
-  const asked = { digest, project: projectName, pageSize, pageToken };
-  const { holders, nextPageToken } = await holdersOf(native, asked, call);
-  const own = await findBundle(native, digest, call);
+  const { holders, nextPageToken } = await holdersOf(
+    context,
+    { digest, project: projectName, pageSize, pageToken },
+    call,
+  );
+  const own = await findNode(context, { digest }, call);
 
-  const nodes = new Map(nodesOf(digest, holders).map((node) => [node.kind, node]));
-  if (own !== undefined) nodes.set(attestationKind, attestationNode(digest, own));
+  const nodes = new Map(holders.flatMap(({ references }) => references).map((node) => [node.kind, node]));
+  if (own !== undefined) nodes.set(own.kind, own);
   const root = chosen(nodes, { digest, kind });
-  const isAttestation = own !== undefined && root.kind === attestationKind;
   const references = [
-    ...(isAttestation && pageToken === "" ? referencesOf(own) : []),
-    ...holders.map((holder) => attestationNode(holder.digest, holder.bundle)),
+    ...(root === own && pageToken === "" ? own.references : []),
+    ...holders.map((holder) => ({ ...holder, references: [] })),
   ];
   return { result: { ...root, references }, pagination: { nextCursor: nextPageToken } };
-}
-
-/** As what the attestations hold the digest. */
-function nodesOf(digest: string, holders: readonly Holder[]): ReferrerItem[] {
-  return holders.flatMap(({ bundle }) => referencesOf(bundle).filter((node) => node.digest === digest));
 }
 
 function chosen(

@@ -13,7 +13,7 @@ import { asCaller } from "../native.ts";
 
 /** The contract of a workflow, at one of its revisions. */
 export async function getContract(
-  { native }: ControlPlaneContext,
+  { native, reader }: ControlPlaneContext,
   { workflowName, projectName, contractRevision }: AttestationServiceGetContractRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof AttestationServiceGetContractResponseSchema>> {
@@ -22,5 +22,10 @@ export async function getContract(
   const asked = { name: workflow.contract, revision: contractRevision };
   const { revision } = await native.contracts.get(asked, asCaller(call));
   if (revision === undefined) throw new Error("workflow-run answered without the contract's revision");
-  return { result: { workflow: workflowItem(workflow, organizationId), contract: contractRevisionItem(revision) } };
+  return {
+    result: {
+      workflow: workflowItem(workflow, organizationId),
+      contract: contractRevisionItem(revision, await reader.contract(revision.text, call.signal)),
+    },
+  };
 }

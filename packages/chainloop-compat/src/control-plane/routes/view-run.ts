@@ -1,8 +1,10 @@
 import { type Run, type RunServiceGetRequestSchema, RunState } from "@attestry/api/run";
 import { apiPrincipal, DomainError, reasonOf } from "@attestry/service-kit";
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import {
+  type AttestationItem,
+  AttestationItemSchema,
   type WorkflowRunServiceViewRequest,
   type WorkflowRunServiceViewResponse,
   WorkflowRunServiceViewResponseSchema,
@@ -10,11 +12,9 @@ import {
 import type { ControlPlaneContext } from "../context.ts";
 import { findWorkflow } from "../find-workflow.ts";
 import { contractRevisionItem } from "../items/contract-item.ts";
-import { runItem } from "../items/run-item.ts";
+import { runItem, summaryItem } from "../items/run-item.ts";
 import { workflowOfRun } from "../items/workflow-item.ts";
 import { asCaller, type Native } from "../native.ts";
-import { attestationItem } from "../predicate/attestation-item.ts";
-import { readBundle } from "../predicate/statement.ts";
 
 /** What this client takes of one message. */
 const largestAnswerBytes = 4 * 1024 * 1024;
@@ -40,7 +40,11 @@ export async function viewRun(
         ...runItem(run, workflow.contractRevision),
         workflow: workflowOfRun(workflow, organizationId),
         ...(run.contractRevision > 0 && {
-          contractVersion: await findContract(native, workflow.contract, run.contractRevision, call),
+          contractVersion: await findContract(
+            context,
+            { name: workflow.contract, revision: run.contractRevision },
+            call,
+          ),
         }),
       },
       ...(attestation && { attestation }),
@@ -57,19 +61,36 @@ function askedRun(ref: WorkflowRunServiceViewRequest["ref"]): AskedRun {
   throw new DomainError("REQUEST_INVALID", "id or digest required");
 }
 
-async function findContract(native: Native, name: string, revision: number, call: HandlerContext) {
-  const { contract, revision: found } = await native.contracts.get({ name, revision }, asCaller(call));
-  if (found === undefined) throw new Error("workflow-run answered without the contract's revision");
-  return contractRevisionItem(found, contract);
+async function findContract(
+  { native, reader }: ControlPlaneContext,
+  asked: { name: string; revision: number },
+  call: HandlerContext,
+) {
+  const { contract, revision } = await native.contracts.get(asked, asCaller(call));
+  if (revision === undefined) throw new Error("workflow-run answered without the contract's revision");
+  return contractRevisionItem(revision, await reader.contract(revision.text, call.signal), contract);
 }
 
 /** Undefined if the run has none (any more). What does not fit one message of this client is an error that says where it is. */
-async function findAttestation({ native, evaluations }: ControlPlaneContext, run: Run, call: HandlerContext) {
+async function findAttestation(
+  { native, evaluations, reader }: ControlPlaneContext,
+  run: Run,
+  call: HandlerContext,
+): Promise<AttestationItem | undefined> {
   if (run.state !== RunState.SUCCESS) return undefined;
+  const bundle = await findBundle(native, run, call);
+  if (bundle === undefined) return undefined;
+  const hex = await reader.bundle({ kind: "evaluationsRef", bundle }, call.signal);
+  const kept = hex === "" ? undefined : await evaluations.find(hex, call);
+  const said = await reader.bundle({ kind: "attestation", bundle, evaluations: kept }, call.signal);
+  const item = fromBinary(AttestationItemSchema, said);
+  if (item.policyEvaluationStatus !== undefined) item.policyEvaluationStatus.summary = summaryItem(run.policySummary);
+  return { ...item, bundle, digestInCasBackend: run.attestationDigest };
+}
+
+async function findBundle(native: Native, run: Run, call: HandlerContext): Promise<Uint8Array | undefined> {
   try {
-    const { bundle } = await native.attestations.get({ by: { case: "runId", value: run.id } }, asCaller(call));
-    const shown = readBundle(bundle);
-    return attestationItem(run, shown, { bundle, evaluations: await evaluations.find(shown.predicate, call) });
+    return (await native.attestations.get({ by: { case: "runId", value: run.id } }, asCaller(call))).bundle;
   } catch (error) {
     const reason = reasonOf(error);
     if (reason === "ATTESTATION_NOT_FOUND") return undefined;

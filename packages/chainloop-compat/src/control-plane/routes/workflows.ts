@@ -20,6 +20,7 @@ const defaultPageSize = 15;
 const largestPage = 200;
 /** This client counts pages, which needs all that match. Whoever has more names a project. */
 const mostWorkflows = 10_000;
+const mostProjects = 100;
 
 export async function createWorkflow(
   { native }: ControlPlaneContext,
@@ -62,6 +63,11 @@ export async function listWorkflows(
       `pagination: expected a page from 1 and a page size from 1 to ${largestPage}, got ${page} and ${pageSize}`,
     );
   }
+  if (request.projectNames.length > mostProjects)
+    throw new DomainError(
+      "REQUEST_INVALID",
+      `project_names: at most ${mostProjects}; came ${request.projectNames.length}`,
+    );
   const matching = (await allWorkflows(native, request.projectNames, call)).filter(matchesWorkflow(request));
   return {
     result: matching.slice((page - 1) * pageSize, page * pageSize).map((one) => workflowItem(one, organizationId)),

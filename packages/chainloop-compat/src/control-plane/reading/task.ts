@@ -1,0 +1,30 @@
+/** What is read of texts and bundles that clients wrote. Answers are messages in bytes, since they may come from a thread. */
+export type ReadingTask = { kind: "contract"; text: Uint8Array } | BundleTask;
+
+export type BundleTask =
+  | { kind: "evaluationsRef"; bundle: Uint8Array }
+  | { kind: "attestation"; bundle: Uint8Array; evaluations: Uint8Array | undefined }
+  | { kind: "referrers"; bundle: Uint8Array; digest: string; only: string | undefined };
+
+export interface ReadContract {
+  /** In the text; empty if it has none. */
+  name: string;
+  description: string;
+  /** CraftingSchema. */
+  schema: Uint8Array;
+}
+
+export interface Reading {
+  contract: ReadContract;
+  /** Digest in hex of the evaluations that the predicate only refers to; empty: it refers to none. */
+  evaluationsRef: string;
+  /** AttestationItem of what the bundle itself says, without its bytes. */
+  attestation: Uint8Array;
+  /** ReferrerItem of the attestation; its references are all, or `only` those of one digest. */
+  referrers: Uint8Array;
+}
+
+/** A thread's error loses its class on the way. */
+export type ReadingAnswer =
+  | { read: Reading[keyof Reading] }
+  | { refused: { code: string; message: string; metadata: Record<string, string> } };
