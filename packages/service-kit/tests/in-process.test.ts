@@ -71,11 +71,11 @@ test("the gate refuses before a handler runs or a message is asked for", async (
     asked++;
     yield {};
   }
-  // Whose token is refused is a fault of the service that calls.
+  // That the token of the service is refused is a fault of the service that calls; its caller's is its caller's.
   expect(connectErrorOf(await fault(bytes.queryWriteStatus({}))).code).toBe(Code.Internal);
   const headers = { authorization: "Bearer no.jwt.here" };
-  expect(connectErrorOf(await fault(bytes.write(count(), { headers }))).code).toBe(Code.Internal);
-  expect(connectErrorOf(await fault(workflows.get({}, { headers }))).code).toBe(Code.Internal);
+  expect(connectErrorOf(await fault(bytes.write(count(), { headers }))).code).toBe(Code.Unauthenticated);
+  expect(connectErrorOf(await fault(workflows.get({}, { headers }))).code).toBe(Code.Unauthenticated);
   expect([ran, asked]).toEqual([0, 0]);
 });
 

@@ -105,10 +105,8 @@ describe("a contract", () => {
         async () => (await refusal(call)).reason,
       );
     });
-    expect(outcomes.map(String).toSorted((a, b) => a.localeCompare(b))).toEqual([
-      ...Array<string>(9).fill("CONTRACT_EXISTS"),
-      "made",
-    ]);
+    const refused = outcomes.filter((outcome) => outcome === "CONTRACT_EXISTS");
+    expect([refused.length, outcomes.filter((outcome) => outcome === "made").length]).toEqual([9, 1]);
   });
 
   test("is told to the audit log when it is made and when it changes, and by whom", async () => {
