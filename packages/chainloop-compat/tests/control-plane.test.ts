@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { rename } from "node:fs/promises";
 import { ByteStream } from "@attestry/api/bytestream";
+import { ErrorInfoSchema } from "@attestry/api/errors";
 import "reflect-metadata";
 import { BackendService, Role } from "@attestry/api/run";
 import { type Constellation, startConstellation } from "@attestry/dev-env/constellation";
@@ -144,6 +145,31 @@ describe("the control plane of the command line", () => {
         Code.InvalidArgument,
       );
     });
+  });
+
+  test.each([
+    ["materials: [{type: SARIFF, name: scan}]", "materials.type: expected one of STRING, "],
+    ["materials: [{type: SARIF, name: [1]}]", "name"],
+    ["materials: [{type: SARIF, name: a}, {type: ARTIFACT, name: a}]", '"a" is there twice'],
+    ["runner: {type: GITHUB}", "runner.type: expected one of GITHUB_ACTION, "],
+  ])("a contract that the command line could not work by is refused: %s", async (line, said) => {
+    const rawContract = Buffer.from(`schemaVersion: v1\n${line}\n`);
+    const asked = { workflowName: "strict", projectName: "strict" };
+    for (const call of [
+      cli.contracts.create({ name: "strict", rawContract }),
+      cli.attestations.findOrCreateWorkflow({ ...asked, contractBytes: rawContract }),
+      cli.workflows.create({ name: "strict", projectName: "strict", contractBytes: rawContract }),
+    ]) {
+      const error = await refused(call);
+      expect([reasonOf(error), error.rawMessage]).toEqual(["CONTRACT_INVALID", expect.stringContaining(said)]);
+    }
+    expect((await refused(cli.attestations.getContract(asked))).code).toBe(Code.NotFound);
+  });
+
+  test("a contract of no known shape is refused, and fields of a newer client are kept", async () => {
+    const create = (text: string) => cli.contracts.create({ name: "shapes", rawContract: Buffer.from(text) });
+    expect((await refused(create("a: 1"))).rawMessage).toContain("expected schemaVersion: v1");
+    expect((await create("schemaVersion: v1\nnewer: 1\n")).result?.latestRevision).toBe(1);
   });
 
   describe("runs", () => {
@@ -290,6 +316,51 @@ describe("the control plane of the command line", () => {
       expect(viewed.result?.workflowRun?.version).toMatchObject({ version: "v1.0.0", prerelease: false });
       const listed = await cli.runs.list({ projectName: "versioned", projectVersionName: "v1.0.0" });
       expect(listed.result.map(({ id }) => id)).toEqual([workflowRunId]);
+      const unknown = await refused(cli.runs.list({ projectName: "versioned", projectVersionName: "v8" }));
+      expect(unknown.code).toBe(Code.NotFound);
+      const nowhere = await refused(cli.runs.list({ projectName: "no-such-project" }));
+      expect([nowhere.code, nowhere.rawMessage]).toEqual([Code.NotFound, "project not found"]);
+    });
+
+    test("a run that names no version is of v0, which stays the latest only until another is", async () => {
+      const asked = { workflowName: "unversioned", projectName: "unversioned" };
+      await cli.attestations.findOrCreateWorkflow(asked);
+      const versionOf = async (more: object) =>
+        (await cli.attestations.init({ ...asked, ...more })).result?.workflowRun?.version;
+      expect(await versionOf({})).toMatchObject({ version: "v0", latest: true });
+      expect(await versionOf({ projectVersion: "v1" })).toMatchObject({ version: "v1", latest: true });
+      expect(await versionOf({})).toMatchObject({ version: "v0", latest: false });
+      expect(await versionOf({ requireExistingVersion: true })).toMatchObject({ version: "v0" });
+      expect(await versionOf({ useLatestVersion: true })).toMatchObject({ version: "v1" });
+      expect(await versionOf({ projectVersion: "v2", markAsLatest: false })).toMatchObject({ latest: false });
+      const error = await refused(cli.attestations.init({ ...asked, projectVersion: "v 1" }));
+      expect([error.code, error.rawMessage]).toEqual([Code.InvalidArgument, expect.stringContaining('"v 1"')]);
+    });
+
+    test("a run that has ended without an attestation may be cancelled in any way, one that has one may not", async () => {
+      const workflowRunId = await initialize(cli);
+      await cli.attestations.cancel({ workflowRunId, trigger: Trigger.FAILURE, reason: "tests" });
+      await cli.attestations.cancel({ workflowRunId, trigger: Trigger.CANCELLATION, reason: "clearing up" });
+      const { result } = await cli.runs.view({ ref: { case: "id", value: workflowRunId } });
+      expect(result?.workflowRun?.reason).toBe("tests");
+      const done = await initialize(cli);
+      await cli.attestations.store({ workflowRunId: done, attestationBundle: bundleOf({}) });
+      const error = await refused(cli.attestations.cancel({ workflowRunId: done, trigger: Trigger.FAILURE }));
+      expect(reasonOf(error)).toBe("RUN_FINISHED");
+    });
+
+    test("evaluations that do not fit into one message are left out before the bundle is", async () => {
+      const predicate = {
+        policyEvaluations: { sbom: [{ name: "licenses", type: "SARIF", description: "x".repeat(1_150_000) }] },
+        policyEvaluationsCount: 1,
+      };
+      const workflowRunId = await initialize(cli, "wordy");
+      const attestationBundle = bundleOf({ predicate });
+      await cli.attestations.store({ workflowRunId, attestationBundle });
+      const { attestation } = (await cli.runs.view({ ref: { case: "id", value: workflowRunId } })).result ?? {};
+      expect(attestation?.policyEvaluations).toEqual({});
+      expect(attestation?.policyEvaluationStatus?.evaluationsCount).toBe(1);
+      expect(attestation?.bundle.length).toBe(attestationBundle.length);
     });
 
     test("an attestation that names another among its materials needs it to be there", async () => {
@@ -316,7 +387,9 @@ describe("the control plane of the command line", () => {
     await cli.states.save({ workflowRunId, attestationState: next, baseDigest: first.digest });
     const conflict = await refused(cli.states.save({ workflowRunId, attestationState, baseDigest: first.digest }));
     expect(conflict.code).toBe(Code.Aborted);
-    expect(JSON.stringify(conflict.details)).toBeTruthy();
+    expect(conflict.findDetails(ErrorInfoSchema).map(({ reason }) => reason)).toEqual([
+      "ATTESTATION_STATE_ERROR_CONFLICT",
+    ]);
     await cli.attestations.store({ workflowRunId, attestationBundle: bundleOf({}) });
     expect((await cli.states.initialized({ workflowRunId })).result?.initialized).toBe(false);
     await cli.states.reset({ workflowRunId });
@@ -376,6 +449,14 @@ describe("the control plane of the command line", () => {
     const fromAttestation = await cli.referrers.discoverPrivate({ digest: digests[0] ?? "" });
     expect(fromAttestation.result?.annotations).toEqual({ n: "one" });
     expect(fromAttestation.result?.references.map(({ kind }) => kind).sort()).toEqual(["ARTIFACT", "GIT_HEAD_COMMIT"]);
+    const byVersion = await refused(cli.referrers.discoverPrivate({ digest: digests[0] ?? "", projectVersion: "v1" }));
+    expect(byVersion.code).toBe(Code.InvalidArgument);
+    const large = bundleOf({ predicate: { materials: [material("shared", hex)], pad: "x".repeat(3_500_000) } });
+    await cli.attestations.store({ workflowRunId: await initialize(cli), attestationBundle: large });
+    const ofLarge = await cli.referrers.discoverPrivate({ digest: `sha256:${sha256(large)}` });
+    expect(ofLarge.result).toMatchObject({ kind: "ATTESTATION", downloadable: true, references: [] });
+    const withLarge = await cli.referrers.discoverPrivate({ digest: `sha256:${hex}` });
+    expect(withLarge.result?.references).toHaveLength(3);
     const absent = await refused(cli.referrers.discoverPrivate({ digest: `sha256:${"2".repeat(64)}` }));
     expect(absent.code).toBe(Code.NotFound);
   });
@@ -385,7 +466,8 @@ describe("the control plane of the command line", () => {
     expect((await refused(cli.workflows.create({ name: "made", projectName: "listed" }))).code).toBe(
       Code.AlreadyExists,
     );
-    await cli.workflows.create({ name: "other", projectName: "listed" });
+    await cli.workflows.create({ name: "other", projectName: "listed", contractName: "listed-shared" });
+    expect((await cli.contracts.describe({ name: "listed-shared" })).result?.contract?.latestRevision).toBe(1);
     const { result } = await cli.workflows.view({ name: "made", projectName: "listed" });
     expect(result).toMatchObject({ team: "core", description: "nightly", contractName: "listed-made" });
     const page = await cli.workflows.list({ projectNames: ["listed"], pagination: { page: 2, pageSize: 1 } });

@@ -107,6 +107,28 @@ test("a probe whose bytes cannot be read had its turn: the backend is not asked 
   expect(health.room().rooms).toEqual([]);
 });
 
+test("that a probe was one call too many says nothing of the backend: it stays broken, and nothing is made due", async () => {
+  const recovered: string[] = [];
+  const health = new BackendHealth({
+    ...{ perBackend: 4, perSecond: 100, probeMs: 20, probesAtOnce: 1 },
+    onRecovered: (backendId) => recovered.push(backendId),
+  });
+  const upload = { backendId: "b", attempts: 1 };
+  const read = async () => "bytes";
+  const throwing = (reason: "BACKEND_UNAVAILABLE" | "RATE_LIMITED") => async () => {
+    throw new DomainError(reason, "no");
+  };
+  for (let n = 0; n < 3; n++) await health.run(upload, read, throwing("BACKEND_UNAVAILABLE")).catch(() => undefined);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  expect(health.room().rooms).toMatchObject([{ probe: true }]);
+  await expect(health.run(upload, read, throwing("RATE_LIMITED"))).rejects.toThrow("no");
+  expect(health.room().rooms).toMatchObject([{ room: 0, probe: false }]);
+  expect(recovered).toEqual([]);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  await health.run(upload, read, async () => undefined);
+  expect(recovered).toEqual(["b"]);
+});
+
 test("probes that hang take some of the places and no more", async () => {
   const health = new BackendHealth({
     ...{ perBackend: 4, perSecond: 100, probeMs: 1, probesAtOnce: 2, onRecovered: () => undefined },

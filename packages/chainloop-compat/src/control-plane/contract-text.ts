@@ -21,7 +21,9 @@ export function readContract(bytes: Uint8Array): JsonObject {
 function readYaml(text: string): JsonObject {
   try {
     // Looking for keys that come twice takes the square of their number.
-    return objectOf(parseYaml(text, { maxAliasCount: mostAliases, uniqueKeys: false, logLevel: "silent" }));
+    return objectOf(
+      parseYaml(text, { maxAliasCount: mostAliases, uniqueKeys: false, merge: true, logLevel: "silent" }),
+    );
   } catch {
     return {};
   }
@@ -38,15 +40,28 @@ export function descriptionOf(contract: JsonObject): string {
 
 /** The message that clients read beside the text; of a text that is none of the two shapes one that asks for nothing. */
 export function craftingSchemaOf(contract: JsonObject): CraftingSchema {
-  const schema = contract.spec === undefined ? contract : { ...objectOf(contract.spec) };
   try {
-    return fromJson(CraftingSchemaSchema, { ...schema, schemaVersion: "v1" }, { ignoreUnknownFields: true });
+    return parseSchema(contract);
   } catch {
     return create(CraftingSchemaSchema, { schemaVersion: "v1" });
   }
 }
 
-function objectOf(value: unknown): JsonObject {
+/** Throws on fields of the wrong type. */
+export function parseSchema(contract: JsonObject): CraftingSchema {
+  return fromJson(
+    CraftingSchemaSchema,
+    { ...schemaJsonOf(contract), schemaVersion: "v1" },
+    { ignoreUnknownFields: true },
+  );
+}
+
+/** What both shapes have in common. */
+export function schemaJsonOf(contract: JsonObject): JsonObject {
+  return contract.spec === undefined ? contract : objectOf(contract.spec);
+}
+
+export function objectOf(value: unknown): JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : {};
 }
 

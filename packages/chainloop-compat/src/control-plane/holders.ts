@@ -1,9 +1,10 @@
 import { reasonOf } from "@attestry/service-kit";
-import { fromBinary } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { type ReferrerItem, ReferrerItemSchema } from "../gen/controlplane/v1/referrer_pb.ts";
 import type { ControlPlaneContext } from "./context.ts";
 import { asCaller } from "./native.ts";
+import { attestationKind } from "./predicate/referrers.ts";
 
 /** Of bundles that one call looks into; what is beyond is shown by its digest alone. In bytes. */
 const mostLookedInto = 16 * 1024 * 1024;
@@ -24,15 +25,15 @@ export async function holdersOf(
   // One after the other, and nothing is kept of a bundle but what is shown: together they could have gigabytes.
   for (const one of attestations) {
     left -= Number(one.sizeBytes);
-    const node = left < 0 ? undefined : await findNode(context, { digest: one.digest, only: digest }, call);
+    const node = left < 0 ? bareNode(one.digest) : await findNode(context, { digest: one.digest, only: digest }, call);
     if (node !== undefined) holders.push(node);
   }
   return { holders, nextPageToken };
 }
 
 /**
- * An attestation with what it refers to, or `only` where it refers to one digest. Undefined if there is no such
- * attestation, or if it is too large or too odd to be looked into here.
+ * An attestation with what it refers to, or `only` where it refers to one digest; one that is too large or too odd to be
+ * looked into here by its digest alone. Undefined if there is no such attestation.
  */
 export async function findNode(
   { native, reader }: ControlPlaneContext,
@@ -46,7 +47,12 @@ export async function findNode(
     return fromBinary(ReferrerItemSchema, await reader.bundle(task, call.signal));
   } catch (error) {
     const reason = reasonOf(error);
-    if (reason === "ATTESTATION_NOT_FOUND" || reason?.startsWith("BUNDLE_")) return undefined;
+    if (reason === "ATTESTATION_NOT_FOUND") return undefined;
+    if (reason?.startsWith("BUNDLE_")) return bareNode(digest);
     throw error;
   }
+}
+
+function bareNode(digest: string): ReferrerItem {
+  return create(ReferrerItemSchema, { digest, kind: attestationKind, downloadable: true });
 }

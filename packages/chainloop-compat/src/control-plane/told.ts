@@ -11,12 +11,13 @@ interface Wording {
 const wordings: Partial<Record<Reason, Wording>> = {
   RUN_NOT_FOUND: { message: "workflow run not found" },
   WORKFLOW_NOT_FOUND: { message: "workflow not found" },
-  CONTRACT_NOT_FOUND: { message: "contract not found" },
   // These pass, and this client waits only for the other code.
   STORE_BUSY: { code: Code.Unavailable },
   RATE_LIMITED: { code: Code.Unavailable },
   // It may pass, but not while a job waits for it.
   BACKEND_INVALID: { code: Code.FailedPrecondition },
+  BACKEND_FULL: { code: Code.FailedPrecondition },
+  VERIFIER_CRASHED: { code: Code.FailedPrecondition },
   // There is no other call for it here.
   BUNDLE_NEEDS_DOWNLOAD: { code: Code.FailedPrecondition },
   // The client takes this code for "sign with a key of your own".
@@ -28,10 +29,24 @@ const wordings: Partial<Record<Reason, Wording>> = {
 export function told(error: unknown): ConnectError {
   const original = connectErrorOf(error);
   const reason = reasonOf(original);
-  const wording = reason === undefined ? undefined : wordings[reason];
+  const wording = reason === "CONTRACT_NOT_FOUND" ? contractWording(original) : reason && wordings[reason];
   if (wording === undefined) return original;
   const { code = original.code, message = original.rawMessage } = wording;
-  return withDetailsOf(original, new ConnectError(message, code, original.metadata));
+  const worded = new ConnectError(message, code, original.metadata, undefined, original.cause);
+  // Whoever is told not to try again is not told when to.
+  worded.details = code === Code.FailedPrecondition ? original.details.filter(isErrorInfo) : original.details;
+  return worded;
+}
+
+/** The contract of another project is there, and its message says so. */
+function contractWording(error: ConnectError): Wording | undefined {
+  const isOfOtherProject = error.findDetails(ErrorInfoSchema)[0]?.metadata.expected !== undefined;
+  return isOfOtherProject ? undefined : { message: "contract not found" };
+}
+
+/** A detail to send, or one that came. */
+function isErrorInfo(detail: ConnectError["details"][number]): boolean {
+  return ("desc" in detail ? detail.desc.typeName : detail.type) === ErrorInfoSchema.typeName;
 }
 
 /** A refusal with a reason of the client's own, by which it decides what to do next. */
@@ -39,10 +54,4 @@ export function refusal(code: Code, message: string, reason: string): ConnectErr
   return new ConnectError(message, code, undefined, [
     { desc: ErrorInfoSchema, value: { reason, domain: "chainloop.dev", metadata: {} } },
   ]);
-}
-
-function withDetailsOf(original: ConnectError, error: ConnectError): ConnectError {
-  error.details = original.details;
-  error.cause = original.cause;
-  return error;
 }

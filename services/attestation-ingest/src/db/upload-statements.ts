@@ -67,10 +67,15 @@ export const release: Statement = {
   text: "update upload set lease_owner = null, lease_until = null where lease_owner = $1 and id = any($2::uuid[])",
 };
 
+// Nor does any worker probe the backend before: a probe would be one call too many as well.
 export const putOff: Statement = {
   name: "put-off-upload",
-  text: `update upload set next_attempt_at = now() + $3 * interval '1 millisecond', lease_owner = null, lease_until = null
-         where id = $1 and lease_owner = $2 and state in ('pending', 'failing')`,
+  text: `with put_off as (
+           update upload set next_attempt_at = now() + $3 * interval '1 millisecond', lease_owner = null, lease_until = null
+           where id = $1 and lease_owner = $2 and state in ('pending', 'failing') returning backend_id, next_attempt_at
+         )
+         insert into upload_probe (backend_id, next_at) select backend_id, next_attempt_at from put_off
+         on conflict (backend_id) do update set next_at = greatest(upload_probe.next_at, excluded.next_at)`,
 };
 
 export const confirm: Statement = {

@@ -1,6 +1,6 @@
 import { type CircuitBreakerPolicy, ConsecutiveBreaker, circuitBreaker, handleWhen } from "cockatiel";
 import { LRUCache } from "lru-cache";
-import { isCasFault } from "../cas-fault.ts";
+import { heldBackFor, isCasFault } from "../cas-fault.ts";
 import type { ClaimOptions } from "../db/uploads.ts";
 import { StartRate } from "./start-rate.ts";
 
@@ -116,15 +116,19 @@ export class BackendHealth {
   #of(backendId: string): Health {
     const known = this.#backends.get(backendId);
     if (known !== undefined) return known;
-    const breaker = circuitBreaker(handleWhen(isCasFault), {
-      halfOpenAfter: this.#options.probeMs,
-      breaker: new ConsecutiveBreaker(failuresToStop),
-    });
-    const health: Health = { breaker, brokenAt: undefined, underWay: 0 };
-    breaker.onBreak(() => {
+    const health: Health = {
+      breaker: circuitBreaker(
+        // That a call was one too many does not say that a broken backend works again; the breaker would take it so.
+        handleWhen((error) => isCasFault(error) || (health.brokenAt !== undefined && heldBackFor(error) !== undefined)),
+        { halfOpenAfter: this.#options.probeMs, breaker: new ConsecutiveBreaker(failuresToStop) },
+      ),
+      brokenAt: undefined,
+      underWay: 0,
+    };
+    health.breaker.onBreak(() => {
       health.brokenAt = performance.now();
     });
-    breaker.onReset(() => {
+    health.breaker.onReset(() => {
       health.brokenAt = undefined;
       this.#works(backendId);
     });

@@ -1,8 +1,8 @@
 import type { Digest } from "@attestry/bundle";
 import { DomainError } from "@attestry/service-kit";
 
-/** Of a state, in bytes; with what stands around it, it has to fit a message. */
-export const largestStateBytes = 3 * 1024 * 1024;
+/** Of a state, in bytes; with what stands around it, it has to fit a message of 4 MiB, which is what clients take by default. */
+export const largestStateBytes = 3_900 * 1024;
 
 export function stateNotFound(runId: string): DomainError {
   return new DomainError("CRAFTING_STATE_NOT_FOUND", `run ${runId} has no crafting state`, {
@@ -13,7 +13,7 @@ export function stateNotFound(runId: string): DomainError {
 export function stateTooLarge(bytes: number): DomainError {
   return new DomainError(
     "CRAFTING_STATE_TOO_LARGE",
-    `a crafting state has at most ${largestStateBytes} bytes (3 MiB); came ${bytes}`,
+    `a crafting state has at most ${largestStateBytes} bytes; came ${bytes}: add fewer or smaller materials inline, or keep it locally`,
     { metadata: { expected: `at most ${largestStateBytes} bytes`, actual: `${bytes} bytes` } },
   );
 }

@@ -4,7 +4,7 @@ import { field, isObject, objectOf, textMapOf, textOf } from "./json.ts";
 import { materialsOf } from "./materials.ts";
 import type { ShownBundle } from "./statement.ts";
 
-const attestationKind = "ATTESTATION";
+export const attestationKind = "ATTESTATION";
 const commitKind = "GIT_HEAD_COMMIT";
 const commitSubject = "git.head";
 

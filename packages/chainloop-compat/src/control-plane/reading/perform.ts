@@ -3,6 +3,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { ReferrerItemSchema } from "../../gen/controlplane/v1/referrer_pb.ts";
 import { AttestationItemSchema } from "../../gen/controlplane/v1/workflow_run_pb.ts";
 import { CraftingSchemaSchema } from "../../gen/workflowcontract/v1/workflowcontract_pb.ts";
+import { problemOf } from "../contract-problem.ts";
 import { craftingSchemaOf, descriptionOf, nameOf, readContract } from "../contract-text.ts";
 import { attestationItem } from "../predicate/attestation-item.ts";
 import { evaluationsOf, evaluationsRefOf } from "../predicate/policies.ts";
@@ -26,7 +27,8 @@ function read(task: ReadingTask): Reading[keyof Reading] {
     case "contract": {
       const contract = readContract(task.text);
       const schema = toBinary(CraftingSchemaSchema, craftingSchemaOf(contract));
-      return { name: nameOf(contract), description: descriptionOf(contract), schema };
+      const problem = task.text.length === 0 ? "" : problemOf(contract);
+      return { name: nameOf(contract), description: descriptionOf(contract), schema, problem };
     }
     case "evaluationsRef":
       return evaluationsRefOf(readBundle(task.bundle).predicate);

@@ -22,10 +22,19 @@ export class Reader {
   /** By SHA-256 of the text: each answer that shows a contract reads it again. */
   readonly #contracts = new LRUCache<string, Reading["contract"]>({
     maxSize: contractCacheBytes,
-    sizeCalculation: ({ schema, name, description }) => schema.length + name.length + description.length + 100,
+    sizeCalculation: ({ schema, name, description, problem }) =>
+      schema.length + name.length + description.length + problem.length + 100,
   });
 
-  /** Throws CONTRACT_INVALID for what is too large to be one, STORE_BUSY. */
+  /** One that is to be kept. Throws CONTRACT_INVALID for what the client could not work by, STORE_BUSY. */
+  async newContract(text: Uint8Array, signal: AbortSignal): Promise<Reading["contract"]> {
+    const contract = await this.contract(text, signal);
+    if (contract.problem !== "")
+      throw new DomainError("CONTRACT_INVALID", `the contract is not valid: ${contract.problem}`);
+    return contract;
+  }
+
+  /** One that is kept, which may be none of this client's. Throws CONTRACT_INVALID for what is too large, STORE_BUSY. */
   async contract(text: Uint8Array, signal: AbortSignal): Promise<Reading["contract"]> {
     if (text.length > largestContract) {
       throw new DomainError("CONTRACT_INVALID", `a contract has at most 1 MiB; came ${text.length} bytes`, {

@@ -12,6 +12,8 @@ export interface ReadContract {
   description: string;
   /** CraftingSchema. */
   schema: Uint8Array;
+  /** Why the client could not work by it; empty: it can. */
+  problem: string;
 }
 
 export interface Reading {

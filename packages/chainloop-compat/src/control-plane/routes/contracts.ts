@@ -110,7 +110,7 @@ export async function agreedName(
   { asked, text }: { asked: string; text: Uint8Array },
   call: HandlerContext,
 ): Promise<string> {
-  const { name: named } = await reader.contract(text, call.signal);
+  const { name: named } = await reader.newContract(text, call.signal);
   if (asked !== "" && named !== "" && asked !== named) {
     throw new DomainError(
       "REQUEST_INVALID",

@@ -18,9 +18,14 @@ const largestPage = 20;
  */
 export async function discover(
   context: ControlPlaneContext,
-  { digest, kind, pagination, projectName }: ReferrerServiceDiscoverPrivateRequest,
+  { digest, kind, pagination, projectName, projectVersion }: ReferrerServiceDiscoverPrivateRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof ReferrerServiceDiscoverPrivateResponseSchema>> {
+  if (projectVersion !== "")
+    throw new DomainError(
+      "REQUEST_INVALID",
+      "project_version: attestations are found by their project here, not by its version",
+    );
   const pageToken = pagination?.cursor ?? "";
   const pageSize = Math.min(pagination?.limit || defaultPageSize, largestPage);
   const { holders, nextPageToken } = await holdersOf(

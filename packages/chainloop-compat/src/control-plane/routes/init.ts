@@ -13,6 +13,10 @@ import { runItem, runnerName } from "../items/run-item.ts";
 import { workflowItem } from "../items/workflow-item.ts";
 import { asCaller, type Native } from "../native.ts";
 
+/** Of runs that name no version and do not ask for the latest. */
+const defaultVersion = "v0";
+const versionPattern = /^[A-Za-z0-9.+-]+$/;
+
 /** The one authority that there is, by the name that the client writes into its predicate. */
 const signingCa = "fileCA";
 
@@ -58,9 +62,16 @@ function askedVersion({
     throw invalid("cannot specify both a project version and use-latest-version");
   if (useLatestVersion && markAsLatest !== undefined)
     throw invalid("--mark-latest and --latest-version are mutually exclusive");
+  if (projectVersion === "") {
+    // The first version of a project is its latest all the same.
+    const version = useLatestVersion ? "" : defaultVersion;
+    return { version, ...(!useLatestVersion && { markLatest: markAsLatest ?? false }) };
+  }
+  if (!versionPattern.test(projectVersion))
+    throw invalid(`project_version: expected letters, digits, '.', '+' and '-', got ${JSON.stringify(projectVersion)}`);
   return {
     version: projectVersion,
-    mustExist: requireExistingVersion || useLatestVersion,
+    mustExist: requireExistingVersion && projectVersion !== defaultVersion,
     ...(markAsLatest !== undefined && { markLatest: markAsLatest }),
   };
 }

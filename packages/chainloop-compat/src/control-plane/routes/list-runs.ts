@@ -1,7 +1,7 @@
 import type { PolicyStatus, RunServiceListRequestSchema, Workflow } from "@attestry/api/run";
 import { apiPrincipal, DomainError } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { HandlerContext } from "@connectrpc/connect";
+import { Code, type HandlerContext } from "@connectrpc/connect";
 import { RunStatus } from "../../gen/controlplane/v1/run_item_pb.ts";
 import {
   PolicyGatesFilter,
@@ -14,6 +14,7 @@ import { findWorkflow } from "../find-workflow.ts";
 import { runItem, runStateOf } from "../items/run-item.ts";
 import { workflowOfRun } from "../items/workflow-item.ts";
 import { asCaller, type Native } from "../native.ts";
+import { refusal } from "../told.ts";
 
 const defaultPageSize = 10;
 
@@ -25,8 +26,7 @@ export async function listRuns(
 ): Promise<MessageInitShape<typeof WorkflowRunServiceListResponseSchema>> {
   const { organizationId } = apiPrincipal(call);
   const { projectName: project, workflowName: name, pagination } = request;
-  // Of an unknown workflow there is an error to tell, and no empty page.
-  if (project !== "" && name !== "") await findWorkflow(native, { project, name }, call);
+  await checkAsked(native, request, call);
   const { runs, nextPageToken } = await native.runs.list(
     {
       project,
@@ -51,6 +51,22 @@ export async function listRuns(
   };
 }
 
+/** Of what is not there an error is told, and no empty page. */
+async function checkAsked(
+  native: Native,
+  { projectName: project, workflowName: name, projectVersionName: version }: WorkflowRunServiceListRequest,
+  call: HandlerContext,
+): Promise<void> {
+  if (project === "") return;
+  if (version !== "") await native.projects.getVersion({ project, version }, asCaller(call));
+  if (name !== "") {
+    await findWorkflow(native, { project, name }, call);
+    return;
+  }
+  const { workflows } = await native.workflows.list({ project, pageSize: 1 }, asCaller(call));
+  if (workflows.length === 0) throw refusal(Code.NotFound, "project not found", "PROJECT_NOT_FOUND");
+}
+
 async function workflowsOf(native: Native, ids: Set<string>, call: HandlerContext): Promise<Map<string, Workflow>> {
   if (ids.size === 0) return new Map();
   const { workflows } = await native.workflows.list({ ids: [...ids], pageSize: ids.size }, asCaller(call));
@@ -71,9 +87,11 @@ function filters(request: WorkflowRunServiceListRequest): MessageInitShape<typeo
     projectVersion: projectVersionName,
     // The two enumerations have the same numbers.
     policyStatus: Number(policyStatus) as PolicyStatus,
-    ...(policyViolations !== PolicyViolationsFilter.UNSPECIFIED && {
-      hasPolicyViolations: policyViolations === PolicyViolationsFilter.WITH_VIOLATIONS,
-    }),
+    // The older filter says nothing beside the newer one.
+    ...(Number(policyStatus) === 0 &&
+      policyViolations !== PolicyViolationsFilter.UNSPECIFIED && {
+        hasPolicyViolations: policyViolations === PolicyViolationsFilter.WITH_VIOLATIONS,
+      }),
     ...(policyGates !== PolicyGatesFilter.UNSPECIFIED && {
       hasPolicyGates: policyGates === PolicyGatesFilter.WITH_GATES,
     }),

@@ -1,5 +1,7 @@
+import { connectErrorOf } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { HandlerContext } from "@connectrpc/connect";
+import { Code, type HandlerContext } from "@connectrpc/connect";
+import pRetry from "p-retry";
 import type {
   AttestationServiceStoreRequest,
   AttestationServiceStoreResponseSchema,
@@ -29,5 +31,9 @@ async function releaseVersion(
 ): Promise<void> {
   const { run } = await native.runs.get({ by: { case: "runId", value: runId } }, asCaller(call));
   if (run?.projectVersion === undefined) return;
-  await native.projects.releaseVersion({ project: run.project, version: run.projectVersion.version }, asCaller(call));
+  const asked = { project: run.project, version: run.projectVersion.version };
+  await pRetry(() => native.projects.releaseVersion(asked, asCaller(call)), {
+    ...{ retries: 3, minTimeout: 200, maxRetryTime: 5_000, signal: call.signal },
+    shouldRetry: ({ error }) => connectErrorOf(error).code === Code.Unavailable,
+  });
 }

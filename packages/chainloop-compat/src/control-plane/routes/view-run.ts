@@ -99,11 +99,16 @@ async function findBundle(native: Native, run: Run, call: HandlerContext): Promi
   }
 }
 
-/** As much of it as this client takes: without the bundle it shows an attestation all the same, and does not call it verified. */
+/**
+ * As much of it as this client takes: without the evaluations it shows their counts, without the bundle the attestation all
+ * the same, and does not call it verified.
+ */
 function fitting(response: WorkflowRunServiceViewResponse, run: Run): WorkflowRunServiceViewResponse {
   const isTooLarge = () => toBinary(WorkflowRunServiceViewResponseSchema, response).length > largestAnswerBytes;
   const attestation = response.result?.attestation;
   if (attestation === undefined || !isTooLarge()) return response;
+  attestation.policyEvaluations = {};
+  if (!isTooLarge()) return response;
   attestation.bundle = new Uint8Array();
   if (isTooLarge()) throw tooLarge(run);
   return response;

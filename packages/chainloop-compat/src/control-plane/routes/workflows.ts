@@ -11,7 +11,7 @@ import type {
   WorkflowServiceViewResponseSchema,
 } from "../../gen/controlplane/v1/workflow_pb.ts";
 import type { ControlPlaneContext } from "../context.ts";
-import { findWorkflow } from "../find-workflow.ts";
+import { findOrCreate, findWorkflow } from "../find-workflow.ts";
 import { workflowItem } from "../items/workflow-item.ts";
 import { asCaller, type Native } from "../native.ts";
 import { matchesWorkflow } from "../workflow-filter.ts";
@@ -23,16 +23,15 @@ const mostWorkflows = 10_000;
 const mostProjects = 100;
 
 export async function createWorkflow(
-  { native }: ControlPlaneContext,
+  { native, reader }: ControlPlaneContext,
   { name, projectName, contractName, contractBytes, team, description }: WorkflowServiceCreateRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof WorkflowServiceCreateResponseSchema>> {
   const { organizationId } = apiPrincipal(call);
   const asked = { project: projectName, name, team, description };
-  const { workflow, created } = await native.workflows.findOrCreate(
-    { ...asked, contract: contractName, contractText: contractBytes },
-    asCaller(call),
-  );
+  const contract = { contract: contractName, contractText: contractBytes };
+  await reader.newContract(contractBytes, call.signal);
+  const { workflow, created } = await findOrCreate(native, { ...asked, ...contract }, call);
   if (workflow === undefined) throw new Error("workflow-run answered without the workflow");
   if (!created)
     throw new DomainError("WORKFLOW_EXISTS", `workflow "${name}" in project "${projectName}" already exists`);
