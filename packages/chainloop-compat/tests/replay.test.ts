@@ -121,8 +121,13 @@ function buildsIn(recorded: RecordedCall, value: JsonValue): number | undefined 
   return (comparable(recorded, value) as unknown as Partial<RunList>).result?.length;
 }
 
+/** What one thing is named here, it is named in each answer. */
 function learn(ours: Map<string, string>, { path, recorded, actual }: Difference): void {
-  if (/(^|\.)id$/.test(path) && typeof recorded === "string" && typeof actual === "string") ours.set(recorded, actual);
+  if (!/(^|\.)id$/.test(path) || typeof recorded !== "string" || typeof actual !== "string") return;
+  const known = ours.get(recorded);
+  if (known !== undefined && known !== actual)
+    throw new Error(`${path}: recorded ${recorded} was ${known}, and is ${actual} now`);
+  ours.set(recorded, actual);
 }
 
 function json(schema: DescMessage, bytes: Uint8Array): JsonValue {
