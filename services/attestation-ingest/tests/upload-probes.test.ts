@@ -41,7 +41,7 @@ const broken = (): Partial<ClaimOptions> => ({ rooms: [{ backendId, room: 1, pro
 const unknown = { probe: true, perBackend: 1 };
 
 async function probeIsOver(): Promise<void> {
-  await ingest.database.query("update upload_probe set next_at = now()");
+  await ingest.database.query("update upload_probe set next_at = now() - interval '1 second'");
 }
 
 describe("probes of a backend", () => {

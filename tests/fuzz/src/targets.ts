@@ -28,6 +28,7 @@ import { isOriginalKey, signingRequests } from "./grammar/signing-request.ts";
 import { anyText } from "./grammar/text.ts";
 import { authorizations, newSigningKey, tokens } from "./grammar/token.ts";
 import { promise, type Target, target } from "./target.ts";
+import { chainloopTargets } from "./targets/chainloop.ts";
 import { idTokenTarget } from "./targets/id-token.ts";
 import { verificationTargets } from "./targets/verification.ts";
 
@@ -177,6 +178,7 @@ export async function createTargets(): Promise<Target[]> {
       parseSecret("ref", text),
     ),
     ...verificationTargets,
+    ...chainloopTargets,
     idTokenTarget(),
     target("signing requests", 1_000, signingRequests, async (bytes) => {
       const key = await readSigningRequest(bytes);

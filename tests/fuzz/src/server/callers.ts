@@ -1,12 +1,18 @@
 import { type AccessRule, methodName, type ServiceName } from "@attestry/service-kit";
 import type { DescMethod } from "@bufbuild/protobuf";
 import fc from "fast-check";
+import { access as chainloopAccess } from "../../../../packages/chainloop-compat/src/control-plane/access.ts";
 import { access as ingestAccess } from "../../../../services/attestation-ingest/src/access.ts";
 import { access as casAccess } from "../../../../services/cas-gateway/src/access.ts";
 import { access as runAccess } from "../../../../services/workflow-run/src/access.ts";
 import type { Tokens } from "./standalone.ts";
 
-const access: Readonly<Record<string, AccessRule>> = { ...runAccess, ...ingestAccess, ...casAccess };
+const access: Readonly<Record<string, AccessRule>> = {
+  ...runAccess,
+  ...ingestAccess,
+  ...casAccess,
+  ...chainloopAccess,
+};
 
 /** Whether there is a rule for it: another service may be named in the same package. */
 export function isServed(method: DescMethod): boolean {
@@ -65,5 +71,5 @@ async function rightful(what: string, { api, services, cas }: AccessRule, tokens
 /** Which service has the method, by its package. */
 function serviceOf(what: string): ServiceName {
   if (/^attestry\.(run|audit)\./.test(what)) return "workflow-run";
-  return what.startsWith("attestry.ingest.") ? "attestation-ingest" : "cas-gateway";
+  return /^(attestry\.ingest|controlplane)\./.test(what) ? "attestation-ingest" : "cas-gateway";
 }

@@ -66,7 +66,11 @@ function exchange(url: string, { method, path, headers, body }: HttpCall): Promi
       );
     });
     request.once("timeout", () => request.destroy(new Error(`no answer within ${noAnswerMs / 1_000} s`)));
-    request.once("error", reject);
+    request.once("error", (error: NodeJS.ErrnoException) => {
+      // The server may end a connection that was used before while the next request is on its way, as HTTP has it.
+      if (request.reusedSocket && error.code === "ECONNRESET") resolve(exchange(url, { method, path, headers, body }));
+      else reject(error);
+    });
     request.end(body);
   });
 }

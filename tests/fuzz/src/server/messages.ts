@@ -38,7 +38,7 @@ export class Messages {
     if (name === "hash") return fc.oneof(hex, fc.constant(digest.slice("sha256:".length)));
     if (name.endsWith("digest")) return fc.oneof(digests, fc.constant(digest));
     if (name === "organization_id") return fc.oneof(fc.constant(organizationId), uuids);
-    if (name === "run_id") return fc.oneof(fc.constant(runId), uuids);
+    if (name === "run_id" || name === "workflow_run_id") return fc.oneof(fc.constant(runId), uuids);
     if (name === "id" || name.endsWith("_id"))
       return fc.oneof(fc.constantFrom(runId, backendId, organizationId), uuids);
     if (name === "secret_ref") return fc.constantFrom("_shared/local", "_shared/none", "none", "../keys/workflow-run");

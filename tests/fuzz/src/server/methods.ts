@@ -5,6 +5,7 @@ import * as ingest from "@attestry/api/ingest";
 import { Capabilities, ContentAddressableStorage } from "@attestry/api/reapi";
 import * as run from "@attestry/api/run";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { services as chainloop } from "../../../../packages/chainloop-compat/src/control-plane/access.ts";
 import { isServed } from "./callers.ts";
 
 const methodsOf = (service: DescService): DescMethod[] => service.methods;
@@ -17,6 +18,7 @@ export const methods: readonly DescMethod[] = [
   Capabilities,
   BlobService,
   ScrubService,
+  ...chainloop,
 ]
   .flatMap(methodsOf)
   .filter(isServed);

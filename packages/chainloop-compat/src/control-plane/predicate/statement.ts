@@ -8,10 +8,13 @@ export interface ShownBundle {
   predicate: JsonObject;
 }
 
+/** Passes over a byte order mark, as parseBundle does. */
+const decoder = new TextDecoder();
+
 /** Reads a bundle that the native API has accepted. */
 export function readBundle(bundle: Uint8Array): ShownBundle {
   const parsed = parseBundle(bundle);
-  const statement = objectOf(JSON.parse(parsed.envelope.payload.toString("utf8")));
+  const statement = objectOf(JSON.parse(decoder.decode(parsed.envelope.payload)));
   return {
     parsed,
     subjects: Array.isArray(statement.subject) ? statement.subject : [],
