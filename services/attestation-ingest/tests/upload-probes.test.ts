@@ -58,7 +58,7 @@ describe("probes of a backend", () => {
     expect(await claimed(unknown)).toBe(1);
     expect(await claimed(unknown)).toBe(0);
     expect(await claimed(broken())).toBe(0);
-    await ingest.database.query("update upload set next_attempt_at = now()");
+    await ingest.database.query("update upload set next_attempt_at = now() - interval '1 second'");
     expect(await claimed(unknown)).toBe(1);
     expect(await claimed({})).toBe(3);
   });
