@@ -4,7 +4,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { WriteRequestSchema } from "@attestry/api/bytestream";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { connect, prefixed } from "./raw-call.ts";
 
 const mebibyte = 1024 * 1024;
@@ -41,11 +41,12 @@ async function isServing(session: ClientHttp2Session): Promise<unknown> {
   });
 }
 
-beforeAll(async () => {
+// A process for each: what one held before would hide what the next one takes.
+beforeEach(async () => {
   child = fork(path.join(import.meta.dirname, "slow-server.ts"));
   ({ url, token } = await told<{ url: string; token: string }>());
 });
-afterAll(() => child.disconnect());
+afterEach(() => child.disconnect());
 
 /** Sends the message again and again on each of that many streams, until nothing more goes through for a while. */
 async function fill(
@@ -110,7 +111,8 @@ test.each([
     );
     await Promise.race([filled, sleep(6_000)]);
     const held = (await residentMiB()) - before;
-    expect(held).toBeLessThan(150);
+    // The windows of 60 streams would be 480 MiB; what is seen is mostly what was let go by and is not collected yet.
+    expect(held).toBeLessThan(300);
     session.destroy();
     await filled;
     const other = connect(url);

@@ -33,5 +33,10 @@ async function* thenDiscard(body: AsyncIterable<Uint8Array>, stream: ServerHttp2
 }
 
 function discard(stream: ServerHttp2Stream): void {
-  if (!stream.readableEnded) stream.removeAllListeners("data").removeAllListeners("readable").resume();
+  if (stream.readableEnded) return;
+  // One that was never read, or is paused, flows with a listener of its own.
+  stream
+    .removeAllListeners("data")
+    .on("data", () => undefined)
+    .resume();
 }

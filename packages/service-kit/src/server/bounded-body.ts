@@ -1,6 +1,9 @@
+import http2, { type ServerHttp2Stream } from "node:http2";
 import { DomainError } from "../errors/domain-error.ts";
 import { callerIdle } from "./caller-gone.ts";
 import type { NodeRequest } from "./rpc-handler.ts";
+
+const breakOffMs = 1_000;
 
 export interface BodyBounds {
   /** All that the body may have, in bytes. */
@@ -29,6 +32,8 @@ export function boundedBody(request: NodeRequest, { maxBytes, idleMs }: BodyBoun
         `the requests of one such stream may have ${maxBytes} bytes together; more came: open another`,
         { metadata: { expected: String(maxBytes), actual: `at least ${received + chunk.length}` } },
       );
+      // Thrown away until then, so that one who takes answers hears why.
+      if ("stream" in request) setTimeout(breakOff, breakOffMs, request.stream);
     } else {
       bytes ??= Buffer.allocUnsafe(maxBytes);
       received += chunk.copy(bytes, received);
@@ -59,4 +64,10 @@ export function boundedBody(request: NodeRequest, { maxBytes, idleMs }: BodyBoun
     }
   }
   return body();
+}
+
+function breakOff(stream: ServerHttp2Stream): void {
+  stream.close(http2.constants.NGHTTP2_CANCEL);
+  // What waits for its caller would keep it from closing.
+  stream.destroy();
 }

@@ -66,17 +66,15 @@ export function registerHealth(
   logger: Logger,
   shuttingDown: AbortSignal,
 ): void {
-  const probes = new Map(modules.map((module) => [module, sharedProbe(module, logger)]));
+  const probed = modules.map((module) => ({ services: module.services, state: sharedProbe(module, logger) }));
   let watches = 0;
   /** @param mostAgeMs how old what a probe said may be */
   async function statusOf(service: string, mostAgeMs: number): Promise<Status> {
     const asked =
-      service === ""
-        ? modules
-        : modules.filter((module) => module.services.some(({ typeName }) => typeName === service));
+      service === "" ? probed : probed.filter(({ services }) => services.some(({ typeName }) => typeName === service));
     if (asked.length === 0) return Status.SERVICE_UNKNOWN;
     if (shuttingDown.aborted) return Status.NOT_SERVING;
-    const states = await Promise.all(asked.map((module) => probes.get(module)?.(mostAgeMs)));
+    const states = await Promise.all(asked.map(({ state }) => state(mostAgeMs)));
     return states.every((state) => state === "ok") ? Status.SERVING : Status.NOT_SERVING;
   }
   const health: Partial<ServiceImpl<typeof Health>> = {
