@@ -242,6 +242,26 @@ export function httpWriteSuite(startStore: () => Promise<Store>): void {
         expect(came).toContain("DEADLINE_EXCEEDED");
       });
     });
+
+    test.each([false, true])("the client drips, who is told so; the blob is there already: %p", async (isThere) => {
+      const strict = await startGateway(store.secret, { idleTimeoutMs: 700, leastBytesPerSecond: 100 });
+      const blob = randomBlob(1_000);
+      const path = pathOf(blob);
+      if (isThere) expect((await put(ask1, blob)).status).toBe(201);
+      await expectNothingLeft(async () => {
+        const connection = await rawConnection(strict);
+        const authorization = `Bearer ${await strict.casToken()}`;
+        connection.send(headOf("PUT", path, { "content-length": blob.sizeBytes, authorization }));
+        let at = 0;
+        const drip = setInterval(() => connection.send(blob.bytes.subarray(at, ++at)), 100);
+        const began = performance.now();
+        const came = await connection.ended().finally(() => clearInterval(drip));
+        expect(came).toMatch(/^HTTP\/1\.1 408 /);
+        expect(came).toContain("too slowly");
+        expect(performance.now() - began).toBeLessThan(3_000);
+      });
+      await strict.close();
+    });
   });
 
   test.each(sizes)(

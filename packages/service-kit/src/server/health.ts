@@ -8,6 +8,8 @@ import type { ServiceModule } from "./module.ts";
 
 const watchMs = 1_000;
 const probeTimeoutMs = 2_000;
+/** Of a process: anyone may open one, and keep it. */
+const maxWatches = 1_000;
 
 export interface Readiness {
   ready: boolean;
@@ -34,6 +36,21 @@ async function probe(module: ServiceModule, logger: Logger): Promise<string> {
   }
 }
 
+/** Probes for many at a time: those who ask while one is under way, or soon after, share what it says. */
+function sharedProbe(module: ServiceModule, logger: Logger): (mostAgeMs: number) => Promise<string> {
+  let latest: Promise<string> | undefined;
+  /** When it was answered; undefined: it is under way. */
+  let answeredMs: number | undefined;
+  return (mostAgeMs) => {
+    if (latest !== undefined && (answeredMs === undefined || performance.now() - answeredMs < mostAgeMs)) return latest;
+    answeredMs = undefined;
+    latest = probe(module, logger).finally(() => {
+      answeredMs = performance.now();
+    });
+    return latest;
+  };
+}
+
 /** Anyone may ask: what pg and Node say of a database, such as its address and its users, stays in the log. */
 function shown(error: unknown): string {
   if (databaseFault(error) !== undefined) return "the database cannot be reached";
@@ -49,31 +66,42 @@ export function registerHealth(
   logger: Logger,
   shuttingDown: AbortSignal,
 ): void {
-  async function statusOf(service: string): Promise<Status> {
+  const probed = modules.map((module) => ({ services: module.services, state: sharedProbe(module, logger) }));
+  let watches = 0;
+  /** @param mostAgeMs how old what a probe said may be */
+  async function statusOf(service: string, mostAgeMs: number): Promise<Status> {
     const asked =
-      service === ""
-        ? modules
-        : modules.filter((module) => module.services.some(({ typeName }) => typeName === service));
+      service === "" ? probed : probed.filter(({ services }) => services.some(({ typeName }) => typeName === service));
     if (asked.length === 0) return Status.SERVICE_UNKNOWN;
     if (shuttingDown.aborted) return Status.NOT_SERVING;
-    return (await readiness(asked, logger)).ready ? Status.SERVING : Status.NOT_SERVING;
+    const states = await Promise.all(asked.map(({ state }) => state(mostAgeMs)));
+    return states.every((state) => state === "ok") ? Status.SERVING : Status.NOT_SERVING;
   }
   const health: Partial<ServiceImpl<typeof Health>> = {
     async check({ service }) {
-      const status = await statusOf(service);
+      const status = await statusOf(service, 0);
       if (status === Status.SERVICE_UNKNOWN)
         throw new DomainError("SERVICE_UNKNOWN", `the service ${service.slice(0, 200)} is not served here`);
       return { status };
     },
     async *watch({ service }, context) {
-      let last: Status | undefined;
-      while (!context.signal.aborted) {
-        const status = await statusOf(service);
-        if (status !== last) yield { status };
-        last = status;
-        // The call would hold up the server's end.
-        if (shuttingDown.aborted) return;
-        await sleep(watchMs, undefined, { signal: context.signal }).catch(() => undefined);
+      if (watches >= maxWatches)
+        throw new DomainError("STORE_BUSY", `${maxWatches} watches of health are open; try again in a moment`, {
+          retryAfterMs: watchMs,
+        });
+      watches++;
+      try {
+        let last: Status | undefined;
+        while (!context.signal.aborted) {
+          const status = await statusOf(service, watchMs);
+          if (status !== last) yield { status };
+          last = status;
+          // The call would hold up the server's end.
+          if (shuttingDown.aborted) return;
+          await sleep(watchMs, undefined, { signal: context.signal }).catch(() => undefined);
+        }
+      } finally {
+        watches--;
       }
     },
   };

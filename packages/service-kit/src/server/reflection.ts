@@ -3,7 +3,13 @@ import { Health } from "@attestry/api/health";
 import { ServerReflection, type ServerReflectionRequest, ServerReflectionV1Alpha } from "@attestry/api/reflection";
 import { type DescFile, type DescMessage, type DescService, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
-import { Code, type ConnectRouter } from "@connectrpc/connect";
+import { Code, type ConnectRouter, type ServiceImpl } from "@connectrpc/connect";
+import { DomainError } from "../errors/domain-error.ts";
+
+/** Streams of a process: anyone may open one, and each may hold an answer that its caller does not take. */
+const maxStreams = 100;
+/** Of one stream. */
+const maxRequests = 100;
 
 /** Server reflection, v1 and v1alpha: what grpcurl and its like ask a server for. */
 export function registerReflection(router: ConnectRouter, modules: readonly DescService[]): void {
@@ -34,23 +40,30 @@ export function registerReflection(router: ConnectRouter, modules: readonly Desc
     }
   }
 
-  const implementation = {
-    async *serverReflectionInfo(requests: AsyncIterable<ServerReflectionRequest>) {
+  let open = 0;
+  async function* answers(requests: AsyncIterable<ServerReflectionRequest>) {
+    if (open >= maxStreams)
+      throw new DomainError("STORE_BUSY", `${maxStreams} streams of reflection are open; try again in a moment`, {
+        retryAfterMs: 1_000,
+      });
+    open++;
+    try {
+      let count = 0;
       for await (const request of requests) {
+        if (++count > maxRequests)
+          throw new DomainError("RATE_LIMITED", `a stream of reflection may ask ${maxRequests} times; open another`, {
+            metadata: { limit: "reflection", expected: `at most ${maxRequests} requests` },
+          });
         yield { validHost: request.host, originalRequest: request, messageResponse: answer(request) };
       }
-    },
-  };
+    } finally {
+      open--;
+    }
+  }
+  const implementation: ServiceImpl<typeof ServerReflection> = { serverReflectionInfo: answers };
   router.service(ServerReflection, implementation);
-  router.service(ServerReflectionV1Alpha, {
-    // The two versions have the same messages under two names.
-    async *serverReflectionInfo(requests) {
-      for await (const request of requests) {
-        const same = request as unknown as ServerReflectionRequest;
-        yield { validHost: request.host, originalRequest: request, messageResponse: answer(same) };
-      }
-    },
-  });
+  // The two versions have the same messages under two names.
+  router.service(ServerReflectionV1Alpha, implementation as unknown as ServiceImpl<typeof ServerReflectionV1Alpha>);
 }
 
 function descriptors(file: DescFile | undefined, what: string) {

@@ -34,6 +34,26 @@ export function createRequestGate(
     context.values.set(principalKey, principal);
   }
 
+  return reporting(report, admit);
+}
+
+/**
+ * The gate of what is no module's. Streams of requests, which reflection has, count as those who are not known at their
+ * address. Health does not: a balancer asks for it from the address that its callers have, too.
+ */
+export function createOpenGate(
+  report: (call: FinishedCall) => void,
+  limits: RateLimits,
+): (context: HandlerContext) => Promise<void> {
+  return reporting(report, async ({ method, values }) => {
+    if (method.methodKind === "bidi_streaming") limits.strangersAt(values.get(remoteAddressKey))?.count();
+  });
+}
+
+function reporting(
+  report: (call: FinishedCall) => void,
+  admit: (context: HandlerContext) => Promise<void>,
+): (context: HandlerContext) => Promise<void> {
   return async (call) => {
     const began = performance.now();
     try {

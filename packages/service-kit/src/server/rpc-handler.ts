@@ -4,7 +4,6 @@ import http2 from "node:http2";
 import {
   ConnectError,
   type ConnectRouter,
-  type ContextValues,
   createConnectRouter,
   createContextValues,
   type Interceptor,
@@ -27,8 +26,8 @@ import { connectErrorOf } from "../errors/connect-error.ts";
 import { DomainError } from "../errors/domain-error.ts";
 import type { RateLimits } from "../limits/rate-limits.ts";
 import type { Logger } from "../observe/logger.ts";
-import type { BodyBudget, BodyLease } from "./body-budget.ts";
-import { nameOwner } from "./body-owner.ts";
+import { discardWhenFinished, endWhenAnswered } from "./answered-stream.ts";
+import type { BodyBudget } from "./body-budget.ts";
 import type { BodyPace } from "./body-pace.ts";
 import { framed } from "./framework-error.ts";
 import { createGrpcDirect } from "./grpc-direct.ts";
@@ -39,7 +38,9 @@ import type { ReceiveWindows } from "./receive-windows.ts";
 import type { RecordedMethod } from "./recorded-call.ts";
 import { recordMethods } from "./recording-router.ts";
 import { remoteAddressKey, remoteAddressOf } from "./remote-address.ts";
-import { createRequestGate } from "./request-gate.ts";
+import { createOpenGate, createRequestGate } from "./request-gate.ts";
+import { createTakingWatch } from "./taking-watch.ts";
+import { type UniversalBodyOptions, universalBody } from "./universal-body.ts";
 import { letGoOfBody } from "./unread-body.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -87,21 +88,30 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   const recorded = new Map<string, RecordedMethod>();
   const guarded = createConnectRouter({ ...common, requestGate: gate });
   for (const module of options.modules) module.routes(recordMethods(guarded, options.maxMessageBytes, recorded));
-  const open = createConnectRouter({ ...common, readMaxBytes: openReadMaxBytes });
+  const open = createConnectRouter({
+    ...common,
+    readMaxBytes: openReadMaxBytes,
+    requestGate: createOpenGate(options.report, options.limits),
+  });
   options.extraRoutes(open);
   const handlers = new Map([...guarded.handlers, ...open.handlers].map((handler) => [handler.requestPath, handler]));
+  const watchTaking = createTakingWatch(options.pace.idleMs, options.shutdownSignal);
   const serveDirect = createGrpcDirect({ gate, ...options });
 
   function handle(request: NodeRequest, response: NodeResponse): boolean {
     const path = pathOf(request.url);
     const handler = called(path, request);
     if (handler === undefined) return false;
-    const readMaxBytes = recorded.get(path)?.readMaxBytes ?? openReadMaxBytes;
-    respond(handler, request, response, { ...options, readMaxBytes }).catch((error: unknown) => {
-      // The caller went away while its answer was written; all else was answered.
-      options.logger.debug({ err: error, path }, "answer not delivered");
-      response.destroy();
-    });
+    const method = recorded.get(path);
+    const readMaxBytes = method?.readMaxBytes ?? openReadMaxBytes;
+    watchTaking(response);
+    respond(handler, request, response, { ...options, isOpen: method === undefined, readMaxBytes }).catch(
+      (error: unknown) => {
+        // The caller went away while its answer was written; all else was answered.
+        options.logger.debug({ err: error, path }, "answer not delivered");
+        response.destroy();
+      },
+    );
     return true;
   }
 
@@ -128,51 +138,17 @@ async function respond(
   handler: Handler,
   request: NodeRequest,
   response: NodeResponse,
-  { budget, readMaxBytes }: RpcHandlerOptions & { readMaxBytes: number },
+  options: RpcHandlerOptions & Pick<UniversalBodyOptions, "isOpen" | "readMaxBytes">,
 ): Promise<void> {
   if ("stream" in request) endWhenAnswered(request.stream);
   // Over HTTP/1.1 a caller sends all of its body before it looks for the answer: what nobody reads is let go by.
   else response.once("finish", () => letGoOfBody(request));
   const values = createContextValues().set(remoteAddressKey, remoteAddressOf(request));
   const universal = universalRequestFromNodeRequest(request, response, undefined, values);
-  const lease = handler.method?.methodKind === "unary" ? budget.lease() : undefined;
-  // Not when the answer was handed over: until it is sent, the message is held.
-  if (lease !== undefined) response.once("close", lease.release);
-  const bytes = bodyOf(request);
-  const unpacked = isCompressed(request) ? readMaxBytes : 0;
-  const body = lease === undefined ? bytes : owned(lease, values, lease.count(bytes, unpacked));
-  const answer = await handler({ ...universal, body });
-  await universalResponseToNodeResponse(await explained(answer), response);
-}
-
-/** It is read only after the gate, which has said by then whose it is. */
-async function* owned(
-  lease: BodyLease,
-  values: ContextValues,
-  body: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  nameOwner(lease, values);
-  yield* body;
-}
-
-/**
- * Over HTTP/1.1 a body that is left half read must not be destroyed: its rest would stop the parser, and the next call
- * on the same connection would never be heard.
- */
-function bodyOf(request: NodeRequest): AsyncIterable<Uint8Array> {
-  return "stream" in request ? request : request.iterator({ destroyOnReturn: false });
-}
-
-/** A caller that was answered before it sent all may stop now (RFC 9113, section 8.1); else its stream would stay open. */
-function endWhenAnswered(stream: ServerHttp2Stream): void {
-  stream.once("wantTrailers", () => {
-    setImmediate(() => {
-      if (stream.readableEnded) return;
-      stream.close(http2.constants.NGHTTP2_NO_ERROR);
-      // What came and is read by nobody would keep it from closing.
-      stream.destroy();
-    });
-  });
+  const body = universalBody(request, response, { ...options, kind: handler.method?.methodKind, values });
+  const answer = await explained(await handler({ ...universal, body }));
+  const last = "stream" in request ? discardWhenFinished(answer, request.stream) : answer;
+  await universalResponseToNodeResponse(last, response);
 }
 
 type Handler = ((request: UniversalServerRequest) => Promise<UniversalServerResponse>) & {
@@ -257,13 +233,6 @@ function unknownMethod(path: string, request: NodeRequest): Handler | undefined 
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
-
-/** Whether a unary body may grow when it is read: the header of Connect, and those of gRPC and gRPC-Web. */
-function isCompressed({ headers }: NodeRequest): boolean {
-  return [headers["content-encoding"], headers["grpc-encoding"]].some(
-    (encoding) => encoding !== undefined && encoding !== "identity",
-  );
-}
 
 /** A Connect call by GET has its message in the URL, which no budget counts; compressed, it could be any size. */
 function compressedQuery({ method, url }: NodeRequest): Handler | undefined {

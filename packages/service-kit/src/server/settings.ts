@@ -64,7 +64,7 @@ export const transportSettings = {
   callIdleMs: setting.milliseconds({
     env: "HTTP_CALL_IDLE",
     default: 60_000,
-    doc: "How long a caller may say nothing in the middle of its one message, or take nothing of an answer over plain gRPC; it may become half as much again",
+    doc: "How long a caller may say nothing in the middle of its one message, or take nothing of an answer to a call; it may become half as much again",
   }),
   leastBytesPerSecond: setting.integer({
     env: "HTTP_LEAST_RATE",

@@ -19,7 +19,8 @@ export function createBlobRoute(context: Context): HttpRoute {
 }
 
 async function handle(context: Context, request: NodeRequest, response: NodeResponse, call: HttpCall): Promise<void> {
-  const watch = new ClientWatch(call.signal, context.config.idleTimeoutMs);
+  const { idleTimeoutMs: idleMs, leastBytesPerSecond: leastPerSecond } = context.config;
+  const watch = new ClientWatch(call.signal, { idleMs, leastPerSecond });
   try {
     await answer(context, { request, response, watch, authenticate: call.authenticate });
   } catch (error) {

@@ -75,17 +75,13 @@ async function* bodyOf(request: NodeRequest, response: NodeResponse): AsyncGener
   yield* requestBody(request);
 }
 
-/** Lets the rest of the body go by. Throws what the watch aborts with. */
+/** Lets the rest of the body go by, no slower than it may come. Throws what the watch aborts with, or throws. */
 async function discardBody(request: NodeRequest, watch: ClientWatch): Promise<void> {
-  const ended = new Promise<void>((resolve) => {
-    if (request.readableEnded) resolve();
-    else request.once("end", resolve);
-  });
-  watch.waits();
-  request.removeAllListeners("readable").on("data", () => watch.waits());
-  request.resume();
-  await untilAborted(() => ended, watch.signal);
-  watch.heard();
+  if (request.readableEnded) return;
+  async function drain(): Promise<void> {
+    for await (const _ of watch.watching(requestBody(request)));
+  }
+  await untilAborted(drain, watch.signal);
 }
 
 /** RFC 9110, section 15.5.12: the size is part of what is promised, so that a body that breaks off is none. */
