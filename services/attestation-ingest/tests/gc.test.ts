@@ -166,7 +166,7 @@ describe("gc", () => {
     expect(await intents()).toEqual([expect.objectContaining({ state: "deleting" })]);
     ingest.gateway.recover();
     expect(await outcomes()).toEqual([]);
-    await ingest.database.query("update intent set gc_until = now()");
+    await ingest.database.query("update intent set gc_until = now() - interval '1 second'");
     expect(await outcomes()).toEqual([GcOutcome.DELETED]);
     expect(ingest.gateway.blobs.has(key(bundle))).toBe(false);
     expect(await intents()).toEqual([]);

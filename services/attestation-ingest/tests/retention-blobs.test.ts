@@ -127,7 +127,7 @@ describe("a blob of a deleted attestation", () => {
     await retention.sweep();
     expect(await retention.intents()).toEqual([{ state: "deleting", retired: true }]);
     ingest.gateway.recover();
-    await ingest.database.query("update intent set gc_until = now()");
+    await ingest.database.query("update intent set gc_until = now() - interval '1 second'");
     await retention.sweep();
     expect(await retention.intents()).toEqual([]);
     expect(ingest.gateway.blobs.size).toBe(0);
