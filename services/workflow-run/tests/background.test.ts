@@ -39,7 +39,9 @@ describe("by itself, the service", () => {
 
   test("gives each backend that is due to one replica", async () => {
     const { backends } = harness.context;
-    await harness.pool.query("update backend set next_validation_at = now() - interval '1 second' where provider <> 'inline'");
+    await harness.pool.query(
+      "update backend set next_validation_at = now() - interval '1 second' where provider <> 'inline'",
+    );
     const claims = await Promise.all([1, 2, 3].map(() => backends.claimDue(10, 60_000)));
     expect(claims.flat().length).toBeLessThanOrEqual(1);
   });
