@@ -8,7 +8,7 @@ test("a statement that begins with a byte order mark is shown, since it is store
   const payload = Buffer.concat([Buffer.from("\uFEFF"), Buffer.from(dsseEnvelope.payload, "base64")]);
   dsseEnvelope.payload = payload.toString("base64");
   const shown = perform({ kind: "attestation", bundle: Buffer.from(JSON.stringify(bundle)), evaluations: undefined });
-  expect(shown).toEqual({ read: expect.any(Uint8Array) });
+  expect(shown).toEqual({ read: { item: expect.any(Uint8Array), evaluationsRef: "" } });
 });
 
 test("a contract in YAML may merge", () => {

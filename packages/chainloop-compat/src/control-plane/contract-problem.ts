@@ -1,6 +1,7 @@
-import type { DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { DescMessage } from "@bufbuild/protobuf";
 import { CraftingSchemaSchema } from "../gen/workflowcontract/v1/workflowcontract_pb.ts";
-import { objectOf, parseSchema, schemaJsonOf } from "./contract-text.ts";
+import { parseSchema, schemaJsonOf } from "./contract-text.ts";
+import { type JsonObject, objectOf } from "./json.ts";
 
 const longestShown = 200;
 
@@ -32,7 +33,7 @@ function wrongEnum(message: DescMessage, json: JsonObject, path: string): string
     const value = json[field.jsonName] ?? json[field.name];
     if (value === undefined || value === null) continue;
     const at = `${path}${field.name}`;
-    const values: JsonValue[] = Array.isArray(value) ? value : [value];
+    const values: unknown[] = Array.isArray(value) ? value : [value];
     for (const one of values) {
       const names = field.enum?.values.map(({ name }) => name);
       if (names !== undefined && typeof one === "string" && !names.includes(one))

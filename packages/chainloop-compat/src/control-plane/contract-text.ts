@@ -1,6 +1,7 @@
-import { create, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import { create, fromJson } from "@bufbuild/protobuf";
 import { parse as parseYaml } from "yaml";
 import { type CraftingSchema, CraftingSchemaSchema } from "../gen/workflowcontract/v1/workflowcontract_pb.ts";
+import { type JsonObject, objectOf, textOf } from "./json.ts";
 
 // The two shapes of a contract: `schemaVersion: v1` with its fields beside it, and the later `kind: Contract`, which has
 // metadata and the same fields under `spec`. The native API keeps the text and knows neither.
@@ -59,12 +60,4 @@ export function parseSchema(contract: JsonObject): CraftingSchema {
 /** What both shapes have in common. */
 export function schemaJsonOf(contract: JsonObject): JsonObject {
   return contract.spec === undefined ? contract : objectOf(contract.spec);
-}
-
-export function objectOf(value: unknown): JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : {};
-}
-
-function textOf(value: JsonValue | undefined): string {
-  return typeof value === "string" ? value : "";
 }

@@ -1,12 +1,11 @@
 import type { Backend } from "@attestry/api/run";
 import type { HandlerContext } from "@connectrpc/connect";
-import { asCaller, type Native } from "./native.ts";
+import { asCaller, given, type Native } from "./native.ts";
 
 /** Throws BACKEND_NOT_FOUND. */
 export async function findBackend(native: Native, name: string, call: HandlerContext): Promise<Backend> {
   const { backend } = await native.backends.get({ name }, asCaller(call));
-  if (backend === undefined) throw new Error("workflow-run answered without the backend");
-  return backend;
+  return given(backend, "the backend");
 }
 
 /** The one that new runs take. */

@@ -1,12 +1,7 @@
-import type {
-  Workflow,
-  WorkflowServiceFindOrCreateRequestSchema,
-  WorkflowServiceFindOrCreateResponse,
-} from "@attestry/api/run";
-import { reasonOf } from "@attestry/service-kit";
+import type { Workflow, WorkflowServiceFindOrCreateRequestSchema } from "@attestry/api/run";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import { asCaller, type Native } from "./native.ts";
+import { asCaller, given, type Native, unless } from "./native.ts";
 
 /** Throws WORKFLOW_NOT_FOUND, NAME_INVALID. */
 export async function findWorkflow(
@@ -15,8 +10,7 @@ export async function findWorkflow(
   call: HandlerContext,
 ): Promise<Workflow> {
   const { workflow } = await native.workflows.get(name, asCaller(call));
-  if (workflow === undefined) throw new Error("workflow-run answered without the workflow");
-  return workflow;
+  return given(workflow, "the workflow");
 }
 
 type Asked = MessageInitShape<typeof WorkflowServiceFindOrCreateRequestSchema>;
@@ -26,18 +20,14 @@ export async function findOrCreate(
   native: Native,
   asked: Asked,
   call: HandlerContext,
-): Promise<WorkflowServiceFindOrCreateResponse> {
-  try {
-    return await native.workflows.findOrCreate(asked, asCaller(call));
-  } catch (error) {
-    const { contract = "", project = "" } = asked;
-    if (contract === "" || reasonOf(error) !== "CONTRACT_NOT_FOUND") throw error;
-    await native.contracts.create({ name: contract, project }, asCaller(call)).catch(unlessThere);
-    return native.workflows.findOrCreate(asked, asCaller(call));
+): Promise<{ workflow: Workflow; created: boolean }> {
+  const { contract = "", project = "" } = asked;
+  const first = native.workflows.findOrCreate(asked, asCaller(call));
+  let answer = contract === "" ? await first : await first.catch(unless("CONTRACT_NOT_FOUND"));
+  if (answer === undefined) {
+    // Another call may have made it meanwhile; or it is of another project, which the next try says.
+    await native.contracts.create({ name: contract, project }, asCaller(call)).catch(unless("CONTRACT_EXISTS"));
+    answer = await native.workflows.findOrCreate(asked, asCaller(call));
   }
-}
-
-/** Another call has made it meanwhile; or it is of another project, which the next try says. */
-function unlessThere(error: unknown): void {
-  if (reasonOf(error) !== "CONTRACT_EXISTS") throw error;
+  return { workflow: given(answer.workflow, "the workflow"), created: answer.created };
 }

@@ -9,6 +9,7 @@ import {
   SigningService,
   WorkflowService,
 } from "@attestry/api/run";
+import { type Reason, reasonOf } from "@attestry/service-kit";
 import { type CallOptions, type Client, createClient, type HandlerContext, type Transport } from "@connectrpc/connect";
 
 /** The native API. Every call is made as the caller: with its token, so that it may do what it may do natively. */
@@ -36,6 +37,19 @@ export function createNative({ run, ingest }: { run: Transport; ingest: Transpor
     signing: createClient(SigningService, run),
     states: createClient(CraftingStateService, run),
     workflows: createClient(WorkflowService, run),
+  };
+}
+
+/** What a native answer always has. */
+export function given<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`workflow-run answered without ${what}`);
+  return value;
+}
+
+/** For the `catch` of a native call: undefined if it was refused for that reason; any other error goes on. */
+export function unless(reason: Reason): (error: unknown) => undefined {
+  return (error) => {
+    if (reasonOf(error) !== reason) throw error;
   };
 }
 

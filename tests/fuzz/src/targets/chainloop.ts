@@ -46,7 +46,7 @@ function read(task: ReadingTask): void {
   if (problem !== "") throw new DomainError("CONTRACT_INVALID", problem);
 }
 
-const kinds = fc.constantFrom("evaluationsRef", "attestation", "referrers");
+const kinds = fc.constantFrom("attestation", "referrers");
 const shown = fc.oneof(bundles, bundlesWithMutatedStatements);
 
 export const chainloopTargets: readonly Target[] = [
@@ -57,8 +57,7 @@ export const chainloopTargets: readonly Target[] = [
     fc.tuple(kinds, shown, encoded(anyJson)),
     ([kind, bundle, bytes]) => {
       if (kind === "referrers") read({ kind, bundle, digest: `sha256:${"a".repeat(64)}`, only: undefined });
-      else if (kind === "attestation") read({ kind, bundle, evaluations: bytes });
-      else read({ kind, bundle });
+      else read({ kind, bundle, evaluations: bytes });
     },
   ),
 ];

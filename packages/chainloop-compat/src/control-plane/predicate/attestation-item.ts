@@ -1,7 +1,7 @@
 import type { ParsedBundle } from "@attestry/bundle";
 import { create } from "@bufbuild/protobuf";
 import { type AttestationItem, AttestationItemSchema } from "../../gen/controlplane/v1/workflow_run_pb.ts";
-import { type JsonObject, textMapOf } from "./json.ts";
+import { type JsonObject, textMapOf } from "../json.ts";
 import { materialsOf } from "./materials.ts";
 import { policyEvaluationsOf, policyStatusOf } from "./policies.ts";
 import type { ShownBundle } from "./statement.ts";

@@ -3,7 +3,7 @@ import {
   AttestationItem_MaterialSchema,
   type AttestationItem_Material as MaterialItem,
 } from "../../gen/controlplane/v1/workflow_run_pb.ts";
-import { isObject, type JsonObject, objectOf, textMapOf, textOf } from "./json.ts";
+import { isObject, type JsonObject, objectOf, textMapOf, textOf } from "../json.ts";
 
 const prefix = "chainloop.material";
 

@@ -19,7 +19,7 @@ import type {
 } from "../../gen/controlplane/v1/policy_pb.ts";
 import type { AttestationItem_PolicyEvaluationStatusSchema } from "../../gen/controlplane/v1/workflow_run_pb.ts";
 import { CraftingSchema_Material_MaterialTypeSchema as MaterialTypeSchema } from "../../gen/workflowcontract/v1/workflowcontract_pb.ts";
-import { countOf, field, isObject, type JsonObject, objectOf, textListOf, textMapOf, textOf } from "./json.ts";
+import { countOf, field, isObject, type JsonObject, objectOf, textListOf, textMapOf, textOf } from "../json.ts";
 
 type Violation = MessageInitShape<typeof PolicyViolationSchema>;
 

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { type ReferrerItem, ReferrerItemSchema } from "../../gen/controlplane/v1/referrer_pb.ts";
-import { field, isObject, objectOf, textMapOf, textOf } from "./json.ts";
+import { field, isObject, objectOf, textMapOf, textOf } from "../json.ts";
 import { materialsOf } from "./materials.ts";
 import type { ShownBundle } from "./statement.ts";
 

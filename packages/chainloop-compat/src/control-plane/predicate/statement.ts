@@ -1,5 +1,5 @@
 import { type ParsedBundle, parseBundle } from "@attestry/bundle";
-import { type JsonObject, objectOf } from "./json.ts";
+import { type JsonObject, objectOf } from "../json.ts";
 
 /** A bundle with the parts of its statement that this package shows. Of a predicate of another kind there is little to show. */
 export interface ShownBundle {

@@ -30,11 +30,11 @@ function read(task: ReadingTask): Reading[keyof Reading] {
       const problem = task.text.length === 0 ? "" : problemOf(contract);
       return { name: nameOf(contract), description: descriptionOf(contract), schema, problem };
     }
-    case "evaluationsRef":
-      return evaluationsRefOf(readBundle(task.bundle).predicate);
     case "attestation": {
       const evaluations = task.evaluations && evaluationsOf(task.evaluations);
-      return toBinary(AttestationItemSchema, attestationItem(readBundle(task.bundle), evaluations));
+      const shown = readBundle(task.bundle);
+      const item = toBinary(AttestationItemSchema, attestationItem(shown, evaluations));
+      return { item, evaluationsRef: evaluationsRefOf(shown.predicate) };
     }
     case "referrers": {
       const shown = readBundle(task.bundle);

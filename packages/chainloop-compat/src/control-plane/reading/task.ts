@@ -2,7 +2,6 @@
 export type ReadingTask = { kind: "contract"; text: Uint8Array } | BundleTask;
 
 export type BundleTask =
-  | { kind: "evaluationsRef"; bundle: Uint8Array }
   | { kind: "attestation"; bundle: Uint8Array; evaluations: Uint8Array | undefined }
   | { kind: "referrers"; bundle: Uint8Array; digest: string; only: string | undefined };
 
@@ -16,12 +15,16 @@ export interface ReadContract {
   problem: string;
 }
 
-export interface Reading {
-  contract: ReadContract;
+export interface ReadAttestation {
+  /** AttestationItem of what the bundle itself says, without its bytes. */
+  item: Uint8Array;
   /** Digest in hex of the evaluations that the predicate only refers to; empty: it refers to none. */
   evaluationsRef: string;
-  /** AttestationItem of what the bundle itself says, without its bytes. */
-  attestation: Uint8Array;
+}
+
+export interface Reading {
+  contract: ReadContract;
+  attestation: ReadAttestation;
   /** ReferrerItem of the attestation; its references are all, or `only` those of one digest. */
   referrers: Uint8Array;
 }

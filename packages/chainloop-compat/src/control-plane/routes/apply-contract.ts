@@ -1,4 +1,5 @@
-import { apiPrincipal, reasonOf } from "@attestry/service-kit";
+import type { Contract } from "@attestry/api/run";
+import { apiPrincipal } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import {
@@ -8,8 +9,8 @@ import {
 } from "../../gen/controlplane/v1/workflow_contract_pb.ts";
 import type { ControlPlaneContext } from "../context.ts";
 import { contractItem } from "../items/contract-item.ts";
-import { asCaller } from "../native.ts";
-import { agreedName, findContract, given } from "./contracts.ts";
+import { asCaller, given, unless } from "../native.ts";
+import { agreedName, findContract } from "./contracts.ts";
 
 type Answer = MessageInitShape<typeof WorkflowContractServiceApplyResponseSchema>;
 
@@ -24,41 +25,26 @@ export async function applyContract(
   const found = await findContract(native, name, call);
   if (dryRun) {
     if (found === undefined) return { changed: true, status: ApplyStatus.CREATED };
-    const contract = given(found.contract);
-    const isSame = Buffer.compare(given(found.revision).text, rawSchema) === 0;
-    return {
-      ...outcome(isSame ? ApplyStatus.UNCHANGED : ApplyStatus.UPDATED),
-      result: contractItem(contract, organizationId),
-      currentRevision: contract.latestRevision,
-    };
+    const isSame = Buffer.compare(given(found.revision, "the contract's revision").text, rawSchema) === 0;
+    return answer(isSame ? ApplyStatus.UNCHANGED : ApplyStatus.UPDATED, found.contract, organizationId);
   }
   if (found === undefined) {
-    const created = await native.contracts.create({ name, text: rawSchema }, asCaller(call)).catch(unlessThere);
-    if (created !== undefined) {
-      const contract = given(created.contract);
-      return {
-        ...outcome(ApplyStatus.CREATED),
-        result: contractItem(contract, organizationId),
-        currentRevision: contract.latestRevision,
-      };
-    }
+    // Another call may have created it since it was looked for.
+    const created = await native.contracts
+      .create({ name, text: rawSchema }, asCaller(call))
+      .catch(unless("CONTRACT_EXISTS"));
+    if (created !== undefined) return answer(ApplyStatus.CREATED, created.contract, organizationId);
   }
-  const updated = await native.contracts.update({ name, text: rawSchema }, asCaller(call));
-  const contract = given(updated.contract);
+  const { changed, contract } = await native.contracts.update({ name, text: rawSchema }, asCaller(call));
+  return answer(changed ? ApplyStatus.UPDATED : ApplyStatus.UNCHANGED, contract, organizationId);
+}
+
+function answer(status: ApplyStatus, made: Contract | undefined, organizationId: string): Answer {
+  const contract = given(made, "the contract");
+  const unchanged = status === ApplyStatus.UNCHANGED;
   return {
-    ...outcome(updated.changed ? ApplyStatus.UPDATED : ApplyStatus.UNCHANGED),
+    ...{ status, unchanged, changed: !unchanged },
     result: contractItem(contract, organizationId),
     currentRevision: contract.latestRevision,
   };
-}
-
-function outcome(status: ApplyStatus): Answer {
-  const unchanged = status === ApplyStatus.UNCHANGED;
-  return { status, unchanged, changed: !unchanged };
-}
-
-/** Another call has created it since it was looked for. */
-function unlessThere(error: unknown): undefined {
-  if (reasonOf(error) === "CONTRACT_EXISTS") return undefined;
-  throw error;
 }

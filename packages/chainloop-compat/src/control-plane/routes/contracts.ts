@@ -1,5 +1,5 @@
 import type { Contract, ContractServiceGetResponse } from "@attestry/api/run";
-import { apiPrincipal, DomainError, reasonOf } from "@attestry/service-kit";
+import { apiPrincipal, DomainError } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type {
@@ -14,7 +14,7 @@ import type {
 } from "../../gen/controlplane/v1/workflow_contract_pb.ts";
 import type { ControlPlaneContext } from "../context.ts";
 import { contractItem, contractRevisionItem } from "../items/contract-item.ts";
-import { asCaller, type Native } from "../native.ts";
+import { asCaller, given, type Native, unless } from "../native.ts";
 import type { Reader } from "../reading/reader.ts";
 
 const pageSize = 200;
@@ -50,7 +50,7 @@ export async function createContract(
     project: projectReference?.name ?? "",
   };
   const { contract } = await native.contracts.create(asked, asCaller(call));
-  return { result: contractItem(given(contract), organizationId) };
+  return { result: contractItem(given(contract, "the contract"), organizationId) };
 }
 
 export async function describeContract(
@@ -60,8 +60,8 @@ export async function describeContract(
 ): Promise<MessageInitShape<typeof WorkflowContractServiceDescribeResponseSchema>> {
   const { organizationId } = apiPrincipal(call);
   const found = await native.contracts.get({ name: request.name, revision: request.revision }, asCaller(call));
-  const contract = given(found.contract);
-  const revision = given(found.revision);
+  const contract = given(found.contract, "the contract");
+  const revision = given(found.revision, "the contract's revision");
   return {
     result: {
       contract: contractItem(contract, organizationId),
@@ -82,8 +82,8 @@ export async function updateContract(
     ...(description !== undefined && { description }),
   };
   const updated = await native.contracts.update(asked, asCaller(call));
-  const contract = given(updated.contract);
-  const revision = given(updated.revision);
+  const contract = given(updated.contract, "the contract");
+  const revision = given(updated.revision, "the contract's revision");
   return {
     result: {
       contract: contractItem(contract, organizationId),
@@ -98,10 +98,7 @@ export async function findContract(
   name: string,
   call: HandlerContext,
 ): Promise<ContractServiceGetResponse | undefined> {
-  return native.contracts.get({ name }, asCaller(call)).catch((error: unknown) => {
-    if (reasonOf(error) === "CONTRACT_NOT_FOUND") return undefined;
-    throw error;
-  });
+  return native.contracts.get({ name }, asCaller(call)).catch(unless("CONTRACT_NOT_FOUND"));
 }
 
 /** The name that is asked for and the one in the text must be one, or only one of them be there. */
@@ -122,9 +119,4 @@ export async function agreedName(
     "REQUEST_INVALID",
     "name is required: either provide explicit name or include metadata.name in the schema",
   );
-}
-
-export function given<T>(value: T | undefined): T {
-  if (value === undefined) throw new Error("workflow-run answered without the contract");
-  return value;
 }

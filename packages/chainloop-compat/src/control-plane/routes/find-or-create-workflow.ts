@@ -20,7 +20,6 @@ export async function findOrCreateWorkflow(
   const asked = { project: projectName, name: workflowName, contract: contractName, contractText: contractBytes };
   await reader.newContract(contractBytes, call.signal);
   const { workflow, created } = await findOrCreate(native, asked, call);
-  if (workflow === undefined) throw new Error("workflow-run answered without the workflow");
   if (!created && contractName !== "" && contractName !== workflow.contract) {
     throw new DomainError(
       "REQUEST_INVALID",

@@ -9,7 +9,7 @@ import type { ControlPlaneContext } from "../context.ts";
 import { findWorkflow } from "../find-workflow.ts";
 import { contractRevisionItem } from "../items/contract-item.ts";
 import { workflowItem } from "../items/workflow-item.ts";
-import { asCaller } from "../native.ts";
+import { asCaller, given } from "../native.ts";
 
 /** The contract of a workflow, at one of its revisions. */
 export async function getContract(
@@ -20,8 +20,8 @@ export async function getContract(
   const { organizationId } = apiPrincipal(call);
   const workflow = await findWorkflow(native, { project: projectName, name: workflowName }, call);
   const asked = { name: workflow.contract, revision: contractRevision };
-  const { revision } = await native.contracts.get(asked, asCaller(call));
-  if (revision === undefined) throw new Error("workflow-run answered without the contract's revision");
+  const found = await native.contracts.get(asked, asCaller(call));
+  const revision = given(found.revision, "the contract's revision");
   return {
     result: {
       workflow: workflowItem(workflow, organizationId),

@@ -11,7 +11,7 @@ import { findDefaultBackend } from "../find-backend.ts";
 import { findWorkflow } from "../find-workflow.ts";
 import { runItem, runnerName } from "../items/run-item.ts";
 import { workflowItem } from "../items/workflow-item.ts";
-import { asCaller, type Native } from "../native.ts";
+import { asCaller, given, type Native } from "../native.ts";
 
 /** Of runs that name no version and do not ask for the latest. */
 const defaultVersion = "v0";
@@ -29,7 +29,7 @@ export async function init(
   const { organizationId, organization } = apiPrincipal(call);
   const name = { project: request.projectName, name: request.workflowName };
   const [workflow] = await Promise.all([findWorkflow(native, name, call), checkDefaultBackend(native, call)]);
-  const { run } = await native.runs.create(
+  const created = await native.runs.create(
     {
       project: workflow.project,
       workflow: workflow.name,
@@ -40,7 +40,7 @@ export async function init(
     },
     asCaller(call),
   );
-  if (run === undefined) throw new Error("workflow-run answered without the run");
+  const run = given(created.run, "the run");
   return {
     result: {
       // The workflow as it was before this run.

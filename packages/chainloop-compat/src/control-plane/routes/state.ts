@@ -12,7 +12,7 @@ import type {
   AttestationStateServiceSaveResponseSchema,
 } from "../../gen/controlplane/v1/attestation_state_pb.ts";
 import type { ControlPlaneContext } from "../context.ts";
-import { asCaller } from "../native.ts";
+import { asCaller, unless } from "../native.ts";
 import { refusal } from "../told.ts";
 
 // The client's remote state: bytes that the native CraftingStateService keeps, under its optimistic lock.
@@ -22,14 +22,9 @@ export async function initialized(
   { workflowRunId }: AttestationStateServiceInitializedRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof AttestationStateServiceInitializedResponseSchema>> {
-  const found = await native.states.get({ runId: workflowRunId }, asCaller(call)).then(
-    () => true,
-    (error: unknown) => {
-      if (reasonOf(error) === "CRAFTING_STATE_NOT_FOUND") return false;
-      throw error;
-    },
-  );
-  return { result: { initialized: found } };
+  const asked = { runId: workflowRunId };
+  const found = await native.states.get(asked, asCaller(call)).catch(unless("CRAFTING_STATE_NOT_FOUND"));
+  return { result: { initialized: found !== undefined } };
 }
 
 export async function readState(

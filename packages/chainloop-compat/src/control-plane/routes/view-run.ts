@@ -14,7 +14,7 @@ import { findWorkflow } from "../find-workflow.ts";
 import { contractRevisionItem } from "../items/contract-item.ts";
 import { runItem, summaryItem } from "../items/run-item.ts";
 import { workflowOfRun } from "../items/workflow-item.ts";
-import { asCaller, type Native } from "../native.ts";
+import { asCaller, given, type Native } from "../native.ts";
 
 /** What this client takes of one message. */
 const largestAnswerBytes = 4 * 1024 * 1024;
@@ -27,8 +27,8 @@ export async function viewRun(
 ): Promise<WorkflowRunServiceViewResponse> {
   const { native } = context;
   const { organizationId, organization } = apiPrincipal(call);
-  const { run } = await native.runs.get({ by: askedRun(ref) }, asCaller(call));
-  if (run === undefined) throw new Error("workflow-run answered without the run");
+  const found = await native.runs.get({ by: askedRun(ref) }, asCaller(call));
+  const run = given(found.run, "the run");
   const [workflow, attestation] = await Promise.all([
     findWorkflow(native, { project: run.project, name: run.workflow }, call),
     findAttestation(context, run, call),
@@ -66,9 +66,9 @@ async function findContract(
   asked: { name: string; revision: number },
   call: HandlerContext,
 ) {
-  const { contract, revision } = await native.contracts.get(asked, asCaller(call));
-  if (revision === undefined) throw new Error("workflow-run answered without the contract's revision");
-  return contractRevisionItem(revision, await reader.contract(revision.text, call.signal), contract);
+  const found = await native.contracts.get(asked, asCaller(call));
+  const revision = given(found.revision, "the contract's revision");
+  return contractRevisionItem(revision, await reader.contract(revision.text, call.signal), found.contract);
 }
 
 /** Undefined if the run has none (any more). What does not fit one message of this client is an error that says where it is. */
@@ -80,10 +80,12 @@ async function findAttestation(
   if (run.state !== RunState.SUCCESS) return undefined;
   const bundle = await findBundle(native, run, call);
   if (bundle === undefined) return undefined;
-  const hex = await reader.bundle({ kind: "evaluationsRef", bundle }, call.signal);
-  const kept = hex === "" ? undefined : await evaluations.find(hex, call);
-  const said = await reader.bundle({ kind: "attestation", bundle, evaluations: kept }, call.signal);
-  const item = fromBinary(AttestationItemSchema, said);
+  const read = (kept: Uint8Array | undefined) =>
+    reader.bundle({ kind: "attestation", bundle, evaluations: kept }, call.signal);
+  let said = await read(undefined);
+  const kept = said.evaluationsRef === "" ? undefined : await evaluations.find(said.evaluationsRef, call);
+  if (kept !== undefined) said = await read(kept);
+  const item = fromBinary(AttestationItemSchema, said.item);
   if (item.policyEvaluationStatus !== undefined) item.policyEvaluationStatus.summary = summaryItem(run.policySummary);
   return { ...item, bundle, digestInCasBackend: run.attestationDigest };
 }

@@ -32,7 +32,6 @@ export async function createWorkflow(
   const contract = { contract: contractName, contractText: contractBytes };
   await reader.newContract(contractBytes, call.signal);
   const { workflow, created } = await findOrCreate(native, { ...asked, ...contract }, call);
-  if (workflow === undefined) throw new Error("workflow-run answered without the workflow");
   if (!created)
     throw new DomainError("WORKFLOW_EXISTS", `workflow "${name}" in project "${projectName}" already exists`);
   return { result: workflowItem(workflow, organizationId) };

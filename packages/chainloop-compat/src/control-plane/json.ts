@@ -1,4 +1,4 @@
-/** What a predicate holds was written by a client: it may be anything, and nothing of it makes a view fail. */
+/** What a predicate or a contract holds was written by a client: it may be anything, and nothing of it makes a view fail. */
 
 export type JsonObject = Record<string, unknown>;
 
