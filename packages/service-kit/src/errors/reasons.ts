@@ -39,6 +39,7 @@ export const reasons = {
   CONTRACT_NOT_FOUND: Code.NotFound,
   CONTRACT_REVISION_NOT_FOUND: Code.NotFound,
   CONTRACT_INVALID: Code.InvalidArgument,
+  PROJECT_NOT_FOUND: Code.NotFound,
   PROJECT_VERSION_NOT_FOUND: Code.NotFound,
   PROJECT_VERSION_RELEASED: Code.FailedPrecondition,
   TOKEN_EXISTS: Code.AlreadyExists,

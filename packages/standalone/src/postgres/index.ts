@@ -1,1 +1,2 @@
-export { freePort, type PostgresOptions, type PostgresServer, startPostgres } from "./server.ts";
+export { freePort } from "./free-port.ts";
+export { type PostgresOptions, type PostgresServer, startPostgres } from "./server.ts";

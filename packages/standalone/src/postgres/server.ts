@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, open, readFile, realpath, rename, stat } from "node:fs/promises";
-import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readPostmasterFile, StartFailure } from "@attestry/data-dir";
 import pg from "pg";
 import { findPostgresBinaries, type PostgresBinaries } from "./binaries.ts";
 import { environment, initialiseCluster } from "./cluster.ts";
+import { freePort } from "./free-port.ts";
 import { fastShutdownMs, stopLeftover } from "./leftover.ts";
 
 const user = "attestry";
@@ -205,16 +205,4 @@ function sizeOf(file: string): Promise<number> {
     ({ size }) => size,
     () => 0,
   );
-}
-
-/** A TCP port of 127.0.0.1 that nobody listens on at present. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject).listen(0, "127.0.0.1", resolve);
-  });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("a TCP server has no port");
-  return address.port;
 }

@@ -36,9 +36,13 @@ export async function expectAnswer(
   throw new Error(`${told}, and no sooner in ${attempts} attempts`);
 }
 
+/** Not of ours: the one by which chainloop's command line reads a state again. */
+const chainloopConflict = "ATTESTATION_STATE_ERROR_CONFLICT";
+
 /** Why a refusal with this reason must not be; undefined: it may. */
 export function faultOf(reason: string | undefined, whole: string): string | undefined {
   if (reason === undefined) return `refused without a reason: ${whole}`;
+  if (reason === chainloopConflict) return undefined;
   if (!Object.hasOwn(reasons, reason) || reason === "INTERNAL" || reason === "UNKNOWN") return `${reason}: ${whole}`;
   return undefined;
 }

@@ -1,7 +1,7 @@
 import type { PolicyStatus, RunServiceListRequestSchema, Workflow } from "@attestry/api/run";
 import { apiPrincipal, DomainError } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, type HandlerContext } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { RunStatus } from "../../gen/controlplane/v1/run_item_pb.ts";
 import {
   PolicyGatesFilter,
@@ -14,7 +14,6 @@ import { findWorkflow } from "../find-workflow.ts";
 import { runItem, runStateOf } from "../items/run-item.ts";
 import { workflowOfRun } from "../items/workflow-item.ts";
 import { asCaller, type Native } from "../native.ts";
-import { refusal } from "../told.ts";
 
 const defaultPageSize = 10;
 
@@ -64,7 +63,8 @@ async function checkAsked(
     return;
   }
   const { workflows } = await native.workflows.list({ project, pageSize: 1 }, asCaller(call));
-  if (workflows.length === 0) throw refusal(Code.NotFound, "project not found", "PROJECT_NOT_FOUND");
+  if (workflows.length === 0)
+    throw new DomainError("PROJECT_NOT_FOUND", "project not found", { metadata: { project } });
 }
 
 async function workflowsOf(native: Native, ids: Set<string>, call: HandlerContext): Promise<Map<string, Workflow>> {
