@@ -1,6 +1,7 @@
 import { quote } from "./describe.ts";
 
 const PAD = 0x3d;
+const NOTHING = Buffer.alloc(0);
 
 /** Why a text is not base64, and where: the offset counts characters of the text from 0. */
 export type Base64Fault = { offset: number; reason: string };
@@ -11,16 +12,23 @@ export type Base64Fault = { offset: number; reason: string };
  * the alphabets, no character outside them, no bits left over at the end. Two decoders can then never read two things
  * (RFC 4648 sections 3.3 and 3.5).
  *
- * Returns the bytes or the first fault. Node's own decoder skips what it does not know, so what it made is encoded
+ * Returns the bytes, behind `head` if there is one, or the first fault. Node's own decoder skips what it does not know, so what it made is encoded
  * again and compared: two native passes, 20 times as fast as one regular expression, and no stack to overflow.
  */
-export function decodeBase64(text: string): Buffer<ArrayBuffer> | Base64Fault {
+export function decodeBase64(text: string, head: Buffer = NOTHING): Buffer<ArrayBuffer> | Base64Fault {
   const encoding = text.includes("-") || text.includes("_") ? "base64url" : "base64";
-  const decoded = Buffer.from(text, encoding);
-  if (isEncodingOf(text, decoded.toString(encoding))) {
-    return decoded;
+  const bytes = Buffer.allocUnsafe(head.length + decodedLength(text));
+  head.copy(bytes);
+  const end = head.length + bytes.write(text, head.length, encoding);
+  if (isEncodingOf(text, bytes.toString(encoding, head.length, end))) {
+    return bytes.subarray(0, end);
   }
   return findFault(text);
+}
+
+/** How many bytes a text encodes, if it is base64. */
+export function decodedLength(text: string): number {
+  return Math.floor((unpaddedLength(text) * 3) / 4);
 }
 
 // Node pads base64 and leaves base64url bare; the text may do either.

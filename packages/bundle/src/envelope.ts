@@ -1,4 +1,4 @@
-import { decodeBase64 } from "./base64.ts";
+import { decodeBase64, decodedLength } from "./base64.ts";
 import { describe, isJsonObject, type JsonObject, kindOf } from "./describe.ts";
 import { BundleError, mismatch } from "./error.ts";
 import { type BundleLimits, tooComplex } from "./limits.ts";
@@ -14,6 +14,11 @@ export type Signature = {
 export type Envelope = {
   payloadType: string;
   payload: Buffer;
+  /**
+   * What the signatures sign: the pre-authentication encoding of type and payload (secure-systems-lab/dsse,
+   * protocol.md). Its lengths are bytes; the payload is its end, not a copy.
+   */
+  signed: Buffer;
   /** One or more. */
   signatures: Signature[];
 };
@@ -34,7 +39,7 @@ export function readEnvelope(value: unknown, limits: BundleLimits): Envelope {
   }
   const payloadType = readPayloadType(value);
   const signatures = readSignatures(value, limits);
-  return { payloadType, payload: readPayload(value), signatures };
+  return { payloadType, ...readPayload(value, payloadType), signatures };
 }
 
 function readPayloadType(envelope: JsonObject): string {
@@ -87,20 +92,21 @@ function readSignature(value: unknown, index: number, { textCharacters }: Bundle
   return { sig, keyid };
 }
 
-function readPayload(envelope: JsonObject): Buffer {
+function readPayload(envelope: JsonObject, payloadType: string): Pick<Envelope, "payload" | "signed"> {
   const text = envelope.payload;
   if (typeof text !== "string") {
     throw mismatch("BUNDLE_MALFORMED", "payload", "a statement in base64", describe(text));
   }
-  const payload = decodeBase64(text);
-  if (!Buffer.isBuffer(payload)) {
+  const head = Buffer.from(`DSSEv1 ${Buffer.byteLength(payloadType)} ${payloadType} ${decodedLength(text)} `);
+  const signed = decodeBase64(text, head);
+  if (!Buffer.isBuffer(signed)) {
     throw new BundleError(
       "PAYLOAD_NOT_BASE64",
-      `payload: not base64 at character ${payload.offset} (counted from 0): ${payload.reason}`,
-      { metadata: { expected: "base64", actual: payload.reason, offset: String(payload.offset) } },
+      `payload: not base64 at character ${signed.offset} (counted from 0): ${signed.reason}`,
+      { metadata: { expected: "base64", actual: signed.reason, offset: String(signed.offset) } },
     );
   }
-  return payload;
+  return { payload: signed.subarray(head.length), signed };
 }
 
 function readText(from: JsonObject, field: string, what: string): string {

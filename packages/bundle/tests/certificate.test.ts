@@ -33,9 +33,11 @@ function certificateIn(name: string): Buffer<ArrayBuffer> {
 function asCoreReads(der: Buffer<ArrayBuffer>) {
   const x509 = X509Certificate.parse(der);
   const [der8, bare] = ISSUERS.map((oid) => x509.extension(oid));
+  const key = createPublicKey({ key: x509.publicKey, format: "der", type: "spki" });
   return {
     // Read and written again: there are several ways to write a point of a curve.
-    spki: spkiOf(createPublicKey({ key: x509.publicKey, format: "der", type: "spki" })),
+    spki: spkiOf(key),
+    kind: key.asymmetricKeyDetails?.namedCurve ?? key.asymmetricKeyType,
     signer: x509.subjectAltName ?? "",
     issuer: (der8?.valueObj.subs[0]?.value ?? bare?.value ?? "").toString(),
     isForSigning: x509.extKeyUsage?.digitalSignature !== false,
@@ -49,7 +51,7 @@ function spkiOf(key: KeyObject): string {
 
 function asWeRead(der: Buffer<ArrayBuffer>) {
   const { key, ...certificate } = readCertificate(der);
-  return { spki: spkiOf(key), ...certificate };
+  return { spki: spkiOf(key.object), kind: key.name, ...certificate };
 }
 
 describe("a certificate is read as @sigstore/core reads it", () => {

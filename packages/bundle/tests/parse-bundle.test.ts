@@ -100,9 +100,11 @@ describe("fixtures that are attestations", () => {
     expect(subjectDigests(bundle.statement).slice(0, 2)).toEqual(digests);
     const json = JSON.parse(bytes.toString().replace(/^\ufeff/, ""));
     expect(bundle.verificationMaterial).toEqual(json.verificationMaterial);
+    const payload = Buffer.from(json.dsseEnvelope.payload, "base64");
     expect(bundle.envelope).toEqual({
       payloadType: "application/vnd.in-toto+json",
-      payload: Buffer.from(json.dsseEnvelope.payload, "base64"),
+      payload,
+      signed: Buffer.concat([Buffer.from(`DSSEv1 28 application/vnd.in-toto+json ${payload.length} `), payload]),
       signatures: [{ sig: Buffer.from(json.dsseEnvelope.signatures[0].sig, "base64"), keyid: "" }],
     });
     expect(bytes.equals(before)).toBe(true);

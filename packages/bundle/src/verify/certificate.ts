@@ -1,10 +1,10 @@
-import { type KeyObject, X509Certificate } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import { childrenOf, type Element, readDer } from "./der.ts";
-import { KEYS_EXPECTED, usableKey } from "./key.ts";
+import { KEYS_EXPECTED, type PublicKey, usableKey } from "./key.ts";
 import { materialError } from "./material.ts";
 
 export type Certificate = {
-  key: KeyObject;
+  key: PublicKey;
   /** The first URI of the subject alternative name, else its first email address; empty if there is neither. */
   signer: string;
   /** The OIDC issuer as Fulcio notes it; empty if it is not there. */
@@ -36,7 +36,7 @@ const URI = 0x86;
 const VERSION = 0xa0;
 const EXTENSIONS = 0xa3;
 
-const TIME = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/;
+const TIME = /^(\d{2}|\d{4})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])([0-5]\d)([0-5]\d)Z$/;
 const LONGEST_NAME = 4096;
 
 /**
@@ -55,7 +55,7 @@ export function readCertificate(der: Buffer<ArrayBuffer>): Certificate {
     // What the parser says of bytes that are no certificate helps nobody.
     throw materialError(" certificate", "an X.509 certificate in DER", "something else");
   }
-  const key = usableKey(() => x509.publicKey);
+  const key = usableKey(() => x509.publicKey, parts.keyInfo);
   if (typeof key === "string") {
     throw materialError(" certificate", KEYS_EXPECTED, key);
   }
@@ -64,7 +64,7 @@ export function readCertificate(der: Buffer<ArrayBuffer>): Certificate {
   return { key, signer, issuer, isForSigning, validity };
 }
 
-type Parts = { signer: Buffer | undefined; issuer: Buffer | undefined } & Pick<
+type Parts = { keyInfo: Buffer; signer: Buffer | undefined; issuer: Buffer | undefined } & Pick<
   Certificate,
   "isForSigning" | "validity"
 >;
@@ -75,13 +75,14 @@ function readParts(der: Buffer): Parts {
     throw new Error("more than a certificate");
   }
   const [body] = childrenOf(expected(SEQUENCE, certificate));
-  const [version, , , , validity, ...rest] = childrenOf(expected(SEQUENCE, body));
+  const [version, , , , validity, , keyInfo, ...rest] = childrenOf(expected(SEQUENCE, body));
   expected(VERSION, version);
   const extensions = readExtensions(rest.find(({ tag }) => tag === EXTENSIONS));
   const names = firstIn(extensions.get(SUBJECT_ALTERNATIVE_NAME));
   const named = (tag: number) => names && childrenOf(names).find((name) => name.tag === tag)?.contents;
   const [from, to] = childrenOf(expected(SEQUENCE, validity));
   return {
+    keyInfo: expected(SEQUENCE, keyInfo).contents,
     signer: named(URI) ?? named(EMAIL),
     issuer: firstIn(extensions.get(ISSUER))?.contents ?? extensions.get(ISSUER_DEPRECATED),
     isForSigning: allowsSigning(extensions),
@@ -142,7 +143,7 @@ function readTime(element: Element | undefined): string {
   }
   // RFC 5280 section 4.1.2.5.1.
   const century = digits === 4 ? "" : Number(year) >= 50 ? "19" : "20";
-  return new Date(`${century}${year}-${month}-${day}T${hour}:${minute}:${second}Z`).toISOString();
+  return `${century}${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
 }
 
 // Decoded with care: a byte that a reader drops or folds could make one name look like another.

@@ -1,7 +1,6 @@
 import type { ParsedBundle } from "../parse-bundle.ts";
 import { type Certificate, readCertificate } from "./certificate.ts";
 import { verifyEnvelope } from "./envelope-signature.ts";
-import { isFast } from "./key.ts";
 import { leafOf, materialOf } from "./material.ts";
 
 export type SignatureCheck =
@@ -39,7 +38,7 @@ export function checkSignatureIfFast(bundle: ParsedBundle): SignatureCheck | und
     return undefined;
   }
   const certificate = readCertificate(der);
-  return isFast(certificate.key) ? checkBy(certificate, bundle) : undefined;
+  return certificate.key.isFast ? checkBy(certificate, bundle) : undefined;
 }
 
 /** In bytes of DER; one of Fulcio has 800. */

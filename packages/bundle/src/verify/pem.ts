@@ -1,9 +1,9 @@
-import { createPublicKey, type KeyObject } from "node:crypto";
+import { createPublicKey } from "node:crypto";
 import { X509Certificate } from "@sigstore/core";
 import { decodeBase64 } from "../base64.ts";
 import { quote } from "../describe.ts";
 import { type BundleError, mismatch } from "../error.ts";
-import { KEYS_EXPECTED, readKey } from "./key.ts";
+import { KEYS_EXPECTED, type PublicKey, readKey } from "./key.ts";
 
 // RFC 7468; text around the blocks is explanatory (section 5.2).
 const BLOCK = /-----BEGIN ([A-Z0-9 ]{1,40})-----([A-Za-z0-9+/=\s]*)-----END \1-----/g;
@@ -30,7 +30,7 @@ export function readPemCertificates(pem: string, what: string, most: number): X5
 }
 
 /** @throws BundleError TRUST_MATERIAL_INVALID: not exactly one public key, or one of another kind. */
-export function readPemKey(pem: string, what: string): KeyObject {
+export function readPemKey(pem: string, what: string): PublicKey {
   const [spki, ...others] = readBlocks(pem, "PUBLIC KEY", what);
   if (spki === undefined || others.length > 0) {
     throw trustError(what, "one public key", `${others.length + 1}`);

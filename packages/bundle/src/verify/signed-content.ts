@@ -1,7 +1,8 @@
 import { hash, type KeyObject } from "node:crypto";
 import type { SignedEntity } from "@sigstore/verify";
 import type { Envelope } from "../envelope.ts";
-import { isSignedBy, preAuthEncoding } from "./envelope-signature.ts";
+import { isSignedBy } from "./envelope-signature.ts";
+import { usableKey } from "./key.ts";
 
 /** An envelope and its signatures, as @sigstore/verify compares them with what logs and timestamps say. */
 export function signedContent(envelope: Envelope, signatures: readonly Buffer[]): SignedEntity["signature"] {
@@ -10,7 +11,10 @@ export function signedContent(envelope: Envelope, signatures: readonly Buffer[])
     signature: signatures[0] ?? Buffer.alloc(0),
     compareSignature: (signature) => signatures.some((own) => own.equals(signature)),
     compareDigest: (digest) => hash("sha256", envelope.payload, "buffer").equals(digest),
-    compareSignedDigest: (digest) => hash("sha256", preAuthEncoding(envelope), "buffer").equals(digest),
-    verifySignature: (key: KeyObject) => isSignedBy(envelope, key),
+    compareSignedDigest: (digest) => hash("sha256", envelope.signed, "buffer").equals(digest),
+    verifySignature: (object: KeyObject) => {
+      const key = usableKey(() => object);
+      return typeof key !== "string" && isSignedBy(envelope, key);
+    },
   };
 }

@@ -1,10 +1,10 @@
-import type { KeyObject } from "node:crypto";
 import { TrustedRoot } from "@sigstore/protobuf-specs";
 import { type TrustMaterial as SigstoreTrust, toTrustMaterial } from "@sigstore/verify";
 import { describe, isJsonObject } from "../describe.ts";
 import { mismatch } from "../error.ts";
 import { readJson } from "../json-text.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
+import type { PublicKey } from "./key.ts";
 import { readPemCertificates, readPemKey, trustError } from "./pem.ts";
 import type { SignerPattern } from "./signer-pattern.ts";
 
@@ -35,7 +35,7 @@ export type Anchor = Pick<SigstoreTrust, "certificateAuthorities" | "ctlogs"> & 
 export type ParsedTrustPolicy = Pick<SigstoreTrust, "tlogs" | "timestampAuthorities"> &
   Pick<TrustPolicy, "transparencyLogThreshold" | "timestampThreshold" | "signers"> & {
     anchors: readonly Anchor[];
-    publicKeys: readonly KeyObject[];
+    publicKeys: readonly PublicKey[];
   };
 
 const MEDIA_TYPE = /^application\/vnd\.dev\.sigstore\.trustedroot(\+json;version=0\.[12]|\.v0\.[12]\+json)$/;

@@ -64,7 +64,7 @@ function verifyByCertificate(
   for (const anchor of certificate.isForSigning ? policy.anchors : []) {
     try {
       verifyEntity({ ...evidence, signature, key }, policy, anchor);
-      checkLoggedKeys(evidence.tlogEntries, certificate.key);
+      checkLoggedKeys(evidence.tlogEntries, certificate.key.object);
       return { signer: certificate.signer, issuer: certificate.issuer };
     } catch (error) {
       if (!(error instanceof BundleError)) {
@@ -73,9 +73,9 @@ function verifyByCertificate(
       refusals.push(error);
     }
   }
-  if (policy.publicKeys.some((trusted) => trusted.equals(certificate.key))) {
-    verifyEntity({ ...evidence, signature, key: KEY }, policy, NO_AUTHORITY, certificate.key);
-    checkLoggedKeys(evidence.tlogEntries, certificate.key);
+  if (policy.publicKeys.some((trusted) => trusted.object.equals(certificate.key.object))) {
+    verifyEntity({ ...evidence, signature, key: KEY }, policy, NO_AUTHORITY, certificate.key.object);
+    checkLoggedKeys(evidence.tlogEntries, certificate.key.object);
     return NAMELESS;
   }
   const refusal = mostTelling(refusals);
@@ -97,8 +97,8 @@ function verifyByKey({ envelope }: ParsedBundle, policy: ParsedTrustPolicy, evid
     );
   }
   const signature = signedContent(envelope, verifyEnvelope(envelope, key));
-  verifyEntity({ ...evidence, signature, key: KEY }, policy, NO_AUTHORITY, key);
-  checkLoggedKeys(evidence.tlogEntries, key);
+  verifyEntity({ ...evidence, signature, key: KEY }, policy, NO_AUTHORITY, key.object);
+  checkLoggedKeys(evidence.tlogEntries, key.object);
   return NAMELESS;
 }
 
