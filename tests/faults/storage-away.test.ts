@@ -31,7 +31,7 @@ describeWith(
       expect(violationsOf(outcome)).toEqual([]);
       expect(outcome.during).toMatchObject({ ok: 0, outlasted: 0 });
       expect(outcome.during.errors.length).toBeGreaterThan(0);
-      for (const error of outcome.during.errors) expect(error).toMatch(/could not be uploaded to minio: |deadline/);
+      for (const error of outcome.during.errors) expect(error).toMatch(/could not be uploaded: |deadline/);
     });
   },
 );
@@ -57,6 +57,7 @@ describeWith(["redis"], "a volume that is full, under load", () => {
     expect(violationsOf(outcome)).toEqual([]);
     expect(outcome.during).toMatchObject({ ok: 0 });
     expect(outcome.during.errors.length).toBeGreaterThan(0);
-    for (const error of outcome.during.errors) expect(error).toMatch(/could not be uploaded to local: .*no space left/);
+    for (const error of outcome.during.errors)
+      expect(error).toMatch(/could not be uploaded: backend local: .*no space left/);
   });
 });

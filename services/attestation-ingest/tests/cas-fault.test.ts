@@ -6,11 +6,11 @@ describe("what a Store says when the gateway refuses", () => {
   test.each(["BACKEND_MISCONFIGURED", "SECRET_INVALID"] as const)(
     "%s stays what it is, with no time to try again, and the backend is still probed",
     (code) => {
-      const refusal = connectErrorOf(new DomainError(code, "the backend's folder answered EACCES: give rights"));
+      const refusal = connectErrorOf(new DomainError(code, "the folder answered EACCES: give rights"));
       expect(isCasFault(refusal)).toBe(true);
-      expect(casFault(refusal, "the bundle could not be uploaded to main")).toMatchObject({
+      expect(casFault(refusal, "the bundle could not be uploaded")).toMatchObject({
         code,
-        message: "the bundle could not be uploaded to main: the backend's folder answered EACCES: give rights",
+        message: "the bundle could not be uploaded: the folder answered EACCES: give rights",
         retryAfterMs: undefined,
       });
     },

@@ -28,7 +28,7 @@ describe("the filesystem backend", () => {
     const writing = backend.write("blobs/x", blob, chunksOf(blob.bytes, 10), { signal });
     await expect(writing).rejects.toMatchObject({
       code: "BACKEND_MISCONFIGURED",
-      message: expect.stringMatching(/^the backend's folder answered ENOTDIR: a part of its path is a file/),
+      message: expect.stringMatching(/^the folder answered ENOTDIR: a part of its path is a file/),
       retryAfterMs: undefined,
     });
     await expect(backend.describe("blobs/x", signal)).rejects.toMatchObject({ code: "BACKEND_MISCONFIGURED" });
@@ -54,7 +54,7 @@ describe("the filesystem backend", () => {
       const writing = backend.write(blobKey("blobs", blob.hex), blob, chunksOf(blob.bytes, 10), { signal });
       await expect(writing).rejects.toMatchObject(refusal);
       expect(await validateBackend(async () => backend, signal)).toMatch(
-        /^write: the backend's folder answered (ENOENT: it cannot be created; check|ENAMETOOLONG: )/,
+        /^write: the folder answered (ENOENT: it cannot be created; check|ENAMETOOLONG: )/,
       );
       const aborted = AbortSignal.abort(new Error("enough"));
       await expect(backend.write("blobs/x", blob, chunksOf(blob.bytes, 10), { signal: aborted })).rejects.toThrow();
@@ -77,7 +77,7 @@ describe("the filesystem backend", () => {
     await backend.delete(key, signal);
     await expect(backend.write(key, blob, chunksOf(blob.bytes, 10), { signal })).rejects.toMatchObject({
       code: "BACKEND_MISCONFIGURED",
-      message: "a folder lies where the blob belongs in the backend: move it away",
+      message: "a folder lies where the blob belongs: move it away",
     });
     expect(await readdir(folder)).toEqual(["within"]);
     await store.stop();
@@ -109,7 +109,7 @@ describe("the filesystem backend", () => {
     const range = { offset: 0, length: undefined };
     const refusal = {
       code: "BACKEND_MISCONFIGURED",
-      message: expect.stringMatching(/^the backend's folder .* is gone/),
+      message: expect.stringMatching(/^the folder .* is gone/),
     };
     // Within a second of the write it still counts as there for whoever reads.
     await expect(write(other)).rejects.toMatchObject({ code: "BACKEND_MISCONFIGURED" });

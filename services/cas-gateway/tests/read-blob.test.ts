@@ -54,7 +54,7 @@ beforeEach(() => {
   suspects = new Suspects();
   proofs = new Proofs({ suspects, telemetry });
   const pool = {
-    get: async (_organization: string, { name }: CasBackend): Promise<Backend> => backendNamed(name),
+    getNamed: async (_organization: string, { name }: CasBackend): Promise<Backend> => backendNamed(name),
   };
   blobs = new StoredBlobs(pool, { suspects, proofs });
 });
@@ -99,15 +99,24 @@ describe("a backend that breaks off", () => {
     ["a part", 5, 2_000_000, 1],
   ])("after something of %s was passed on: that is the end", async (_what, offset, limit, chunks) => {
     const fault = breakOff("first", chunks);
-    await expect(read(blob, offset, limit)).rejects.toBe(fault);
+    await expect(read(blob, offset, limit)).rejects.toMatchObject({
+      message: `backend first: ${fault.message}`,
+      metadata: { backend: "first" },
+    });
   });
 
   test("and there is no other, or only a corrupt one: its fault is told", async () => {
     const fault = breakOff("first", 0);
     stores[1]?.blobs.clear();
-    await expect(read(blob)).rejects.toBe(fault);
+    await expect(read(blob)).rejects.toMatchObject({
+      message: `backend first: ${fault.message}`,
+      metadata: { backend: "first" },
+    });
     put(blob, stores[1], blob.bytes.subarray(1));
-    await expect(read(blob)).rejects.toBe(fault);
+    await expect(read(blob)).rejects.toMatchObject({
+      message: `backend first: ${fault.message}`,
+      metadata: { backend: "first" },
+    });
   });
 });
 

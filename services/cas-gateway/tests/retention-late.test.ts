@@ -101,7 +101,7 @@ describeWith(["minio"], "a deletion in a bucket that is late", () => {
       const faulty = await startFaultyStore(world.bucket.options.endpoint.href);
       faulty.fate = (line) => (line.startsWith("DELETE") ? "lose" : "pass");
       const unheard = new S3Expiry(world.open({ endpoint: faulty.endpoint }), prefix);
-      await expect(unheard.hide(keyOf(blob), soon(), signal)).rejects.toThrow("the backend's object store answered");
+      await expect(unheard.hide(keyOf(blob), soon(), signal)).rejects.toThrow("the object store answered");
       expect(faulty.seen.filter(({ line }) => line.startsWith("DELETE"))).toHaveLength(1);
       await faulty.close();
       // It was done, and is known by its record.

@@ -25,7 +25,7 @@ describeWith(["minio"], "the s3 backend", () => {
     ];
     for (const [change, fault] of faults) {
       const backend = new S3Backend({ ...options, ...change });
-      const message = expect.stringMatching(`^the backend's object store answered ${fault}: (correct|give) `);
+      const message = expect.stringMatching(`^the object store answered ${fault}: (correct|give) `);
       const refusal = { code: "BACKEND_MISCONFIGURED", message, retryAfterMs: undefined };
       await expect(write(backend)).rejects.toMatchObject(refusal);
       await expect(backend.read("blobs/x", { offset: 0, length: undefined }, signal)).rejects.toMatchObject(refusal);
@@ -39,7 +39,7 @@ describeWith(["minio"], "the s3 backend", () => {
     const backend = new S3Backend({ ...options, endpoint: new URL("http://127.0.0.1:1") });
     await expect(write(backend)).rejects.toMatchObject({
       code: "BACKEND_UNAVAILABLE",
-      message: "the backend's object store answered ECONNREFUSED",
+      message: "the object store answered ECONNREFUSED",
     });
   });
 

@@ -65,7 +65,7 @@ async function upload(
       timeoutMs: Math.ceil(Math.min(config.casDeadlineMs, caller.timeoutMs() ?? Number.POSITIVE_INFINITY)),
     });
   } catch (error) {
-    throw caller.signal.aborted ? error : casFault(error, `the bundle could not be uploaded to ${plan.backend.name}`);
+    throw caller.signal.aborted ? error : casFault(error, "the bundle could not be uploaded");
   }
 }
 

@@ -5,6 +5,7 @@ import { normalizePrefix, type Secret, secretInvalid } from "../secrets/secret.t
 import type { Secrets } from "../secrets/secrets.ts";
 import type { Backend } from "./backend.ts";
 import { FilesystemBackend } from "./filesystem.ts";
+import { namedBackend, ofBackend } from "./named-backend.ts";
 import { S3Backend } from "./s3.ts";
 
 const kept = 500;
@@ -55,6 +56,15 @@ export class BackendPool {
     const backend = this.#create(secret, prefixOf(organization, named, secret));
     this.#backends.set(key, { version, organization, provider: secret.provider, backend });
     return backend;
+  }
+
+  /** The same for who tells the faults of several: they say whose they are. */
+  async getNamed(organization: string, named: CasBackend): Promise<Backend> {
+    try {
+      return namedBackend(await this.get(organization, named), named.name);
+    } catch (error) {
+      throw ofBackend(error, named.name);
+    }
   }
 
   /** Those that were asked for, and are not forgotten yet. */

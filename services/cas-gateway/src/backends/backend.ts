@@ -120,5 +120,5 @@ export function backendMisconfigured(message: string, cause: unknown): DomainErr
 }
 
 export function backendFull(cause: unknown): DomainError {
-  return new DomainError("BACKEND_FULL", "the backend has no space left", { cause, retryAfterMs: 60_000 });
+  return new DomainError("BACKEND_FULL", "there is no space left", { cause, retryAfterMs: 60_000 });
 }

@@ -34,9 +34,8 @@ export function throwFault(error: unknown): never {
   const code = codeOf(error);
   if (error instanceof DomainError || code === undefined) throw error;
   if (code === "ENOSPC" || code === "EDQUOT") throw backendFull(error);
-  if (folderCodes.has(code))
-    throw backendMisconfigured("a folder lies where the blob belongs in the backend: move it away", error);
+  if (folderCodes.has(code)) throw backendMisconfigured("a folder lies where the blob belongs: move it away", error);
   const remedy = remedies.get(code);
-  if (remedy !== undefined) throw backendMisconfigured(`the backend's folder answered ${code}: ${remedy}`, error);
-  throw backendUnavailable(`the backend's folder answered ${code}`, error);
+  if (remedy !== undefined) throw backendMisconfigured(`the folder answered ${code}: ${remedy}`, error);
+  throw backendUnavailable(`the folder answered ${code}`, error);
 }

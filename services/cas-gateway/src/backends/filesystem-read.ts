@@ -54,6 +54,6 @@ async function readChunk(file: FileHandle, position: number, length: number, sig
     throwFault(error);
   });
   signal.throwIfAborted();
-  if (bytesRead === 0) throw backendUnavailable("a file of the backend ended before its size", undefined);
+  if (bytesRead === 0) throw backendUnavailable("a file ended before its size", undefined);
   return bytesRead === length ? buffer : buffer.subarray(0, bytesRead);
 }

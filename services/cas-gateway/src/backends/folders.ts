@@ -124,7 +124,7 @@ async function syncFolder(path: string): Promise<void> {
 
 function gone(cause: unknown): Error {
   return backendMisconfigured(
-    "the backend's folder was there and is gone: mount its volume again, or restart the gateway if it is to begin anew",
+    "the folder was there and is gone: mount its volume again, or restart the gateway if it is to begin anew",
     cause,
   );
 }

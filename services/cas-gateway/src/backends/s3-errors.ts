@@ -163,9 +163,8 @@ export function storeFault(fault: unknown, host: string): unknown {
   if (tlsPattern.test(code ?? "")) return backendMisconfigured(`there is no TLS with ${host} (${code}): ${tls}`, cause);
   if (code === "ENOTFOUND") return backendMisconfigured(`there is no host ${host} (${code}): ${endpoint}`, cause);
   const remedy = remedies.get(code ?? "") ?? (refusedStatuses.has(call.status ?? 0) ? rights : undefined);
-  if (remedy !== undefined)
-    return backendMisconfigured(`the backend's object store answered ${code}: ${remedy}`, cause);
-  return backendUnavailable(`the backend's object store answered ${code ?? "nothing that is understood"}`, cause);
+  if (remedy !== undefined) return backendMisconfigured(`the object store answered ${code}: ${remedy}`, cause);
+  return backendUnavailable(`the object store answered ${code ?? "nothing that is understood"}`, cause);
 }
 
 function isTimeout(reason: unknown): boolean {

@@ -41,7 +41,7 @@ export class S3Expiry implements Expiry {
   now(): Date {
     const now = this.#requests.now();
     if (now === undefined)
-      throw backendMisconfigured("the backend's object store does not say what time it is (Date)", undefined);
+      throw backendMisconfigured("the object store does not say what time it is (Date)", undefined);
     return now;
   }
 

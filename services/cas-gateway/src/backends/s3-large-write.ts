@@ -155,7 +155,7 @@ async function letGo(requests: S3Requests, records: readonly UploadRecord[], sig
 async function prove(requests: S3Requests, dataKey: string, blob: BlobRef, signal: AbortSignal): Promise<void> {
   const body = await requests.open(dataKey, { offset: 0, length: undefined }, signal);
   if (body === undefined || body === "range unmet")
-    throw backendUnavailable("the upload's data is gone from the backend's object store", undefined);
+    throw backendUnavailable("the upload's data is gone from the object store", undefined);
   const { hex, sizeBytes } = await hashOf(requests.chunks(body, signal));
   if (sizeBytes !== blob.sizeBytes) throw sizeMismatch(blob.sizeBytes, String(sizeBytes));
   if (hex !== blob.hex) throw digestMismatch(blob.hex, hex);
@@ -186,7 +186,7 @@ async function publish(
   if ((await requests.head(dataKey, signal)) !== undefined) return "stored";
   const here = await requests.head(key, signal);
   if (here?.reference?.dataKey === dataKey) await requests.remove(key, signal);
-  throw backendUnavailable("the upload's data is gone from the backend's object store", undefined);
+  throw backendUnavailable("the upload's data is gone from the object store", undefined);
 }
 
 interface Published {

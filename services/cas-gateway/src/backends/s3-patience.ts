@@ -95,7 +95,7 @@ export class Patience {
 
   async #attempt<T>(signal: AbortSignal, act: () => Promise<T>, options: RequestOptions): Promise<T> {
     const ms = this.#options.requestTimeoutMs;
-    const reason = () => backendUnavailable(`the backend's object store did not answer within ${ms} ms`, undefined);
+    const reason = () => backendUnavailable(`the object store did not answer within ${ms} ms`, undefined);
     const { controller, release } = childController(signal, { ms, reason });
     const { streaming, payload } = options;
     const call: StoreCall = { signal: controller.signal, streaming, payload };
@@ -131,8 +131,5 @@ async function answerOf<T>(attempt: () => Promise<T>): Promise<Answer<T>> {
 }
 
 function leftAlone(): Error {
-  return backendUnavailable(
-    "the backend's object store does not answer, and is left alone for some seconds",
-    undefined,
-  );
+  return backendUnavailable("the object store does not answer, and is left alone for some seconds", undefined);
 }

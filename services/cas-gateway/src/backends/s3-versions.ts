@@ -29,10 +29,7 @@ export async function versionsOf(
     if (field("Key") !== name) continue;
     // All else here rests on this order.
     if ((field("IsLatest") === "true") !== (versions.length === 0))
-      throw backendMisconfigured(
-        "the backend's object store does not list the newest version of an object first",
-        body,
-      );
+      throw backendMisconfigured("the object store does not list the newest version of an object first", body);
     const storedAt = new Date(field("LastModified"));
     versions.push({ id: field("VersionId"), isMarker: kind === "DeleteMarker", storedAt });
   }

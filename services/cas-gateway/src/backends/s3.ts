@@ -116,7 +116,7 @@ export class S3Backend implements Backend {
     const outcome = await writeLarge(this.#requests, { key, blob, source, options, retentionMs, isThere });
     // Only now: what comes of an upload that breaks off must not be held for years.
     if (await this.hold(key, keeping?.atLeastMs ?? 0, signal)) return outcome;
-    throw backendUnavailable("the blob went from the backend's object store before it was held there", undefined);
+    throw backendUnavailable("the blob went from the object store before it was held there", undefined);
   }
 
   async #writeSmall(

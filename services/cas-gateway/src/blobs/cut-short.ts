@@ -3,5 +3,5 @@ import { backendUnavailable } from "../backends/backend.ts";
 
 /** A backend broke off in the middle of a blob. That says nothing of what it holds: it is not corrupt. */
 export function cutShort(expected: number, came: number): DomainError {
-  return backendUnavailable(`the backend gave ${came} bytes where it has ${expected}`, undefined);
+  return backendUnavailable(`${came} bytes came of a blob of ${expected}`, undefined);
 }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { type CasPrincipal, DomainError, reasonOf } from "@attestry/service-kit";
 import type { OpenBlob } from "../backends/backend.ts";
+import { ofBackend } from "../backends/named-backend.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { untilAborted } from "./abortable.ts";
 import { type BlobQuery, type BlobRef, digestOf, isEmptyBlob } from "./blob-ref.ts";
@@ -98,8 +99,8 @@ export async function* readBlob(
         yield held;
       }
     } catch (error) {
-      if (isPassedOn || signal.aborted) throw error;
-      fault = error;
+      fault = ofBackend(error, found.named.name);
+      if (isPassedOn || signal.aborted) throw fault;
     } finally {
       signal.removeEventListener("abort", onAbort);
       await found.value.close();

@@ -18,11 +18,11 @@ export interface Found<T> extends Place {
 
 /** Looks for blobs in the caller's backends, in the token's order, and there in the token's own key space first. */
 export class StoredBlobs {
-  readonly #pool: Pick<BackendPool, "get">;
+  readonly #pool: Pick<BackendPool, "getNamed">;
   readonly #suspects: Suspects;
   readonly #proofs: Proofs;
 
-  constructor(pool: Pick<BackendPool, "get">, { suspects, proofs }: { suspects: Suspects; proofs: Proofs }) {
+  constructor(pool: Pick<BackendPool, "getNamed">, { suspects, proofs }: { suspects: Suspects; proofs: Proofs }) {
     this.#pool = pool;
     this.#suspects = suspects;
     this.#proofs = proofs;
@@ -101,7 +101,8 @@ export class StoredBlobs {
    * stays as long as a write now would have it stay.
    */
   async missing<T extends BlobRef>(caller: CasPrincipal, blobs: readonly T[], signal: AbortSignal): Promise<T[]> {
-    const { named, backend } = await this.uploadBackend(caller);
+    const named = uploadBackend(caller);
+    const backend = await this.#pool.getNamed(caller.organization, named);
     const asked = blobs.filter((blob) => !isEmptyBlob(blob));
     const keyed = asked.map((blob) => ({ blob, key: blobKey(caller.space, blob.hex), sizeBytes: blob.sizeBytes }));
     const sizes = await backend.sizes(keyed, signal);
@@ -113,17 +114,11 @@ export class StoredBlobs {
     return keyed.filter((one) => !staying.has(one)).map(({ blob }) => blob);
   }
 
-  /** The backend that the caller's uploads go to. */
-  async uploadBackend(caller: CasPrincipal): Promise<{ named: CasBackend; backend: Backend }> {
-    const [named] = caller.backends;
-    if (named === undefined) throw new DomainError("BACKEND_NOT_FOUND", "the token names no backend");
-    return { named, backend: await this.#pool.get(caller.organization, named) };
-  }
-
   /** Where the caller's upload of that blob goes. */
   async uploadPlace(caller: CasPrincipal, hex: string): Promise<Place> {
-    const { named, backend } = await this.uploadBackend(caller);
-    return { organization: caller.organization, named, backend, key: blobKey(caller.space, hex) };
+    const { organization, space } = caller;
+    const named = uploadBackend(caller);
+    return { organization, named, backend: await this.#pool.getNamed(organization, named), key: blobKey(space, hex) };
   }
 
   /** Reads what is there under a blob's hash with another size than the blob was named with. Throws BLOB_CORRUPT. */
@@ -143,7 +138,7 @@ export class StoredBlobs {
     const faults: unknown[] = [];
     for (const named of caller.backends) {
       try {
-        const backend = await this.#pool.get(caller.organization, named);
+        const backend = await this.#pool.getNamed(caller.organization, named);
         for (const space of spaces) {
           const key = blobKey(space, hex);
           const value = await look(backend, key, named);
@@ -184,6 +179,12 @@ async function staysThere(backend: Backend, key: string, keeping: Keeping, signa
 export function corruptBlob(hex: string, actual: string, backend: string): DomainError {
   const message = `what the backend ${backend} holds under ${digestOf(hex)} is ${actual}; upload the blob again to repair it`;
   return new DomainError("BLOB_CORRUPT", message, { metadata: { expected: digestOf(hex), actual, backend } });
+}
+
+/** The backend that the caller's uploads go to. Throws BACKEND_NOT_FOUND. */
+export function uploadBackend({ backends: [first] }: CasPrincipal): CasBackend {
+  if (first === undefined) throw new DomainError("BACKEND_NOT_FOUND", "the token names no backend");
+  return first;
 }
 
 /** Both key spaces, the token's own first: the bytes are the same, whoever stored them. */

@@ -8,6 +8,7 @@ import {
 import { untilAborted } from "../blobs/abortable.ts";
 import { digestOf, parseSize } from "../blobs/blob-ref.ts";
 import { storeBlob } from "../blobs/store-blob.ts";
+import { uploadBackend } from "../blobs/stored-blobs.ts";
 import { checkUpload } from "../callers/permissions.ts";
 import type { Context } from "../context.ts";
 import { checkDigestFields } from "./body-digest.ts";
@@ -38,7 +39,7 @@ export async function putBlob(context: Context, exchange: Exchange): Promise<voi
   if (isConditional) checkPreconditions(request, hex, isThere);
   const body = watch.watching(bodyOf(request, response));
   const outcome = isThere
-    ? await existing(context, caller)
+    ? existing(context, caller)
     : (await storeBlob(context, { caller, blob, body, whole: isAsked, signal: watch.signal })).outcome;
   if (outcome === "existed" && isConditional) checkPreconditions(request, hex, true);
   // One who does not wait to be asked sends all before it looks for the answer, and takes a connection that ends for a fault.
@@ -51,9 +52,8 @@ export async function putBlob(context: Context, exchange: Exchange): Promise<voi
   sendAnswer(request, response, head, answer);
 }
 
-async function existing({ blobs, telemetry }: Context, caller: CasPrincipal): Promise<"existed"> {
-  const { named } = await blobs.uploadBackend(caller);
-  telemetry.existed(named.provider);
+function existing({ telemetry }: Context, caller: CasPrincipal): "existed" {
+  telemetry.existed(uploadBackend(caller).provider);
   return "existed";
 }
 

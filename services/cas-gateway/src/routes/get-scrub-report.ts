@@ -17,7 +17,7 @@ export async function getScrubReport(
   const instance = backendName === "" ? undefined : backendName;
   const caller = await context.callers.of(principal(handler), "download", instance);
   const backends = await concurrently(caller.backends, readsAtATime, async (named) => {
-    const backend = await context.backends.get(caller.organization, named);
+    const backend = await context.backends.getNamed(caller.organization, named);
     const { current, last } = (await readState(backend, named.id, handler.signal)) ?? {};
     return { backendName: named.name, ...(current && { current }), ...(last && { last }) };
   });

@@ -1,6 +1,7 @@
 import { casPrincipal } from "@attestry/service-kit";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Backend } from "../backends/backend.ts";
+import { uploadBackend } from "../blobs/stored-blobs.ts";
 import { validateBackend as validate } from "../blobs/validate-backend.ts";
 import type { Context } from "../context.ts";
 import { keepingOf } from "../retention/keeping.ts";
@@ -13,7 +14,8 @@ export async function validateBackend(
   const caller = casPrincipal(handler);
   const opened: Backend[] = [];
   async function open(): Promise<Backend> {
-    const { backend } = await context.blobs.uploadBackend(caller);
+    // What is found is told of this backend, by its name.
+    const backend = await context.backends.get(caller.organization, uploadBackend(caller));
     opened.push(backend);
     return backend;
   }
