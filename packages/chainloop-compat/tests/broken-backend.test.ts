@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { ByteStream } from "@attestry/api/bytestream";
 import { BackendService, BackendStatus } from "@attestry/api/run";
@@ -7,7 +7,7 @@ import { type Constellation, startConstellation } from "@attestry/dev-env/conste
 import { reasonOf } from "@attestry/service-kit";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { bundleOf, type CommandLine, chainloopToken, commandLine, initialize, sha256 } from "./command-line.ts";
 
 describeWith(["minio"], "with credentials of the store that are good no more", () => {
@@ -67,6 +67,36 @@ describeWith(["minio"], "with credentials of the store that are good no more", (
       `the CAS backend minio can't be reached: ${backend?.validationError}`,
     ]);
     expect((await cli.runs.list({})).result.length).toBeGreaterThan(0);
+  });
+});
+
+describe("with a folder that is gone", () => {
+  let attestry: Constellation;
+  let cli: CommandLine;
+
+  beforeAll(async () => {
+    attestry = await startConstellation({ shape: "one-process", backend: "filesystem" });
+    cli = commandLine(attestry.ingestUrl, await chainloopToken(attestry));
+  }, 60_000);
+  afterAll(() => attestry?.stop(), 60_000);
+
+  test("a CAS that cannot be reached is named by init, with its fault; lists go on", async () => {
+    await initialize(cli, "before");
+    await rename(attestry.casDir, `${attestry.casDir}-gone`);
+    try {
+      const backends = createClient(BackendService, createGrpcTransport({ baseUrl: attestry.runUrl }));
+      const headers = { authorization: `Bearer ${attestry.adminToken}` };
+      const { backend } = await backends.validate({ name: "local" }, { headers });
+      const asked = { workflowName: "before", projectName: "demo" };
+      const error = ConnectError.from(await cli.attestations.init(asked).catch((thrown: unknown) => thrown));
+      expect([error.code, error.rawMessage]).toEqual([
+        Code.FailedPrecondition,
+        `the CAS backend local can't be reached: ${backend?.validationError}`,
+      ]);
+      expect((await cli.runs.list({})).result.length).toBeGreaterThan(0);
+    } finally {
+      await rename(`${attestry.casDir}-gone`, attestry.casDir);
+    }
   });
 });
 
