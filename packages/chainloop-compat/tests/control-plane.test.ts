@@ -106,12 +106,21 @@ test("discover finds what an attestation holds, and which attestations hold a ma
   expect(fromAttestation.result?.references.map(({ kind }) => kind).sort()).toEqual(["ARTIFACT", "GIT_HEAD_COMMIT"]);
   const byVersion = await refused(cli.referrers.discoverPrivate({ digest: digests[0] ?? "", projectVersion: "v1" }));
   expect(byVersion.code).toBe(Code.InvalidArgument);
+  const asked = { workflowName: "build", projectName: "demo" };
+  const released = (await cli.attestations.init({ ...asked, projectVersion: "v7" })).result?.workflowRun?.id ?? "";
+  const ofVersion = bundleOf({ predicate: { materials: [material("shared", hex)] } });
+  await cli.attestations.store({ workflowRunId: released, attestationBundle: ofVersion });
+  const found = async (projectVersion: string) =>
+    (await cli.referrers.discoverPrivate({ digest: `sha256:${hex}`, projectName: "demo", projectVersion })).result;
+  expect((await found("v7"))?.references.map(({ digest }) => digest)).toEqual([`sha256:${sha256(ofVersion)}`]);
+  expect((await found("v0"))?.references.map(({ digest }) => digest)).toEqual(digests.toReversed());
+  expect((await refused(found("v8"))).code).toBe(Code.NotFound);
   const large = bundleOf({ predicate: { materials: [material("shared", hex)], pad: "x".repeat(3_500_000) } });
   await cli.attestations.store({ workflowRunId: await initialize(cli), attestationBundle: large });
   const ofLarge = await cli.referrers.discoverPrivate({ digest: `sha256:${sha256(large)}` });
   expect(ofLarge.result).toMatchObject({ kind: "ATTESTATION", downloadable: true, references: [] });
   const withLarge = await cli.referrers.discoverPrivate({ digest: `sha256:${hex}` });
-  expect(withLarge.result?.references).toHaveLength(3);
+  expect(withLarge.result?.references).toHaveLength(4);
   const absent = await refused(cli.referrers.discoverPrivate({ digest: `sha256:${"2".repeat(64)}` }));
   expect(absent.code).toBe(Code.NotFound);
 });

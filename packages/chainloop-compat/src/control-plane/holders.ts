@@ -1,13 +1,25 @@
+import type { Attestation, AttestationServiceListRequestSchema } from "@attestry/api/ingest";
 import { reasonOf } from "@attestry/service-kit";
-import { create, fromBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { type ReferrerItem, ReferrerItemSchema } from "../gen/controlplane/v1/referrer_pb.ts";
 import type { ControlPlaneContext } from "./context.ts";
-import { asCaller } from "./native.ts";
+import { asCaller, type Native, unless } from "./native.ts";
 import { attestationKind } from "./predicate/referrers.ts";
 
 /** Of bundles that one call looks into; what is beyond is shown by its digest alone. In bytes. */
 const mostLookedInto = 16 * 1024 * 1024;
+const mostPages = 10;
+
+export interface HoldersQuery {
+  digest: string;
+  /** Empty: all. */
+  project: string;
+  /** Of the project; empty: all. */
+  version: string;
+  pageSize: number;
+  pageToken: string;
+}
 
 /**
  * A page of the attestations that hold a digest, `sha256:<hex>` of a material or `sha1:<hex>` of a commit; newest first.
@@ -15,11 +27,11 @@ const mostLookedInto = 16 * 1024 * 1024;
  */
 export async function holdersOf(
   context: ControlPlaneContext,
-  { digest, ...page }: { digest: string; project: string; pageSize: number; pageToken: string },
+  { digest, version, ...page }: HoldersQuery,
   call: HandlerContext,
 ): Promise<{ holders: ReferrerItem[]; nextPageToken: string }> {
   const by = digest.startsWith("sha256:") ? { materialDigest: digest } : { subjectDigest: digest };
-  const { attestations, nextPageToken } = await context.native.attestations.list({ ...by, ...page }, asCaller(call));
+  const { attestations, nextPageToken } = await pageOf(context.native, { ...by, ...page }, version, call);
   const holders: ReferrerItem[] = [];
   let left = mostLookedInto;
   // One after the other, and nothing is kept of a bundle but what is shown: together they could have gigabytes.
@@ -29,6 +41,42 @@ export async function holdersOf(
     if (node !== undefined) holders.push(node);
   }
   return { holders, nextPageToken };
+}
+
+interface AttestationPage {
+  attestations: Attestation[];
+  nextPageToken: string;
+}
+
+/** Which version an attestation is of its run knows: a page has fewer of it, and none only at the end or after many pages. */
+async function pageOf(
+  native: Native,
+  query: MessageInitShape<typeof AttestationServiceListRequestSchema>,
+  version: string,
+  call: HandlerContext,
+): Promise<AttestationPage> {
+  let page: AttestationPage = { attestations: [], nextPageToken: query.pageToken ?? "" };
+  for (let pages = 0; pages === 0 || (page.nextPageToken !== "" && pages < mostPages); pages++) {
+    page = await native.attestations.list({ ...query, pageToken: page.nextPageToken }, asCaller(call));
+    if (version === "") return page;
+    const attestations = await ofVersion(native, page.attestations, version, call);
+    if (attestations.length > 0) return { ...page, attestations };
+  }
+  return { ...page, attestations: [] };
+}
+
+async function ofVersion(
+  { runs }: Native,
+  attestations: readonly Attestation[],
+  version: string,
+  call: HandlerContext,
+): Promise<Attestation[]> {
+  const found = await Promise.all(
+    attestations.map(({ runId: value }) =>
+      runs.get({ by: { case: "runId", value } }, asCaller(call)).catch(unless("RUN_NOT_FOUND")),
+    ),
+  );
+  return attestations.filter((_one, i) => found[i]?.run?.projectVersion?.version === version);
 }
 
 /**

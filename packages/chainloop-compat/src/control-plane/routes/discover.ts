@@ -21,16 +21,13 @@ export async function discover(
   { digest, kind, pagination, projectName, projectVersion }: ReferrerServiceDiscoverPrivateRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof ReferrerServiceDiscoverPrivateResponseSchema>> {
-  if (projectVersion !== "")
-    throw new DomainError(
-      "REQUEST_INVALID",
-      "project_version: attestations are found by their project here, not by its version",
-    );
+  if (projectVersion !== "" && projectName === "")
+    throw new DomainError("REQUEST_INVALID", "project_version: expected a project_name with it, got none");
   const pageToken = pagination?.cursor ?? "";
   const pageSize = Math.min(pagination?.limit || defaultPageSize, largestPage);
   const { holders, nextPageToken } = await holdersOf(
     context,
-    { digest, project: projectName, pageSize, pageToken },
+    { digest, project: projectName, version: projectVersion, pageSize, pageToken },
     call,
   );
   const own = await findNode(context, { digest }, call);
