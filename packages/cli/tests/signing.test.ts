@@ -24,7 +24,12 @@ beforeAll(async () => {
     router.service(SigningService, {
       getAuthority() {
         if (!isSetUp.value) throw refusal(Code.FailedPrecondition, "SIGNING_NOT_SET_UP", "no signing authority");
-        return { certificates: [pem("aXNzdWVy"), pem("cm9vdA==")], subjectKeyId: Buffer.from("a1b2", "hex"), signer };
+        return {
+          certificates: [pem("aXNzdWVy"), pem("cm9vdA==")],
+          subjectKeyId: Buffer.from("a1b2", "hex"),
+          former: [{ certificates: [pem("Zm9ybWVy")], subjectKeyId: Buffer.from("0c", "hex") }],
+          signer,
+        };
       },
       issueCertificate({ signingRequest }) {
         seen.push(Buffer.from(signingRequest).toString());
@@ -53,7 +58,7 @@ test("root prints the chain for a file, and beside it whom certificates name", a
   const json = await run("signing", "root", "-o", "json");
   expect(JSON.parse(json.stdout)).toEqual({
     certificates: [pem("aXNzdWVy"), pem("cm9vdA==")],
-    ...{ subjectKeyId: "a1b2", signer },
+    ...{ subjectKeyId: "a1b2", signer, former: [{ certificates: [pem("Zm9ybWVy")], subjectKeyId: "0c" }] },
   });
 });
 

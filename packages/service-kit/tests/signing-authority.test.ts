@@ -18,6 +18,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+function subjectOf(pem: string): string {
+  return new X509Certificate(pem).subject;
+}
+
 async function ownPair(name = "own") {
   const { certFile, keyFile } = await createSigningAuthorityFiles(path.join(folder, name));
   return { cert: await readFile(certFile, "utf8"), key: await readFile(keyFile, "utf8"), certFile, keyFile };
@@ -165,7 +169,34 @@ describe("a certificate", () => {
     await expect(verified).resolves.toBeDefined();
     expect(() => SigningAuthority.load({ cert: made("middle.pem"), key: made("middle-key.pem") })).toThrow(/no root/);
     const swapped = { cert: made("root.pem") + made("middle.pem"), key: made("root-key.pem") };
-    expect(() => SigningAuthority.load(swapped)).toThrow(/is not by the next/);
+    expect(() => SigningAuthority.load(swapped)).toThrow(/certificate 2 .* is the last and no root/);
+    const others = await ownPair("others");
+    const strange = { cert: made("middle.pem") + others.cert, key: made("middle-key.pem") };
+    expect(() => SigningAuthority.load(strange)).toThrow(/certificate 1 .* is not by the next/);
+  });
+
+  test("comes from the first chain of a file; those behind it are former authorities, also such that have run out", async () => {
+    const made = await openssl({ "ext.cnf": intermediateExtensions }, ...intermediateCommands);
+    const middle = [made("middle.pem"), made("root.pem")];
+    const out = await openssl({}, [
+      ...["req", "-x509", "-nodes", "-newkey", ...p256, "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=out"],
+      ...["-addext", "keyUsage=critical,keyCertSign"],
+      ...["-days", "1"],
+    ]);
+    const own = await ownPair("present");
+    const cert = [own.cert, ...middle, "# the oldest one\n", out("cert.pem")].join("");
+    const later = new Date(Date.now() + 2 * 86_400_000);
+    const authority = SigningAuthority.load({ cert, key: own.key }, later);
+    expect(authority.certificates).toEqual([own.cert]);
+    const former = authority.former.map(({ certificates }) => certificates.map(subjectOf));
+    expect(former).toEqual([middle.map(subjectOf), [subjectOf(out("cert.pem"))]]);
+    expect(Buffer.from(authority.former[0]?.subjectKeyId ?? []).toString("hex")).toBe("0102030405060708");
+    const issued = await authority.issue(generateKeyPairSync("ed25519").publicKey, organizationId);
+    expect(issued.certificates.slice(1)).toEqual([own.cert]);
+    const cut = { cert: own.cert + made("middle.pem"), key: own.key };
+    expect(() => SigningAuthority.load(cut)).toThrow(/certificate 2 .* is the last and no root/);
+    const turned = { cert: out("cert.pem") + own.cert, key: out("key.pem") };
+    expect(() => SigningAuthority.load(turned, later)).toThrow("good only");
   });
 
   test("never outlives its authority, and none comes of one that has run out", async () => {
@@ -219,8 +250,8 @@ describe("an authority is refused", () => {
     await expect(load("subjectKeyIdentifier=none")).rejects.toThrow("subject key identifier");
     await expect(load("keyUsage=keyCertSign")).resolves.toBeDefined();
     const own = await ownPair();
-    expect(() => SigningAuthority.load({ cert: "", key: own.key })).toThrow("came 0");
-    expect(() => SigningAuthority.load({ cert: own.cert.repeat(11), key: own.key })).toThrow("came 11");
+    expect(() => SigningAuthority.load({ cert: "", key: own.key })).toThrow("there is no certificate");
+    expect(() => SigningAuthority.load({ cert: own.cert.repeat(51), key: own.key })).toThrow("came 51");
     const garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     expect(() => SigningAuthority.load({ cert: garbage, key: own.key })).toThrow("cannot be read");
   });

@@ -68,6 +68,21 @@ describe("with an authority", () => {
     await expectRefusal(harness.as("").signing.getAuthority({}), "Unauthenticated", "TOKEN_MISSING");
   });
 
+  test("authorities before it are told of", async () => {
+    const before = await createSigningAuthorityFiles(path.join(folder, "before"));
+    const [own, former] = await Promise.all([readFile(files.certFile, "utf8"), readFile(before.certFile, "utf8")]);
+    await writeFile(files.certFile, own + former);
+    await harness.context.signing?.look();
+    try {
+      const answer = await harness.admin.signing.getAuthority({});
+      expect(answer.certificates).toEqual([own]);
+      expect(answer.former.map(({ certificates }) => certificates)).toEqual([[former]]);
+    } finally {
+      await writeFile(files.certFile, own);
+      await harness.context.signing?.look();
+    }
+  });
+
   test("a request that is none, weak or giant is refused", async () => {
     const ask = (signingRequest: Uint8Array) => harness.admin.signing.issueCertificate({ signingRequest });
     await expectRefusal(ask(Buffer.alloc(0)), "InvalidArgument", "SIGNING_REQUEST_INVALID");

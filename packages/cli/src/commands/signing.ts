@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import type { FormerAuthority } from "@attestry/api/run";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import { type Context, withContext } from "../context.ts";
@@ -22,15 +23,17 @@ function addRoot(signing: Command): void {
     .action((_options: unknown, self: Command) =>
       withContext(self, async (context) => {
         const answer = await context.caller.repeatable((call) => context.services.signing.getAuthority({}, call));
-        const { certificates, signer } = answer;
-        const subjectKeyId = Buffer.from(answer.subjectKeyId).toString("hex");
-        await printPem(context, certificates);
-        await context.printJson({ certificates, subjectKeyId, signer });
+        const { signer } = answer;
+        await printPem(context, answer.certificates);
+        await context.printJson({ ...jsonOf(answer), former: answer.former.map(jsonOf), signer });
         await context.note(`signer: ${signer}`);
       }),
     );
   addExamples(
-    addOutputOption(command, "{certificates: [PEM], subjectKeyId (hex), signer}"),
+    addOutputOption(
+      command,
+      "{certificates: [PEM], subjectKeyId (hex), former: [{certificates, subjectKeyId}], signer}",
+    ),
     "attestry signing root > ca.pem",
     "attestry trust set --ca ca.pem --signer $(attestry signing root -o json | jq -r .signer)",
   );
@@ -62,6 +65,10 @@ function addIssue(signing: Command): void {
     addOutputOption(command, "{certificates: [PEM], expiresAt}"),
     "attestry signing issue request.pem > chain.pem",
   );
+}
+
+function jsonOf({ certificates, subjectKeyId }: Pick<FormerAuthority, "certificates" | "subjectKeyId">): object {
+  return { certificates, subjectKeyId: Buffer.from(subjectKeyId).toString("hex") };
 }
 
 async function printPem(context: Context, certificates: readonly string[]): Promise<void> {

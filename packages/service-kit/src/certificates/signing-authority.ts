@@ -16,16 +16,22 @@ import {
   KeyUsagesExtension,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
-  X509Certificate,
+  type X509Certificate,
   X509CertificateGenerator,
 } from "@peculiar/x509";
 import { DomainError } from "../errors/domain-error.ts";
+import { type AuthorityChain, pemOf, readChains } from "./authority-chain.ts";
 
-/** PEM: the certificate that issues, then those up to its root; and its private key. */
+/**
+ * PEM: the certificate that issues, then those up to its self-signed root, and then likewise those of former authorities;
+ * and the private key of the first one.
+ */
 export interface SigningPair {
   cert: string;
   key: string;
 }
+
+export type FormerAuthority = Pick<AuthorityChain, "certificates" | "subjectKeyId">;
 
 export interface IssuedCertificate {
   /** PEM, one certificate each: the new one, then the authority's up to its root. */
@@ -37,18 +43,11 @@ export interface IssuedCertificate {
 
 type SigningAlgorithm = { name: string; namedCurve?: string; hash: string };
 
-interface Validity {
-  from: Date;
-  until: Date;
-}
-
 const lifeMs = 10 * 60_000;
 /** The clock of who verifies may be behind by this much. */
 const leewayMs = 30_000;
 const newForDays = 3_650;
 const dayMs = 86_400_000;
-const longestChain = 10;
-const pemBlock = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
 
 /** Issues certificates, good for minutes, for keys that sign attestations: codeSigning and nothing else (RFC 5280). */
 export class SigningAuthority {
@@ -56,6 +55,8 @@ export class SigningAuthority {
   readonly certificates: readonly string[];
   /** Of what issues; the authority key identifier of what it issued. */
   readonly subjectKeyId: Uint8Array;
+  /** They issue nothing more; what they issued is verified by them. */
+  readonly former: readonly FormerAuthority[];
   /** The last moment at which the whole chain is good. */
   readonly until: Date;
   readonly #from: Date;
@@ -63,14 +64,13 @@ export class SigningAuthority {
   readonly #key: CryptoKey;
   readonly #algorithm: SigningAlgorithm;
 
-  private constructor(chain: readonly X509Certificate[], validity: Validity, keyId: Uint8Array, key: KeyObject) {
-    const [issuer] = chain;
-    if (issuer === undefined) throw new Error("a chain has a certificate");
-    this.#issuer = issuer;
-    this.certificates = chain.map((certificate) => `${certificate.toString("pem")}\n`);
-    this.subjectKeyId = keyId;
-    this.until = validity.until;
-    this.#from = validity.from;
+  private constructor([own, ...former]: readonly [AuthorityChain, ...AuthorityChain[]], key: KeyObject) {
+    this.#issuer = own.issuer;
+    this.certificates = own.certificates;
+    this.subjectKeyId = own.subjectKeyId;
+    this.former = former;
+    this.until = own.until;
+    this.#from = own.from;
     this.#algorithm = algorithmOf(key);
     this.#key = webKey(key, this.#algorithm);
   }
@@ -96,20 +96,16 @@ export class SigningAuthority {
         new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
       ],
     });
-    return `${certificate.toString("pem")}\n`;
+    return pemOf(certificate);
   }
 
   /** Throws an error that says what is wrong with them: no chain up to a root, not of authorities, run out, another key. */
   static load({ cert, key }: SigningPair, now = new Date()): SigningAuthority {
-    const chain = readChain(cert);
-    const validity = checkChain(chain, now);
-    const keyId = chain[0]?.getExtension(SubjectKeyIdentifierExtension)?.keyId ?? "";
-    if (keyId === "")
-      throw new Error("the first certificate has no subject key identifier, by which verifiers find it");
+    const chains = readChains(cert, now);
     const privateKey = readKey(key);
     if (!new NodeCertificate(cert).checkPrivateKey(privateKey))
       throw new Error("the key is not that of the first certificate");
-    return new SigningAuthority(chain, validity, Buffer.from(keyId, "hex"), privateKey);
+    return new SigningAuthority(chains, privateKey);
   }
 
   /**
@@ -141,54 +137,13 @@ export class SigningAuthority {
       notAfter: expiresAt,
       extensions,
     });
-    return { certificates: [`${certificate.toString("pem")}\n`, ...this.certificates], serial, expiresAt };
+    return { certificates: [pemOf(certificate), ...this.certificates], serial, expiresAt };
   }
 }
 
 /** How certificates of a signing authority name an organization: RFC 9562's URN of its id. */
 export function signerOf(organizationId: string): string {
   return `urn:uuid:${organizationId}`;
-}
-
-function readChain(cert: string): X509Certificate[] {
-  const blocks = cert.match(pemBlock) ?? [];
-  if (blocks.length === 0 || blocks.length > longestChain)
-    throw new Error(`expected 1 to ${longestChain} certificates in PEM; came ${blocks.length}`);
-  return blocks.map((block, index) => {
-    try {
-      return new X509Certificate(block);
-    } catch (cause) {
-      throw new Error(`certificate ${index + 1} cannot be read`, { cause });
-    }
-  });
-}
-
-/** When all of it is good. */
-function checkChain(chain: readonly X509Certificate[], now: Date): Validity {
-  const parsed = chain.map((certificate) => new NodeCertificate(Buffer.from(certificate.rawData)));
-  for (const [index, certificate] of chain.entries()) {
-    const what = `certificate ${index + 1} (${certificate.subject})`;
-    const { ca = false, pathLength } = certificate.getExtension(BasicConstraintsExtension) ?? {};
-    const usages = certificate.getExtension(KeyUsagesExtension)?.usages ?? KeyUsageFlags.keyCertSign;
-    if (!ca || (usages & KeyUsageFlags.keyCertSign) === 0)
-      throw new Error(`${what} is not an authority's: it may not sign certificates`);
-    if (pathLength !== undefined && pathLength < index) throw new Error(`${what} allows only ${pathLength} below it`);
-    if (certificate.notBefore > now || certificate.notAfter <= now)
-      throw new Error(
-        `${what} is good only from ${certificate.notBefore.toISOString()} until ${certificate.notAfter.toISOString()}`,
-      );
-    const isRoot = index === chain.length - 1;
-    const issuer = parsed[isRoot ? index : index + 1];
-    if (issuer !== undefined && parsed[index]?.checkIssued(issuer) && parsed[index].verify(issuer.publicKey)) continue;
-    throw new Error(isRoot ? `${what} is the last and no root: it did not sign itself` : `${what} is not by the next`);
-  }
-  const usages = chain[0]?.getExtension(ExtendedKeyUsageExtension)?.usages;
-  if (usages !== undefined && !usages.includes(ExtendedKeyUsage.codeSigning) && !usages.includes("2.5.29.37.0"))
-    throw new Error("the first certificate is not for codeSigning (extended key usage)");
-  return {
-    from: new Date(Math.max(...chain.map(({ notBefore }) => notBefore.getTime()))),
-    until: new Date(Math.min(...chain.map(({ notAfter }) => notAfter.getTime()))),
-  };
 }
 
 function readKey(key: string): KeyObject {

@@ -1,6 +1,6 @@
 import type { SigningServiceGetAuthorityRequest, SigningServiceGetAuthorityResponseSchema } from "@attestry/api/run";
 import { apiPrincipal } from "@attestry/service-kit";
-import { signerOf } from "@attestry/service-kit/certificates";
+import { type FormerAuthority, signerOf } from "@attestry/service-kit/certificates";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { AppContext } from "../context.ts";
@@ -13,7 +13,14 @@ export async function getSigningAuthority(
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof SigningServiceGetAuthorityResponseSchema>> {
   if (signing === undefined) throw signingNotSetUp();
-  const { certificates, subjectKeyId } = signing.current;
+  const { current } = signing;
   const signer = signerOf(apiPrincipal(call).organizationId);
-  return { certificates: [...certificates], subjectKeyId: Uint8Array.from(subjectKeyId), signer };
+  return { ...messageOf(current), former: current.former.map(messageOf), signer };
+}
+
+function messageOf({ certificates, subjectKeyId }: FormerAuthority): {
+  certificates: string[];
+  subjectKeyId: Uint8Array<ArrayBuffer>;
+} {
+  return { certificates: [...certificates], subjectKeyId: Uint8Array.from(subjectKeyId) };
 }

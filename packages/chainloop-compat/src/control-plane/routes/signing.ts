@@ -21,12 +21,17 @@ export async function generateSigningCert(
   return { chain: { certificates: certificates.map((pem) => pem.trimEnd()) } };
 }
 
-/** What the client verifies attestations by: the chain under the id of the key that issues. */
+/** What the client verifies attestations by: each chain under the id of the key that issues, or did. */
 export async function getTrustedRoot(
   { native }: ControlPlaneContext,
   _request: GetTrustedRootRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof GetTrustedRootResponseSchema>> {
-  const { certificates, subjectKeyId } = await native.signing.getAuthority({}, asCaller(call));
-  return { keys: { [trustedRootKey(subjectKeyId)]: { certificates } } };
+  const { former, ...present } = await native.signing.getAuthority({}, asCaller(call));
+  // The present one last: it counts if a former one had the same id.
+  const chains = [...former, present].map(({ subjectKeyId, certificates }) => [
+    trustedRootKey(subjectKeyId),
+    { certificates },
+  ]);
+  return { keys: Object.fromEntries(chains) };
 }
