@@ -84,7 +84,12 @@ test("keyless signing: what the command line verifies by is what its certificate
   const named = new PeculiarCertificate(signer.certificates[0] ?? "").getExtension(AuthorityKeyIdentifierExtension);
   const id = sha256(Buffer.from(named?.keyId ?? "", "hex"));
   expect(Object.keys(keys)).toHaveLength(2);
-  expect(keys[id]?.certificates.map((pem) => new X509Certificate(pem).fingerprint256)).toEqual([issuer.fingerprint256]);
+  const fingerprints = (key: string) => keys[key]?.certificates.map((pem) => new X509Certificate(pem).fingerprint256);
+  expect(fingerprints(id)).toEqual([issuer.fingerprint256]);
+  // What was signed before the authority was a new one is verified too.
+  const former = await readFile(path.join(folder, "former/signing-ca.pem"), "utf8");
+  const ofFormer = new PeculiarCertificate(former).getExtension(SubjectKeyIdentifierExtension)?.keyId ?? "";
+  expect(fingerprints(sha256(Buffer.from(ofFormer, "hex")))).toEqual([new X509Certificate(former).fingerprint256]);
   const attestationBundle = bundleOf({}, signer);
   await cli.attestations.store({ workflowRunId, attestationBundle });
   const { result } = await cli.runs.view({ ref: { case: "id", value: workflowRunId } });

@@ -1,4 +1,5 @@
 export { freePort } from "@attestry/standalone/postgres";
+export { longestTurn, watchedEventLoop } from "./event-loop.ts";
 export { describeWith } from "./jest/describe-with.ts";
 export { ensureBucket, type MinioAccess, type MinioServer, minioClient, type S3Secret, startMinio } from "./minio.ts";
 export { nodeFlags } from "./node-flags.ts";

@@ -1,3 +1,6 @@
+// Before whatever loads protobuf-es.
+import "./native-base64.ts";
+
 export { type AccessRule, type AccessTable, authorize, methodName } from "./auth/access.ts";
 export { type Authenticator, createAuthenticator } from "./auth/authenticator.ts";
 export { createKeyFiles, type KeyFiles } from "./auth/key-files.ts";

@@ -46,6 +46,8 @@ import { letGoOfBody } from "./unread-body.ts";
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
 
+/** Largest message as JSON: it is read in one piece, which takes 2 ms for each MiB, and all callers wait. */
+const jsonReadMaxBytes = 4 * 1024 * 1024;
 /** Largest message of a method that is not a module's, and that anyone may call. */
 const openReadMaxBytes = 64 * 1024;
 
@@ -88,13 +90,17 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   const recorded = new Map<string, RecordedMethod>();
   const guarded = createConnectRouter({ ...common, requestGate: gate });
   for (const module of options.modules) module.routes(recordMethods(guarded, options.maxMessageBytes, recorded));
+  const asJson = createConnectRouter({ ...common, readMaxBytes: jsonReadMaxBytes, requestGate: gate });
+  for (const { method, handler, readMaxBytes } of recorded.values())
+    if (readMaxBytes > jsonReadMaxBytes) asJson.rpc(method, handler as never);
   const open = createConnectRouter({
     ...common,
     readMaxBytes: openReadMaxBytes,
     requestGate: createOpenGate(options.report, options.limits),
   });
   options.extraRoutes(open);
-  const handlers = new Map([...guarded.handlers, ...open.handlers].map((handler) => [handler.requestPath, handler]));
+  const handlers = byPath([...guarded.handlers, ...open.handlers]);
+  const jsonHandlers = byPath(asJson.handlers);
   const watchTaking = createTakingWatch(options.pace.idleMs, options.shutdownSignal);
   const serveDirect = createGrpcDirect({ gate, ...options });
 
@@ -103,9 +109,10 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
     const handler = called(path, request);
     if (handler === undefined) return false;
     const method = recorded.get(path);
-    const readMaxBytes = method?.readMaxBytes ?? openReadMaxBytes;
+    const isLessAsJson = handler === jsonHandlers.get(path);
+    const readMaxBytes = isLessAsJson ? jsonReadMaxBytes : (method?.readMaxBytes ?? openReadMaxBytes);
     watchTaking(response);
-    respond(handler, request, response, { ...options, isOpen: method === undefined, readMaxBytes }).catch(
+    respond(handler, request, response, { ...options, isOpen: method === undefined, readMaxBytes, isLessAsJson }).catch(
       (error: unknown) => {
         // The caller went away while its answer was written; all else was answered.
         options.logger.debug({ err: error, path }, "answer not delivered");
@@ -116,7 +123,7 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   }
 
   function called(path: string, request: NodeRequest): Handler | undefined {
-    const handler = handlers.get(path);
+    const handler = (isJson(request) ? jsonHandlers.get(path) : undefined) ?? handlers.get(path);
     return handler === undefined ? unknownMethod(path, request) : (compressedQuery(request) ?? handler);
   }
 
@@ -138,7 +145,7 @@ async function respond(
   handler: Handler,
   request: NodeRequest,
   response: NodeResponse,
-  options: RpcHandlerOptions & Pick<UniversalBodyOptions, "isOpen" | "readMaxBytes">,
+  options: RpcHandlerOptions & Pick<UniversalBodyOptions, "isOpen" | "readMaxBytes"> & { isLessAsJson: boolean },
 ): Promise<void> {
   if ("stream" in request) endWhenAnswered(request.stream);
   // Over HTTP/1.1 a caller sends all of its body before it looks for the answer: what nobody reads is let go by.
@@ -146,7 +153,7 @@ async function respond(
   const values = createContextValues().set(remoteAddressKey, remoteAddressOf(request));
   const universal = universalRequestFromNodeRequest(request, response, undefined, values);
   const body = universalBody(request, response, { ...options, kind: handler.method?.methodKind, values });
-  const answer = await explained(await handler({ ...universal, body }));
+  const answer = await explained(await handler({ ...universal, body }), options.isLessAsJson);
   const last = "stream" in request ? discardWhenFinished(answer, request.stream) : answer;
   await universalResponseToNodeResponse(last, response);
 }
@@ -156,7 +163,7 @@ type Handler = ((request: UniversalServerRequest) => Promise<UniversalServerResp
 };
 
 /** An answer in which also what the framework refused by itself has a reason. */
-async function explained(answer: UniversalServerResponse): Promise<UniversalServerResponse> {
+async function explained(answer: UniversalServerResponse, isLessAsJson: boolean): Promise<UniversalServerResponse> {
   const { trailer, header, status, body } = answer;
   if (trailer !== undefined && body !== undefined) return { ...answer, body: thenExplain(body, trailer) };
   if (body !== undefined && header?.get("content-type")?.startsWith("application/grpc-web"))
@@ -165,7 +172,7 @@ async function explained(answer: UniversalServerResponse): Promise<UniversalServ
   if (status !== 200 && body !== undefined && header?.get("content-type") === "application/json") {
     const bytes = await collect(body);
     const error = errorFromJsonBytes(bytes, undefined, new ConnectError(`HTTP ${status}`, codeFromHttpStatus(status)));
-    const reasoned = framed(error);
+    const reasoned = framed(error, isLessAsJson);
     const explainedBytes = errorToJsonBytes(reasoned, undefined);
     header.set("content-length", String(explainedBytes.length));
     return {
@@ -240,6 +247,15 @@ function compressedQuery({ method, url }: NodeRequest): Handler | undefined {
     return undefined;
   const error = connectErrorOf(new DomainError("REQUEST_MALFORMED", "a call by GET must not be compressed"));
   return () => Promise.resolve(jsonRefusal(400, error));
+}
+
+function byPath(handlers: readonly UniversalHandler[]): Map<string, UniversalHandler> {
+  return new Map(handlers.map((handler) => [handler.requestPath, handler]));
+}
+
+/** In each protocol: `application/json`, `application/connect+json`, `application/grpc-web+json`. */
+function isJson({ headers }: NodeRequest): boolean {
+  return /[/+]json\b/.test(headers["content-type"] ?? "");
 }
 
 function pathOf(url: string | undefined): string {

@@ -15,7 +15,7 @@ import { summaryOf } from "../verification/verifier.ts";
 import { modeOf, uploadStateOf } from "./messages.ts";
 
 const largestBundleBytes = 32 * 1024 * 1024;
-/** Of the message: the bundle, and the third that base64 in JSON adds. */
+/** Of the message: more than the bundle may have, so that one that is too large is told so. */
 export const storeReadMaxBytes = 48 * 1024 * 1024;
 
 /** AttestationService.Store: keeps a bundle as the attestation of a run. OK means durable and complete. */
