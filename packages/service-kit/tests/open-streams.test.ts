@@ -1,4 +1,5 @@
 import http2 from "node:http2";
+import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { HealthCheckRequestSchema } from "@attestry/api/health";
@@ -49,6 +50,11 @@ function session(options: http2.ClientSessionOptions = {}) {
   opened.setMaxListeners(0);
   closers.push(() => opened.destroy());
   return opened;
+}
+/** From another address of this machine. */
+function elsewhere(localAddress: string) {
+  const { hostname: host, port } = new URL(server.url);
+  return session({ createConnection: () => net.connect({ host, port: Number(port), localAddress }) });
 }
 function requestFor(symbol: string): Buffer {
   const messageRequest =
@@ -115,18 +121,23 @@ test("an answer over gRPC-Web or Connect that nobody takes is given up", async (
   }
 });
 
-test("100 streams of reflection are open at a time", async () => {
+test("100 streams of reflection are open at a time, half of them from one address", async () => {
   await start();
-  const client = session();
-  const open = Array.from({ length: 100 }, () => rawCall(client, "Read", reflection));
+  const [client, other] = [session(), elsewhere("127.0.0.2")];
+  const open = Array.from({ length: 100 }, (_, i) => rawCall(i % 2 === 0 ? client : other, "Read", reflection));
   for (const { stream } of open) stream.write(list);
   await Promise.all(open.map(({ stream }) => new Promise((resolve) => stream.once("data", resolve))));
-  const ask = async () => {
-    const { stream, ended } = rawCall(client, "Read", reflection);
+  const ask = async (from = client) => {
+    const { stream, ended } = rawCall(from, "Read", reflection);
     stream.end(list);
     const { status, reason } = await ended;
     return [status, reason];
   };
+  expect(await ask()).toEqual(["8", "STORE_BUSY"]);
+  const third = elsewhere("127.0.0.3");
+  expect(await ask(third)).toEqual(["8", "STORE_BUSY"]);
+  open.at(-1)?.stream.close(http2.constants.NGHTTP2_CANCEL);
+  await until(async () => (await ask(third))[0] === "0");
   expect(await ask()).toEqual(["8", "STORE_BUSY"]);
   for (const { stream } of open) stream.close(http2.constants.NGHTTP2_CANCEL);
   await until(async () => (await ask())[0] === "0");
@@ -165,19 +176,21 @@ test("watches of health share what a probe says, and hear of changes", async () 
   await until(() => heard.length === 100);
 });
 
-test("1,000 watches of health are open at a time", async () => {
+test("1,000 watches of health are open at a time, half of them from one address", async () => {
   await start();
-  const clients = [session(), session()] as const;
+  const clients = [session(), elsewhere("127.0.0.2")] as const;
   const open = Array.from({ length: 1_000 }, (_, i) => {
     const { stream } = rawCall(clients[i % 2] as http2.ClientHttp2Session, "Read", watch);
     stream.end(prefixed(Buffer.alloc(0)));
     return new Promise((resolve) => stream.once("data", resolve));
   });
   await Promise.all(open);
-  const { stream, ended } = rawCall(clients[0], "Read", watch);
-  stream.end(prefixed(Buffer.alloc(0)));
-  const { status, reason } = await ended;
-  expect([status, reason]).toEqual(["8", "STORE_BUSY"]);
+  for (const client of [clients[0], elsewhere("127.0.0.3")]) {
+    const { stream, ended } = rawCall(client, "Read", watch);
+    stream.end(prefixed(Buffer.alloc(0)));
+    const { status, reason } = await ended;
+    expect([status, reason]).toEqual(["8", "STORE_BUSY"]);
+  }
 });
 
 const otherProtocols = [

@@ -1,10 +1,10 @@
-import { isIPv4, isIPv6 } from "node:net";
 import type { Registry } from "prom-client";
 import type { Strangers } from "../auth/authenticator.ts";
 import type { Principal } from "../auth/principal.ts";
 import { DomainError } from "../errors/domain-error.ts";
 import type { Logger } from "../observe/logger.ts";
 import { Buckets } from "./buckets.ts";
+import { networkOf } from "./network.ts";
 import { RefusedTokens } from "./refused-tokens.ts";
 import { SharedCounts } from "./shared-counts.ts";
 import { createRateTelemetry, type RateTelemetry } from "./telemetry.ts";
@@ -98,17 +98,4 @@ export class RateLimits {
       retryAfterMs: Math.max(leastWaitMs, Math.ceil(waitMs)),
     });
   }
-}
-
-/** An IPv4 address, or the /64 of an IPv6 one, all of which one caller may have. */
-function networkOf(address: string | undefined): string {
-  if (address === undefined) return "";
-  const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1];
-  if (mapped !== undefined && isIPv4(mapped)) return mapped;
-  if (!isIPv6(address)) return address;
-  const [head = "", tail] = (address.split("%")[0] ?? "").split("::");
-  const front = head === "" ? [] : head.split(":");
-  const back = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = tail === undefined ? [] : Array<string>(8 - front.length - back.length).fill("0");
-  return [...front, ...zeros, ...back].slice(0, 4).join(":");
 }

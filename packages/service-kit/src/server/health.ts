@@ -5,6 +5,7 @@ import { databaseFault } from "../errors/database-fault.ts";
 import { DomainError } from "../errors/domain-error.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { ServiceModule } from "./module.ts";
+import { OpenStreams } from "./open-streams.ts";
 
 const watchMs = 1_000;
 const probeTimeoutMs = 2_000;
@@ -67,7 +68,7 @@ export function registerHealth(
   shuttingDown: AbortSignal,
 ): void {
   const probed = modules.map((module) => ({ services: module.services, state: sharedProbe(module, logger) }));
-  let watches = 0;
+  const watches = new OpenStreams(maxWatches, "watches of health");
   /** @param mostAgeMs how old what a probe said may be */
   async function statusOf(service: string, mostAgeMs: number): Promise<Status> {
     const asked =
@@ -85,11 +86,7 @@ export function registerHealth(
       return { status };
     },
     async *watch({ service }, context) {
-      if (watches >= maxWatches)
-        throw new DomainError("STORE_BUSY", `${maxWatches} watches of health are open; try again in a moment`, {
-          retryAfterMs: watchMs,
-        });
-      watches++;
+      const leave = watches.enter(context);
       try {
         let last: Status | undefined;
         while (!context.signal.aborted) {
@@ -101,7 +98,7 @@ export function registerHealth(
           await sleep(watchMs, undefined, { signal: context.signal }).catch(() => undefined);
         }
       } finally {
-        watches--;
+        leave();
       }
     },
   };

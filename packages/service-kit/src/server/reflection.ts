@@ -3,8 +3,9 @@ import { Health } from "@attestry/api/health";
 import { ServerReflection, type ServerReflectionRequest, ServerReflectionV1Alpha } from "@attestry/api/reflection";
 import { type DescFile, type DescMessage, type DescService, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
-import { Code, type ConnectRouter, type ServiceImpl } from "@connectrpc/connect";
+import { Code, type ConnectRouter, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import { DomainError } from "../errors/domain-error.ts";
+import { OpenStreams } from "./open-streams.ts";
 
 /** Streams of a process: anyone may open one, and each may hold an answer that its caller does not take. */
 const maxStreams = 100;
@@ -40,13 +41,9 @@ export function registerReflection(router: ConnectRouter, modules: readonly Desc
     }
   }
 
-  let open = 0;
-  async function* answers(requests: AsyncIterable<ServerReflectionRequest>) {
-    if (open >= maxStreams)
-      throw new DomainError("STORE_BUSY", `${maxStreams} streams of reflection are open; try again in a moment`, {
-        retryAfterMs: 1_000,
-      });
-    open++;
+  const streams = new OpenStreams(maxStreams, "streams of reflection");
+  async function* answers(requests: AsyncIterable<ServerReflectionRequest>, context: HandlerContext) {
+    const leave = streams.enter(context);
     try {
       let count = 0;
       for await (const request of requests) {
@@ -57,7 +54,7 @@ export function registerReflection(router: ConnectRouter, modules: readonly Desc
         yield { validHost: request.host, originalRequest: request, messageResponse: answer(request) };
       }
     } finally {
-      open--;
+      leave();
     }
   }
   const implementation: ServiceImpl<typeof ServerReflection> = { serverReflectionInfo: answers };
