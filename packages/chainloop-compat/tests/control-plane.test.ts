@@ -22,7 +22,6 @@ import {
   commandLine,
   initialize,
   keylessSigner,
-  material,
   sha256,
 } from "./command-line.ts";
 import { refused } from "./refused.ts";
@@ -101,54 +100,6 @@ test("keyless signing: what the command line verifies by is what its certificate
     cli.attestations.store({ workflowRunId: await initialize(cli), attestationBundle: other }),
   );
   expect(reasonOf(error)).toBe("SIGNATURE_INVALID");
-});
-
-test("discover finds what an attestation holds, and which attestations hold a material or commit", async () => {
-  const hex = sha256(Buffer.from("a material of two"));
-  const commit = "1".repeat(40);
-  const subject = [
-    { name: "chainloop.workflow.build", digest: { sha256: hex.replaceAll("a", "b") } },
-    { name: "git.head", digest: { sha1: commit } },
-  ];
-  const digests: string[] = [];
-  for (const name of ["one", "two"]) {
-    const predicate = {
-      metadata: { name: "build", project: "demo" },
-      annotations: { n: name },
-      materials: [material("shared", hex)],
-    };
-    const attestationBundle = bundleOf({ predicate, subject });
-    await cli.attestations.store({ workflowRunId: await initialize(cli), attestationBundle });
-    digests.push(`sha256:${sha256(attestationBundle)}`);
-  }
-  const fromMaterial = await cli.referrers.discoverPrivate({ digest: `sha256:${hex}` });
-  expect(fromMaterial.result).toMatchObject({ kind: "ARTIFACT", downloadable: true });
-  expect(fromMaterial.result?.references.map(({ digest }) => digest)).toEqual(digests.toReversed());
-  expect(fromMaterial.result?.references[0]).toMatchObject({ kind: "ATTESTATION", metadata: { project: "demo" } });
-  const fromCommit = await cli.referrers.discoverPrivate({ digest: `sha1:${commit}` });
-  expect(fromCommit.result?.kind).toBe("GIT_HEAD_COMMIT");
-  const fromAttestation = await cli.referrers.discoverPrivate({ digest: digests[0] ?? "" });
-  expect(fromAttestation.result?.annotations).toEqual({ n: "one" });
-  expect(fromAttestation.result?.references.map(({ kind }) => kind).sort()).toEqual(["ARTIFACT", "GIT_HEAD_COMMIT"]);
-  const byVersion = await refused(cli.referrers.discoverPrivate({ digest: digests[0] ?? "", projectVersion: "v1" }));
-  expect(byVersion.code).toBe(Code.InvalidArgument);
-  const asked = { workflowName: "build", projectName: "demo" };
-  const released = (await cli.attestations.init({ ...asked, projectVersion: "v7" })).result?.workflowRun?.id ?? "";
-  const ofVersion = bundleOf({ predicate: { materials: [material("shared", hex)] } });
-  await cli.attestations.store({ workflowRunId: released, attestationBundle: ofVersion });
-  const found = async (projectVersion: string) =>
-    (await cli.referrers.discoverPrivate({ digest: `sha256:${hex}`, projectName: "demo", projectVersion })).result;
-  expect((await found("v7"))?.references.map(({ digest }) => digest)).toEqual([`sha256:${sha256(ofVersion)}`]);
-  expect((await found("v0"))?.references.map(({ digest }) => digest)).toEqual(digests.toReversed());
-  expect((await refused(found("v8"))).code).toBe(Code.NotFound);
-  const large = bundleOf({ predicate: { materials: [material("shared", hex)], pad: "x".repeat(3_500_000) } });
-  await cli.attestations.store({ workflowRunId: await initialize(cli), attestationBundle: large });
-  const ofLarge = await cli.referrers.discoverPrivate({ digest: `sha256:${sha256(large)}` });
-  expect(ofLarge.result).toMatchObject({ kind: "ATTESTATION", downloadable: true, references: [] });
-  const withLarge = await cli.referrers.discoverPrivate({ digest: `sha256:${hex}` });
-  expect(withLarge.result?.references).toHaveLength(4);
-  const absent = await refused(cli.referrers.discoverPrivate({ digest: `sha256:${"2".repeat(64)}` }));
-  expect(absent.code).toBe(Code.NotFound);
 });
 
 test("workflows are created once, viewed, filtered and counted in pages", async () => {

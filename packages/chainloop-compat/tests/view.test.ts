@@ -83,6 +83,41 @@ describe("to a client that takes no more than gRPC's 4 MiB", () => {
   });
 });
 
+test("embedded files that do not fit are left out before the bundle, by which the attestation is verified", async () => {
+  const embedded = (n: number, bytes: number) => {
+    const content = Buffer.alloc(bytes, `text ${n} `);
+    return {
+      ...{ name: `${n}.txt`, content: content.toString("base64"), digest: { sha256: sha256(content) } },
+      annotations: {
+        "chainloop.material.cas.inline": true,
+        "chainloop.material.name": `file-${n}`,
+        "chainloop.material.type": "ARTIFACT",
+      },
+    };
+  };
+  const note = { ...embedded(9, 20), name: "note.txt" };
+  const viewed = async (materials: object[]) => {
+    const workflowRunId = await initialize(cli, "embedded");
+    const attestationBundle = bundleOf({ predicate: { materials: [...materials, note] } });
+    await cli.attestations.store({ workflowRunId, attestationBundle });
+    const { attestation } = (await cli.runs.view({ ref: { case: "id", value: workflowRunId } })).result ?? {};
+    return { attestation, isWhole: attestation?.bundle.length === attestationBundle.length };
+  };
+  const small = await viewed([embedded(1, 100_000)]);
+  expect([small.isWhole, small.attestation?.materials[0]?.rawValue.length]).toEqual([true, 100_000]);
+  for (const [files, bytes] of [
+    [2, 400_000],
+    [2, 500_000],
+  ] as const) {
+    const { attestation, isWhole } = await viewed(Array.from({ length: files }, (_, n) => embedded(n, bytes)));
+    expect(isWhole).toBe(true);
+    expect(attestation?.materials.map(({ filename }) => filename)).toEqual(["0.txt", "1.txt", "note.txt"]);
+    expect(attestation?.materials.at(-1)?.value).toMatch(/^text 9/);
+  }
+  const large = await viewed(Array.from({ length: 3 }, (_, n) => embedded(n, 400_000)));
+  expect([large.isWhole, large.attestation?.materials.length]).toEqual([false, 4]);
+});
+
 test("a predicate that is text, and one of odd parts, are shown without policies", async () => {
   for (const predicate of ["a text", null, [1], { materials: [null, 1, { annotations: 1 }], policyEvaluations: [] }]) {
     const workflowRunId = await initialize(cli, "odd");

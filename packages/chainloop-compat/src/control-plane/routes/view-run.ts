@@ -18,6 +18,8 @@ import { asCaller, given, type Native } from "../native.ts";
 
 /** What this client takes of one message. */
 const largestAnswerBytes = 4 * 1024 * 1024;
+/** Of a material's text, in characters. */
+const longestLine = 1_000;
 
 /** A run with its contract and its attestation, by its id or by the attestation's digest. */
 export async function viewRun(
@@ -102,16 +104,33 @@ async function findBundle(native: Native, run: Run, call: HandlerContext): Promi
 }
 
 /**
- * As much of it as this client takes: without the evaluations it shows their counts, without the bundle the attestation all
- * the same, and does not call it verified.
+ * As much of it as this client takes, without what it can do without, one after the other: the bytes of materials, of which
+ * it shows the text; evaluations, of which it shows the counts; texts of materials that are no line of a table any more; the
+ * bundle, without which it shows the attestation all the same and does not call it verified.
  */
 function fitting(response: WorkflowRunServiceViewResponse, run: Run): WorkflowRunServiceViewResponse {
   const isTooLarge = () => toBinary(WorkflowRunServiceViewResponseSchema, response).length > largestAnswerBytes;
   const attestation = response.result?.attestation;
-  if (attestation === undefined || !isTooLarge()) return response;
-  attestation.policyEvaluations = {};
-  if (!isTooLarge()) return response;
-  attestation.bundle = new Uint8Array();
+  if (attestation === undefined) return response;
+  const { materials } = attestation;
+  const shorten: (() => void)[] = [
+    () => {
+      for (const one of materials) one.rawValue = new Uint8Array();
+    },
+    () => {
+      attestation.policyEvaluations = {};
+    },
+    () => {
+      for (const one of materials) if (one.value.length > longestLine) one.value = "";
+    },
+    () => {
+      attestation.bundle = new Uint8Array();
+    },
+  ];
+  for (const leaveOut of shorten) {
+    if (!isTooLarge()) return response;
+    leaveOut();
+  }
   if (isTooLarge()) throw tooLarge(run);
   return response;
 }
