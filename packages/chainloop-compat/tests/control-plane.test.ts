@@ -4,17 +4,20 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { ErrorInfoSchema } from "@attestry/api/errors";
 import "reflect-metadata";
-import { Role } from "@attestry/api/run";
+import { AttestationService } from "@attestry/api/ingest";
+import { Role, RunService } from "@attestry/api/run";
 import { type Constellation, startConstellation } from "@attestry/dev-env/constellation";
 import { reasonOf } from "@attestry/service-kit";
 import { createSigningAuthorityFiles } from "@attestry/service-kit/certificates";
-import { Code } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import {
   AuthorityKeyIdentifierExtension,
   X509Certificate as PeculiarCertificate,
   SubjectKeyIdentifierExtension,
 } from "@peculiar/x509";
+import { decodeJwt } from "jose";
 import {
   bundleOf,
   type CommandLine,
@@ -100,6 +103,19 @@ test("keyless signing: what the command line verifies by is what its certificate
     cli.attestations.store({ workflowRunId: await initialize(cli), attestationBundle: other }),
   );
   expect(reasonOf(error)).toBe("SIGNATURE_INVALID");
+});
+
+test("what the command line starts and stores has the id of its token", async () => {
+  const workflowRunId = await initialize(cli);
+  await cli.attestations.store({ workflowRunId, attestationBundle: bundleOf({}) });
+  const options = { headers: { authorization: `Bearer ${attestry.adminToken}` } };
+  const by = { case: "runId", value: workflowRunId } as const;
+  const runs = createClient(RunService, createGrpcTransport({ baseUrl: attestry.runUrl }));
+  const attestations = createClient(AttestationService, createGrpcTransport({ baseUrl: attestry.ingestUrl }));
+  const { jti } = decodeJwt(token);
+  expect(jti).toMatch(/^[0-9a-f-]{36}$/);
+  expect((await runs.get({ by }, options)).run?.tokenId).toBe(jti);
+  expect((await attestations.get({ by }, options)).attestation?.tokenId).toBe(jti);
 });
 
 test("workflows are created once, viewed, filtered and counted in pages", async () => {

@@ -38,7 +38,8 @@ describe("get", () => {
   function download(announced: string, bytes: Buffer): Partial<ServiceImpl<typeof AttestationService>> {
     return {
       async *download() {
-        yield { part: { case: "attestation", value: { digest: announced, runId, sizeBytes: BigInt(bundle.length) } } };
+        const value = { digest: announced, runId, sizeBytes: BigInt(bundle.length), tokenId: "stored-by" };
+        yield { part: { case: "attestation", value } };
         yield { part: { case: "chunk", value: bytes.subarray(0, 10) } };
         yield { part: { case: "chunk", value: bytes.subarray(10) } };
       },
@@ -55,11 +56,12 @@ describe("get", () => {
     expect(await readFile(target)).toEqual(bundle);
   });
 
-  test("describes it with -o json", async () => {
+  test("describes it with -o json and -o table", async () => {
     const { addr } = await serveWith(download(digest, bundle));
     const { stdout, code } = await attestry([...addr, "get", digest, "-o", "json"]);
-    expect(JSON.parse(stdout)).toMatchObject({ digest, runId, sizeBytes: bundle.length });
+    expect(JSON.parse(stdout)).toMatchObject({ digest, runId, sizeBytes: bundle.length, tokenId: "stored-by" });
     expect(code).toBe(0);
+    expect((await attestry([...addr, "get", digest, "-o", "table"])).stdout).toMatch(/^token +stored-by$/m);
   });
 
   test.each([

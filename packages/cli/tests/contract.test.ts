@@ -112,7 +112,9 @@ describe("workflow, run and project", () => {
     expect((await cli(["workflow", "list"])).stdout).toMatch(
       /^shop\/build +shop-build \(revision 1\) +1 +initialized /m,
     );
-    expect((await cli(["run", "get", run.id])).stdout).toMatch(/^project version +2\.1$/m);
+    const got = (await cli(["run", "get", run.id])).stdout;
+    expect(got).toMatch(/^project version +2\.1$/m);
+    expect(got).toMatch(/^token +[0-9a-f-]{36}$/m);
 
     const refused = await cli(["run", "start", "shop/build", "--contract-revision", "2"]);
     expect(refused.stderr).toMatch(/it has the revisions 1 to 1 \(CONTRACT_REVISION_NOT_FOUND\)\nhint: /);

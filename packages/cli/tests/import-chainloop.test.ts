@@ -87,10 +87,15 @@ describeWith(["minio"], "import chainloop", () => {
     const { runs } = await json<{ runs: { jobUrl: string; state: string }[] }>(
       ...["run", "list", "--workflow", `whole-${version}/build`],
     );
-    // Newest first.
+    // Newest first. Whoever imported them started and stored them.
+    const { tokens } = await json<{ tokens: { id: string; name: string }[] }>("token", "list");
+    const tokenId = tokens.find(({ name }) => name === "admin")?.id ?? "no token";
     expect(runs).toMatchObject(
-      [2, 1, 0].map((n) => ({ jobUrl: `https://ci.example.test/${version}/${n}`, state: "success" })),
+      [2, 1, 0].map((n) => ({ jobUrl: `https://ci.example.test/${version}/${n}`, state: "success", tokenId })),
     );
+    expect(await json("list", "--workflow", `whole-${version}/build`)).toMatchObject({
+      attestations: Array(3).fill({ tokenId }),
+    });
 
     const second = await env.import();
     expect(second.code).toBe(0);

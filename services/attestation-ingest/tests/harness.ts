@@ -26,8 +26,8 @@ export interface TestIngest {
   attestations: Client<typeof AttestationService>;
   /** As an admin. */
   uploads: Client<typeof UploadService>;
-  /** A transport of someone else. */
-  as(role: Role, organizationId?: string): Promise<Transport>;
+  /** A transport of someone else; the token has an id of its own unless one is given. */
+  as(role: Role, organizationId?: string, tokenId?: string): Promise<Transport>;
   /** A transport of another service. */
   asService(service: ServiceName): Transport;
   /** Straight to the database. */
@@ -86,9 +86,9 @@ export async function createTestIngest(config: Partial<ServiceConfig> = {}): Pro
       keyring: keyrings["workflow-run"],
       to: "attestation-ingest",
     });
-    async function as(role: Role, organization = organizationId): Promise<Transport> {
+    async function as(role: Role, organization = organizationId, tokenId: string = randomUUID()): Promise<Transport> {
       const token = await keyrings["workflow-run"].issueApiToken({
-        tokenId: randomUUID(),
+        tokenId,
         organizationId: organization,
         organization: "acme",
         role,

@@ -154,14 +154,14 @@ export function contractAnswer(found: { contract: Contract; revision: ContractRe
 
 export function runMessage(run: Run): MessageInitShape<typeof api.RunSchema> {
   const { id, workflowId, project, workflow, backendId, backendName, reason, jobUrl } = run;
-  const { contractRevision, runner, blockOnPolicyViolation } = run;
+  const { contractRevision, runner, blockOnPolicyViolation, tokenId } = run;
   return {
     ...{ id, workflowId, project, workflow, backendId, backendName, reason, jobUrl },
     state: runStates[run.state],
     createdAt: timestampFromDate(run.createdAt),
     ...when("finishedAt", run.finishedAt),
     attestationDigest: run.attestationDigest ?? "",
-    ...{ contractRevision, runner, blockOnPolicyViolation },
+    ...{ contractRevision, runner, blockOnPolicyViolation, tokenId: tokenId ?? "" },
     ...(run.projectVersion && { projectVersion: projectVersionMessage(run.projectVersion) }),
     ...policyField(run.policySummary),
   };

@@ -18,6 +18,8 @@ describe("an ID token is exchanged", () => {
     const { run } = await ci.runs.create({ project: "p", workflow: "w" });
     expect((await world.admin.runs.get({ by: { case: "runId", value: run?.id ?? "" } })).run?.project).toBe("p");
     await expectRefusal(ci.tokens.list({}), "PermissionDenied", "ROLE_INSUFFICIENT");
+    // The resource of the event: what it wrote can be asked about when the token is forgotten.
+    expect(run?.tokenId).toBe(token?.id);
 
     const [event] = (await world.admin.audit.list({ action: "token.exchange" })).events;
     expect(event).toMatchObject({

@@ -1,4 +1,4 @@
-import type { Attestation, AttestationServiceListRequestSchema } from "@attestry/api/ingest";
+import type { AttestationServiceListRequestSchema } from "@attestry/api/ingest";
 import type { Run, RunServiceGetRequestSchema } from "@attestry/api/run";
 import { reasonOf } from "@attestry/service-kit";
 import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";

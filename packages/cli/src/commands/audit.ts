@@ -25,6 +25,7 @@ const actions = [
   "contract.update",
   "project.release",
   "run.cancel",
+  "certificate.issue",
   "upload.retry",
   "migration.queue",
   "attestation.expire",

@@ -30,7 +30,7 @@ import { policiesCell, policyStatusCell } from "../output/policies.ts";
 import { addPageOptions, fetchPages, noteMore, type PageOptions } from "../paging.ts";
 
 const fields =
-  "id, workflowId, project, workflow, state, createdAt, finishedAt, attestationDigest, backendId, backendName, reason, jobUrl, contractRevision, runner, projectVersion: {id, version, prerelease, createdAt, releasedAt, latest} (null: none), blockOnPolicyViolation, policySummary";
+  "id, workflowId, project, workflow, state, createdAt, finishedAt, attestationDigest, backendId, backendName, reason, jobUrl, contractRevision, runner, projectVersion: {id, version, prerelease, createdAt, releasedAt, latest} (null: none), blockOnPolicyViolation, policySummary, tokenId";
 
 export function addRunCommand(program: Command): void {
   const run = program.command("run").description("workflow runs: start, cancel, list and show them");
@@ -202,6 +202,7 @@ async function printRun(context: Context, run: Run | undefined): Promise<void> {
     runner: shown.runner,
     "contract revision": shown.contractRevision || null,
     "project version": shown.projectVersion?.version,
+    token: shown.tokenId,
     "block on policy violation": shown.blockOnPolicyViolation,
   });
 }

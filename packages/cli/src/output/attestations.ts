@@ -43,6 +43,7 @@ export function attestationCells(attestation: Attestation): Record<string, Cell>
     subjects: attestation.subjects.map(subjectText).join(", "),
     "media type": attestation.mediaType,
     received: timeCell(attestation.receivedAt),
+    token: attestation.tokenId,
     mode: enumWord(ModeSchema, attestation.mode),
     verification: verificationCell(attestation.verification),
     ...signerCells(attestation.verification),

@@ -6,6 +6,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { keyAndRequest, p256 } from "../../../service-kit/tests/signing-requests.ts";
 import { type Constellation, startConstellation } from "../../src/constellation/index.ts";
 import { clientsOf, eventually, startRun, uploadIn } from "./clients.ts";
 import { digestOf, uniqueBundle } from "./fixtures.ts";
@@ -22,18 +23,17 @@ const reapi = "build.bazel.remote.execution.v2";
 /** With the reason. */
 const exceptions: Record<string, string> = {
   [`${run}.WorkflowService/FindOrCreate`]: "traffic of each run; the row has its time",
-  [`${run}.RunService/Create`]: "traffic of each run; the row has its time",
+  [`${run}.RunService/Create`]: "traffic of each run; the row has its time and token",
   [`${run}.RunService/Complete`]: "traffic of each run; the row has its time and digest",
   [`${run}.CraftingStateService/Save`]: "traffic of each run; gone when it ends",
   [`${run}.CraftingStateService/Delete`]: "traffic of each run",
   [`${run}.BackendService/Validate`]: "changes only what is known of a backend's health",
   [`${run}.TokenService/RecordUses`]: "is itself the record of uses",
   [`${run}.CredentialService/IssueCasToken`]: "traffic of each upload and download; lives 5 min",
-  [`${run}.SigningService/IssueCertificate`]: "traffic of each run; lives 10 min; the log has serial and token",
   [`${run}.FederationService/Exchange`]: "audited; tried with an issuer in workflow-run's tests",
   "attestry.audit.v1.AuditService/Record": "is itself the record",
   [`${ingest}.AttestationService/Store`]:
-    "traffic of each run; the attestation is never changed, and its run has its time",
+    "traffic of each run; the attestation is never changed, and has its time and token",
   "google.bytestream.ByteStream/Write": "traffic of materials; the gateway keeps nothing of its own",
   "google.bytestream.ByteStream/Read": "reads",
   "google.bytestream.ByteStream/QueryWriteStatus": "reads",
@@ -50,6 +50,8 @@ interface Facts {
   digest: string;
   backendId: string;
   otherId: string;
+  /** PKCS #10 in PEM. */
+  signingRequest: string;
 }
 
 /** In this order. `action`: of the event, in the log of the service that was called. */
@@ -119,6 +121,11 @@ const changes: { method: string; action: string; request: (facts: Facts) => Json
     action: "run.cancel",
     request: ({ runId }) => ({ runId, trigger: "CANCEL_TRIGGER_FAILURE", reason: "why" }),
   },
+  {
+    method: `${run}.SigningService/IssueCertificate`,
+    action: "certificate.issue",
+    request: ({ signingRequest }) => ({ signingRequest: Buffer.from(signingRequest).toString("base64") }),
+  },
   { method: `${ingest}.UploadService/Retry`, action: "upload.retry", request: ({ digest }) => ({ digest }) },
   {
     method: `${ingest}.MigrationService/Queue`,
@@ -164,7 +171,11 @@ async function prepare(): Promise<Facts> {
     "insert into intent (organization_id, backend_id, digest, touched) values ($1, $2, $3, now() - interval '2 days')",
     [attestry.organizationId, backendId, Buffer.alloc(32, 7)],
   );
-  return { runId: await startRun(admin), digest: digestOf(bundle), backendId, otherId: other.backend?.id ?? "" };
+  const { request: signingRequest } = await keyAndRequest(p256);
+  return {
+    ...{ runId: await startRun(admin), digest: digestOf(bundle), backendId, otherId: other.backend?.id ?? "" },
+    signingRequest,
+  };
 }
 
 test("each method that changes something is audited, or an exception with a reason", () => {

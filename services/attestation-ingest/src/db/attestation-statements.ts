@@ -5,9 +5,9 @@ const kept = `
     insert into attestation (id, organization_id, run_id, workflow_id, project, workflow, backend_id, digest, size_bytes,
                              media_type, predicate_type, subjects, mode, bundle, received_at, plan_given_at,
                              external, retain_until, verification_mode, verification_result, signer, issuer, integrated_at,
-                             trust_revision, policy_summary)
+                             trust_revision, policy_summary, token_id)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $18,
-            now() + nullif($19::float8, 0) * interval '1 second', $20, $21, $22, $23, $24, $25, $26)
+            now() + nullif($19::float8, 0) * interval '1 second', $20, $21, $22, $23, $24, $25, $26, $28)
     on conflict (organization_id, run_id) do nothing
     returning id
   ), subjects as (
@@ -73,7 +73,7 @@ export const readBundle: Statement = {
 const columns = `a.id, a.organization_id as "organizationId", a.run_id as "runId", a.workflow_id as "workflowId", a.project,
   a.workflow, a.digest, a.size_bytes as "sizeBytes", a.media_type as "mediaType", a.predicate_type as "predicateType",
   a.subjects, a.mode, a.received_at as "receivedAt", a.plan_given_at as "planGivenAt", a.visible,
-  a.policy_summary as "policySummary",
+  a.policy_summary as "policySummary", a.token_id as "tokenId",
   a.verification_mode as "verificationMode", a.verification_result as "verificationResult", a.signer, a.issuer,
   a.integrated_at as "integratedAt", a.trust_revision as "trustRevision",
   (select coalesce(json_agg(json_build_object('backendId', u.backend_id, 'state', u.state) order by u.id), '[]')

@@ -107,6 +107,7 @@ export class Attestations {
         attestation.trustRevision,
         attestation.policySummary,
         attestation.materialKeysJson,
+        attestation.tokenId,
       ],
     });
     return rowCount === 1;

@@ -35,6 +35,7 @@ const columns = {
   issuer: true,
   integratedAt: true,
   trustRevision: true,
+  tokenId: true,
   uploads: { select: { backendId: true, state: true }, orderBy: { id: "asc" } },
 } satisfies Prisma.AttestationSelect;
 

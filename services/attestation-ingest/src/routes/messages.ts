@@ -39,6 +39,7 @@ export function attestationMessage(
     receivedAt: timestampFromDate(attestation.receivedAt),
     verification: verificationMessage(attestation),
     mode: modeOf(attestation.mode),
+    tokenId: attestation.tokenId ?? "",
     uploads: attestation.uploads.map(({ backendId, state }) => ({ backendId, state: uploadStateOf(state) })),
   });
 }

@@ -24,7 +24,7 @@ export async function store(
   request: AttestationServiceStoreRequest,
   call: HandlerContext,
 ): Promise<AttestationServiceStoreResponse> {
-  const { organizationId } = apiPrincipal(call);
+  const { organizationId, tokenId } = apiPrincipal(call);
   const runId = parseUuid(request.runId, "RUN_ID_INVALID", "run_id");
   const bundle = boundedBundle(request.bundle);
   // Its time is when the attestation was received, by which certificates are judged.
@@ -44,7 +44,7 @@ export async function store(
   const verification = await context.verifier.verify(received, found.plan.verification, call.signal);
   const summary = summaryOf(read);
   await checkDependencies(context, organizationId, summary.dependencies);
-  const attestation = newAttestation(id, wanted, found.plan, summary, verification);
+  const attestation = newAttestation(id, { ...wanted, tokenId }, found.plan, summary, verification);
   const kept = await keep(context, attestation, bundle, found.plan, call);
   refuseExpired(kept, context.config.retentionGraceMs);
   // From here on nothing is lost: whatever fails, a retry or the reconciler completes the run.

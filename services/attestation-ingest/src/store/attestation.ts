@@ -34,6 +34,8 @@ export interface NewAttestation extends KeptAttestation, Verification {
   materialKeysJson: string;
   mode: Mode;
   receivedAt: Date;
+  /** Of the API token that stores it. */
+  tokenId: string;
   /** For so many seconds from its insert on retention does not delete it; 0: no promise. */
   keepAtLeastSeconds: number;
 }
@@ -60,5 +62,7 @@ export interface Attestation extends KeptAttestation, KeptVerification {
   mode: Mode;
   receivedAt: Date;
   visible: boolean;
+  /** Of the API token that stored it; null: a build wrote the row that did not keep that. */
+  tokenId: string | null;
   uploads: { backendId: string; state: UploadState }[];
 }

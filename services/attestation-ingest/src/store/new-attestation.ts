@@ -7,7 +7,7 @@ import type { PlanRequest, StoragePlan } from "./plan.ts";
 /** The row of an attestation that was received at the time of its id: who and where from the plan, what from the bundle. */
 export function newAttestation(
   id: string,
-  request: PlanRequest,
+  request: PlanRequest & { tokenId: string },
   plan: StoragePlan,
   bundle: BundleSummary,
   verification: Verification,
@@ -19,6 +19,7 @@ export function newAttestation(
     runId: request.runId,
     digest: request.digest,
     sizeBytes: request.sizeBytes,
+    tokenId: request.tokenId,
     workflowId: plan.workflowId,
     project: plan.project,
     workflow: plan.workflow,

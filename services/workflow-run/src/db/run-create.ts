@@ -8,8 +8,8 @@ import { readProjectVersion, type VersionRow, versionColumns } from "./version-r
 // project have a statement of their own, so that others do not pay for it.
 
 // $1 organization, $2 run, $3 project, $4 workflow, $5 id for a new workflow, $6 idempotency key, $7 job URL, $8 now,
-// $9 revision of the contract or 0 for the latest, $10 runner; $11 version, $12 whether it must exist, $13 whether it is to be
-// the latest or null, $14 id for a new version.
+// $9 revision of the contract or 0 for the latest, $10 runner, $11 token; $12 version, $13 whether it must exist, $14 whether it is
+// to be the latest or null, $15 id for a new version.
 //
 // What another call inserts at the same time is not visible to this statement: then it inserts nothing, and the
 // caller tries again. A contract that is not visible came with the workflow, or just before: it has its first revision.
@@ -27,7 +27,7 @@ made as (
   insert into workflow (organization_id, id, project, name, created_at)
   select $1::uuid, $5::uuid, $3, $4, $8::timestamptz
   where $9::int = 0 and not exists (select from existing) and not exists (select from past)
-  ${versioned ? "and (not $12::boolean or exists (select from version_of_run($1, $3, $11, true, null, null)))" : ""}
+  ${versioned ? "and (not $13::boolean or exists (select from version_of_run($1, $3, $12, true, null, null)))" : ""}
   on conflict (organization_id, project, name) do nothing
   returning id, contract_id),
 target as materialized (
@@ -37,14 +37,14 @@ target as materialized (
   select m.id, coalesce(${revisionOf("m.contract_id")}, 1) from made m),
 ${
   versioned
-    ? "version as materialized (select v.* from target cross join lateral version_of_run($1, $3, $11, $12, $13::boolean, $14) v),"
+    ? "version as materialized (select v.* from target cross join lateral version_of_run($1, $3, $12, $13, $14::boolean, $15) v),"
     : ""
 }
 started as (
   insert into run (organization_id, id, workflow_id, backend_id, created_at, idempotency_key, job_url,
-    contract_revision, runner, block_on_policy_violation, project_version_id)
+    contract_revision, runner, block_on_policy_violation, token_id, project_version_id)
   select $1::uuid, $2::uuid, t.id, p.backend_id, $8::timestamptz, $6::text, $7,
-    t.revision, $10, p.block_on_policy_violation, ${versioned ? "v.id" : "null"}
+    t.revision, $10, p.block_on_policy_violation, $11::uuid, ${versioned ? "v.id" : "null"}
   from target t, place p ${versioned ? ", version v" : ""}
   on conflict (organization_id, idempotency_key) where idempotency_key is not null do nothing
   returning workflow_id, contract_revision)
@@ -73,10 +73,10 @@ interface CreatedRow extends VersionRow {
  * version may not be had.
  */
 export async function insertRun(pool: pg.Pool, wanted: NewRun): Promise<Run | null> {
-  const { organizationId, id, project, workflow, newWorkflowId, idempotencyKey, jobUrl, runner } = wanted;
+  const { organizationId, id, tokenId, project, workflow, newWorkflowId, idempotencyKey, jobUrl, runner } = wanted;
   const createdAt = timeOfId(id);
   const plain = [organizationId, id, project, workflow, newWorkflowId, idempotencyKey, jobUrl, createdAt];
-  const values = [...plain, wanted.contractRevision, runner];
+  const values = [...plain, wanted.contractRevision, runner, tokenId];
   const { version } = wanted;
   const statement =
     version === null
@@ -91,7 +91,7 @@ export async function insertRun(pool: pg.Pool, wanted: NewRun): Promise<Run | nu
   const row = rows[0];
   if (row === undefined) return null;
   return {
-    ...{ id, project, workflow, jobUrl, createdAt, runner },
+    ...{ id, tokenId, project, workflow, jobUrl, createdAt, runner },
     ...{ workflowId: row.workflow_id, backendId: row.backend_id, backendName: row.backend_name },
     ...{ state: "initialized", finishedAt: null, attestationDigest: null, reason: "", policySummary: null },
     contractRevision: row.contract_revision,

@@ -22,12 +22,13 @@ export interface RunRow extends VersionRow, PolicyRow {
   contract_revision: number;
   runner: string;
   block_on_policy_violation: boolean;
+  token_id: string | null;
 }
 
 // The columns by name: a statement prepared with `*` would fail once a migration adds one.
 const columns = `r.id, r.workflow_id, w.project, w.name as workflow, r.state, r.created_at, r.finished_at,
   r.attestation_digest, r.backend_id, b.name as backend_name, r.reason, r.job_url, r.contract_revision, r.runner,
-  r.block_on_policy_violation, ${versionColumns("v")}, ${policyColumns("r")}`;
+  r.block_on_policy_violation, r.token_id, ${versionColumns("v")}, ${policyColumns("r")}`;
 
 /** Joins what a run shows to rows of `run` that are called r. */
 export function selectRunFrom(source: string): string {
@@ -59,6 +60,7 @@ export function readRun(row: RunRow): Run {
     blockOnPolicyViolation: row.block_on_policy_violation,
     projectVersion: readProjectVersion(row),
     policySummary: readPolicySummary(row),
+    tokenId: row.token_id,
   };
 }
 

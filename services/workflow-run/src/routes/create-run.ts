@@ -22,11 +22,11 @@ export async function createRun(
   const contractRevision = parseRevision(request.contractRevision, "contract_revision");
   const runner = parseLine(request.runner, 64, "runner");
   const version = request.projectVersion === undefined ? null : parseVersion(request.projectVersion);
-  const { organizationId } = apiPrincipal(call);
+  const { organizationId, tokenId } = apiPrincipal(call);
   const ids = { id: uuidv7(), newWorkflowId: uuidv7() };
   const { run, started } = await startRun(context.runs, {
     ...ids,
-    ...{ organizationId, project, workflow, idempotencyKey, jobUrl, contractRevision, runner, version },
+    ...{ organizationId, tokenId, project, workflow, idempotencyKey, jobUrl, contractRevision, runner, version },
   });
   if (started) context.telemetry.runStarted();
   return { run: runMessage(run) };

@@ -29,6 +29,8 @@ export interface Run {
   projectVersion: ProjectVersion | null;
   /** What its attestation says of policies; null: nothing, or it has none. */
   policySummary: PolicySummary | null;
+  /** Of the API token that started it; null: a build did that did not keep it. */
+  tokenId: string | null;
 }
 
 /** A run as far as its end is concerned. */
@@ -38,6 +40,8 @@ export type RunEnd = Pick<Run, "id" | "state" | "attestationDigest">;
 export interface NewRun {
   organizationId: string;
   id: string;
+  /** Of the caller's API token. */
+  tokenId: string;
   project: string;
   workflow: string;
   /** Id of the workflow, if there is none yet. */
