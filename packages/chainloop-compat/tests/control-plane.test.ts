@@ -1,4 +1,4 @@
-import { X509Certificate } from "node:crypto";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -8,7 +8,7 @@ import { AttestationService } from "@attestry/api/ingest";
 import { Role, RunService } from "@attestry/api/run";
 import { type Constellation, startConstellation } from "@attestry/dev-env/constellation";
 import { reasonOf } from "@attestry/service-kit";
-import { createSigningAuthorityFiles } from "@attestry/service-kit/certificates";
+import { createSigningAuthorityFiles, SigningAuthority } from "@attestry/service-kit/certificates";
 import { Code, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
@@ -45,6 +45,16 @@ afterAll(async () => {
   await attestry?.stop();
   await rm(folder, { recursive: true });
 }, 60_000);
+
+/** A bundle with a certificate of an authority that is not this server's. */
+async function signedElsewhere(): Promise<Buffer> {
+  const { certFile, keyFile } = await createSigningAuthorityFiles(path.join(folder, "elsewhere"));
+  const [cert, authorityKey] = await Promise.all([readFile(certFile, "utf8"), readFile(keyFile, "utf8")]);
+  const { publicKey, privateKey: key } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const authority = SigningAuthority.load({ cert, key: authorityKey });
+  const { certificates } = await authority.issue(publicKey, attestry.organizationId);
+  return bundleOf({}, { key, certificates: [...certificates] });
+}
 
 /** The settings of a signing authority that had one before it. */
 async function signingAfter(folder: string): Promise<Record<string, string>> {
@@ -96,6 +106,17 @@ test("keyless signing: what the command line verifies by is what its certificate
   await cli.attestations.store({ workflowRunId, attestationBundle });
   const { result } = await cli.runs.view({ ref: { case: "id", value: workflowRunId } });
   expect(Buffer.compare(result?.attestation?.bundle ?? Buffer.alloc(0), attestationBundle)).toBe(0);
+
+  const verified = async (id: string) =>
+    (await cli.runs.view({ ref: { case: "id", value: id }, verify: true })).result?.verification;
+  expect(result?.verification).toBeUndefined();
+  expect(await verified(workflowRunId)).toMatchObject({ verified: true, failureReason: "" });
+  const unsigned = await initialize(cli);
+  await cli.attestations.store({ workflowRunId: unsigned, attestationBundle: bundleOf({}) });
+  expect(await verified(unsigned)).toBeUndefined();
+  const strange = await initialize(cli);
+  await cli.attestations.store({ workflowRunId: strange, attestationBundle: await signedElsewhere() });
+  expect(await verified(strange)).toMatchObject({ verified: false, failureReason: expect.stringMatching(/authority/) });
 
   const forged = await keylessSigner(cli);
   const other = bundleOf({}, { key: forged.key, certificates: signer.certificates });

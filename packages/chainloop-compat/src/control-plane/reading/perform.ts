@@ -9,6 +9,7 @@ import { attestationItem } from "../predicate/attestation-item.ts";
 import { evaluationsOf, evaluationsRefOf } from "../predicate/policies.ts";
 import { attestationNode, referencesOf } from "../predicate/referrers.ts";
 import { readBundle } from "../predicate/statement.ts";
+import { verificationOf } from "../predicate/verification.ts";
 import type { Reading, ReadingAnswer, ReadingTask } from "./task.ts";
 
 /** Reads what a task says. Pure; runs in a thread too. Refusals are answered, so that what it throws is a bug. */
@@ -36,6 +37,8 @@ function read(task: ReadingTask): Reading[keyof Reading] {
       const item = toBinary(AttestationItemSchema, attestationItem(shown, evaluations));
       return { item, evaluationsRef: evaluationsRefOf(shown.predicate) };
     }
+    case "verification":
+      return verificationOf(task);
     case "referrers": {
       const shown = readBundle(task.bundle);
       const all = referencesOf(shown);

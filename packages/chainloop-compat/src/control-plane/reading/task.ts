@@ -3,7 +3,8 @@ export type ReadingTask = { kind: "contract"; text: Uint8Array } | BundleTask;
 
 export type BundleTask =
   | { kind: "attestation"; bundle: Uint8Array; evaluations: Uint8Array | undefined }
-  | { kind: "referrers"; bundle: Uint8Array; digest: string; only: string | undefined };
+  | { kind: "referrers"; bundle: Uint8Array; digest: string; only: string | undefined }
+  | { kind: "verification"; bundle: Uint8Array; authorities: readonly string[]; receivedAt: Date };
 
 export interface ReadContract {
   /** In the text; empty if it has none. */
@@ -22,11 +23,19 @@ export interface ReadAttestation {
   evaluationsRef: string;
 }
 
+export interface ReadVerification {
+  verified: boolean;
+  /** Empty: it is verified. */
+  failureReason: string;
+}
+
 export interface Reading {
   contract: ReadContract;
   attestation: ReadAttestation;
   /** ReferrerItem of the attestation; its references are all, or `only` those of one digest. */
   referrers: Uint8Array;
+  /** By the authorities, PEM with a chain in each; null: the bundle has no certificate to verify it by. */
+  verification: ReadVerification | null;
 }
 
 /** A thread's error loses its class on the way. */

@@ -1,6 +1,7 @@
 import { type Run, type RunServiceGetRequestSchema, RunState } from "@attestry/api/run";
 import { apiPrincipal, DomainError, reasonOf } from "@attestry/service-kit";
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import {
   type AttestationItem,
@@ -14,7 +15,8 @@ import { findWorkflow } from "../find-workflow.ts";
 import { contractRevisionItem } from "../items/contract-item.ts";
 import { runItem, summaryItem } from "../items/run-item.ts";
 import { workflowOfRun } from "../items/workflow-item.ts";
-import { asCaller, given, type Native } from "../native.ts";
+import { asCaller, given, type Native, unless } from "../native.ts";
+import type { ReadVerification } from "../reading/task.ts";
 
 /** What this client takes of one message. */
 const largestAnswerBytes = 4 * 1024 * 1024;
@@ -24,16 +26,20 @@ const longestLine = 1_000;
 /** A run with its contract and its attestation, by its id or by the attestation's digest. */
 export async function viewRun(
   context: ControlPlaneContext,
-  { ref }: WorkflowRunServiceViewRequest,
+  { ref, verify }: WorkflowRunServiceViewRequest,
   call: HandlerContext,
 ): Promise<WorkflowRunServiceViewResponse> {
   const { native } = context;
   const { organizationId, organization } = apiPrincipal(call);
   const found = await native.runs.get({ by: askedRun(ref) }, asCaller(call));
   const run = given(found.run, "the run");
-  const [workflow, attestation] = await Promise.all([
+  const [workflow, kept] = await Promise.all([
     findWorkflow(native, { project: run.project, name: run.workflow }, call),
-    findAttestation(context, run, call),
+    findAttestation(native, run, call),
+  ]);
+  const [attestation, verification] = await Promise.all([
+    kept && attestationItem(context, run, kept.bundle, call),
+    kept && verify ? verifiedBy(context, kept, call) : undefined,
   ]);
   const response = create(WorkflowRunServiceViewResponseSchema, {
     result: {
@@ -50,6 +56,7 @@ export async function viewRun(
         }),
       },
       ...(attestation && { attestation }),
+      ...(verification && { verification }),
     },
   });
   return fitting(response, run);
@@ -73,15 +80,12 @@ async function findContract(
   return contractRevisionItem(revision, await reader.contract(revision.text, call.signal), found.contract);
 }
 
-/** Undefined if the run has none (any more). What does not fit one message of this client is an error that says where it is. */
-async function findAttestation(
-  { native, evaluations, reader }: ControlPlaneContext,
+async function attestationItem(
+  { evaluations, reader }: ControlPlaneContext,
   run: Run,
+  bundle: Uint8Array,
   call: HandlerContext,
-): Promise<AttestationItem | undefined> {
-  if (run.state !== RunState.SUCCESS) return undefined;
-  const bundle = await findBundle(native, run, call);
-  if (bundle === undefined) return undefined;
+): Promise<AttestationItem> {
   const read = (kept: Uint8Array | undefined) =>
     reader.bundle({ kind: "attestation", bundle, evaluations: kept }, call.signal);
   let said = await read(undefined);
@@ -92,9 +96,31 @@ async function findAttestation(
   return { ...item, bundle, digestInCasBackend: run.attestationDigest };
 }
 
-async function findBundle(native: Native, run: Run, call: HandlerContext): Promise<Uint8Array | undefined> {
+/** By this server's authorities; undefined where there is nothing to verify, or by. */
+async function verifiedBy(
+  { native, reader }: ControlPlaneContext,
+  { bundle, receivedAt }: Kept,
+  call: HandlerContext,
+): Promise<ReadVerification | undefined> {
+  const found = await native.signing.getAuthority({}, asCaller(call)).catch(unless("SIGNING_NOT_SET_UP"));
+  if (found === undefined) return undefined;
+  const authorities = [found, ...found.former].map(({ certificates }) => certificates.join(""));
+  const task = { kind: "verification" as const, bundle, authorities, receivedAt };
+  return (await reader.bundle(task, call.signal)) ?? undefined;
+}
+
+interface Kept {
+  bundle: Uint8Array;
+  receivedAt: Date;
+}
+
+/** Undefined if the run has none (any more). What does not fit one message of this client is an error that says where it is. */
+async function findAttestation({ attestations }: Native, run: Run, call: HandlerContext): Promise<Kept | undefined> {
+  if (run.state !== RunState.SUCCESS) return undefined;
   try {
-    return (await native.attestations.get({ by: { case: "runId", value: run.id } }, asCaller(call))).bundle;
+    const by = { case: "runId" as const, value: run.id };
+    const { bundle, attestation } = await attestations.get({ by }, asCaller(call));
+    return { bundle, receivedAt: timestampDate(given(attestation?.receivedAt, "the time of receipt")) };
   } catch (error) {
     const reason = reasonOf(error);
     if (reason === "ATTESTATION_NOT_FOUND") return undefined;
