@@ -9,7 +9,9 @@ import { Pkcs10CertificateRequestGenerator } from "@peculiar/x509";
 import { services } from "../src/control-plane/access.ts";
 import { AttestationService } from "../src/gen/controlplane/v1/attestation_pb.ts";
 import { AttestationStateService } from "../src/gen/controlplane/v1/attestation_state_pb.ts";
+import { CASBackendService } from "../src/gen/controlplane/v1/cas_backend_pb.ts";
 import { CASCredentialsService } from "../src/gen/controlplane/v1/cas_credentials_pb.ts";
+import { ContextService } from "../src/gen/controlplane/v1/context_pb.ts";
 import { ReferrerService } from "../src/gen/controlplane/v1/referrer_pb.ts";
 import { SigningService } from "../src/gen/controlplane/v1/signing_pb.ts";
 import { StatusService } from "../src/gen/controlplane/v1/status_pb.ts";
@@ -34,7 +36,9 @@ export function commandLine(url: string, token: string) {
   return {
     attestations: at(AttestationService),
     states: at(AttestationStateService),
+    backends: at(CASBackendService),
     cas: at(CASCredentialsService),
+    context: at(ContextService),
     referrers: at(ReferrerService),
     signing: at(SigningService),
     status: at(StatusService),

@@ -4,6 +4,7 @@ import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { AttestationServiceCancelRequest_TriggerType as Trigger } from "../src/gen/controlplane/v1/attestation_pb.ts";
 import { RunStatus } from "../src/gen/controlplane/v1/run_item_pb.ts";
+import { PolicyViolationsFilter } from "../src/gen/controlplane/v1/workflow_run_pb.ts";
 import {
   bundleOf,
   type CommandLine,
@@ -80,6 +81,17 @@ test("versions of a project are created, required and released", async () => {
   expect(viewed.result?.workflowRun?.version).toMatchObject({ version: "v1.0.0", prerelease: false });
   const listed = await cli.runs.list({ projectName: "versioned", projectVersionName: "v1.0.0" });
   expect(listed.result.map(({ id }) => id)).toEqual([workflowRunId]);
+  await cli.attestations.init({ ...asked, projectVersion: "v2.0.0" });
+  const projectVersion = result?.workflowRun?.version?.id ?? "";
+  const idsOf = async (more: object) => (await cli.runs.list(more)).result.map(({ id }) => id);
+  expect(await idsOf({ projectVersion })).toEqual([workflowRunId]);
+  expect(await idsOf({ projectVersion, projectName: "versioned", workflowName: "versions" })).toEqual([workflowRunId]);
+  // Neither of another project nor of another name.
+  for (const other of [{ projectName: "demo" }, { projectName: "versioned", projectVersionName: "v2.0.0" }])
+    expect((await refused(cli.runs.list({ projectVersion, ...other }))).code).toBe(Code.NotFound);
+  const nobodys = await refused(cli.runs.list({ projectVersion: "019ac000-0000-7000-8000-000000000000" }));
+  expect(nobodys.code).toBe(Code.NotFound);
+  expect((await refused(cli.runs.list({ projectVersion: "v1.0.0" }))).code).toBe(Code.InvalidArgument);
   const unknown = await refused(cli.runs.list({ projectName: "versioned", projectVersionName: "v8" }));
   expect(unknown.code).toBe(Code.NotFound);
   const nowhere = await refused(cli.runs.list({ projectName: "no-such-project" }));
@@ -121,4 +133,36 @@ test("an attestation that names another among its materials needs it to be there
   const error = await refused(cli.attestations.store({ workflowRunId, attestationBundle: naming("0".repeat(64)) }));
   expect(error.rawMessage).toContain(`dependent attestation not found: sha256:${"0".repeat(64)}`);
   await cli.attestations.store({ workflowRunId, attestationBundle: naming(sha256(first)) });
+});
+
+test("what a newer command line asks of policies filters nothing", async () => {
+  const asked = { workflowName: "policies", projectName: "policies" };
+  const violated = await initialize(cli, asked.workflowName, asked.projectName);
+  const evaluation = { name: "p", violations: [{ message: "no" }], policy_reference: { name: "p" }, gate: true };
+  const predicate = { policyEvaluations: { "chainloop.attestation": [evaluation] } };
+  await cli.attestations.store({ workflowRunId: violated, attestationBundle: bundleOf({ predicate }) });
+  const idsOf = async (filter: object) => (await cli.runs.list({ ...asked, ...filter })).result.map(({ id }) => id);
+  expect(await idsOf({ policyViolations: PolicyViolationsFilter.WITH_VIOLATIONS })).toEqual([violated]);
+  expect(await idsOf({ policyViolations: PolicyViolationsFilter.WITHOUT_VIOLATIONS })).toEqual([]);
+  expect(await idsOf({ policyViolations: 3 })).toEqual([violated]);
+  expect(await idsOf({ policyGates: 3 })).toEqual([violated]);
+});
+
+test("a long reason is cut, and a run may begin whose job has a long address", async () => {
+  const asked = { workflowName: "long", projectName: "demo" };
+  await cli.attestations.findOrCreateWorkflow(asked);
+  const begin = async (jobUrl: string) => (await cli.attestations.init({ ...asked, jobUrl })).result?.workflowRun;
+  const longest = `https://ci.example.org/${"j".repeat(2_025)}`;
+  expect((await begin(longest))?.jobUrl).toBe(longest);
+  const run = await begin(`${longest}j`);
+  expect(run?.jobUrl).toBe("");
+  const workflowRunId = run?.id ?? "";
+  const reason = `\0${"\u{1F600}".repeat(1_025)}`;
+  await cli.attestations.cancel({ workflowRunId, trigger: Trigger.FAILURE, reason });
+  const { result } = await cli.runs.view({ ref: { case: "id", value: workflowRunId } });
+  expect(result?.workflowRun).toMatchObject({ state: "error", reason: "\u{1F600}".repeat(1_024) });
+  const short = (await begin("https://ci\u0007"))?.id ?? "";
+  await cli.attestations.cancel({ workflowRunId: short, trigger: Trigger.FAILURE, reason: "a\u{1F600}".repeat(400) });
+  const kept = await cli.runs.view({ ref: { case: "id", value: short } });
+  expect(kept.result?.workflowRun).toMatchObject({ jobUrl: "", reason: "a\u{1F600}".repeat(400) });
 });

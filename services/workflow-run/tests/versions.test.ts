@@ -85,6 +85,13 @@ describe("the version of a run", () => {
       "NotFound",
       "PROJECT_VERSION_NOT_FOUND",
     );
+    const named = await one.reader.projects.getVersion(ask);
+    const id = named.version?.id ?? "";
+    expect(named.project).toBe("p");
+    expect(await one.reader.projects.getVersion({ id: id.toUpperCase() })).toEqual(named);
+    await expectRefusal(two.admin.projects.getVersion({ id }), "NotFound", "PROJECT_VERSION_NOT_FOUND");
+    await expectRefusal(one.reader.projects.getVersion({ ...ask, id }), "InvalidArgument", "REQUEST_INVALID");
+    await expectRefusal(one.reader.projects.getVersion({ id: "1" }), "InvalidArgument", "REQUEST_INVALID");
     expect((await two.reader.runs.list({ project: "p", projectVersion: "1" })).runs).toEqual([]);
     expect((await one.reader.projects.getVersion(ask)).version?.prerelease).toBe(true);
   });

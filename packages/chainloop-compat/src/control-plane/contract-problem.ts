@@ -1,5 +1,5 @@
 import type { DescMessage } from "@bufbuild/protobuf";
-import { CraftingSchemaSchema } from "../gen/workflowcontract/v1/workflowcontract_pb.ts";
+import { type CraftingSchema, CraftingSchemaSchema } from "../gen/workflowcontract/v1/workflowcontract_pb.ts";
 import { parseSchema, schemaJsonOf } from "./contract-text.ts";
 import { type JsonObject, objectOf } from "./json.ts";
 
@@ -13,13 +13,15 @@ export function problemOf(contract: JsonObject): string {
   if (!isFirstShape && !isLaterShape)
     return "expected schemaVersion: v1, or apiVersion: chainloop.dev/v1 with kind: Contract";
   const schema = schemaJsonOf(contract);
-  return wrongType(contract) || wrongEnum(CraftingSchemaSchema, schema, "") || twice(schema);
+  const parsed = parsedOr(contract);
+  if (typeof parsed === "string") return parsed;
+  return wrongEnum(CraftingSchemaSchema, schema, "") || twice(schema) || ofServer(parsed);
 }
 
-function wrongType(contract: JsonObject): string {
+/** Why it cannot be parsed in place of what it says. */
+function parsedOr(contract: JsonObject): CraftingSchema | string {
   try {
-    parseSchema(contract);
-    return "";
+    return parseSchema(contract);
   } catch (error) {
     return String(error instanceof Error ? error.message : error)
       .replaceAll(/\s+/g, " ")
@@ -57,4 +59,17 @@ function twice({ materials }: JsonObject): string {
     seen.add(name);
   }
   return "";
+}
+
+/** The client asks its server for policies without a scheme of a URL too; here none are kept, which it would say at push. */
+function ofServer({ policies, policyGroups }: CraftingSchema): string {
+  const attached = [...(policies?.materials ?? []), ...(policies?.attestation ?? [])];
+  const references = [
+    ...attached.map(({ policy }) => ({ what: "policy", ref: policy.case === "ref" ? policy.value : "" })),
+    ...policyGroups.map(({ ref }) => ({ what: "policy group", ref })),
+  ];
+  const found = references.find(({ ref }) => ref !== "" && (!ref.includes("://") || ref.startsWith("chainloop://")));
+  if (found === undefined) return "";
+  const shown = JSON.stringify(found.ref.slice(0, longestShown));
+  return `the ${found.what} ${shown} is one of a server, and none are served here; name it by file:// or https://`;
 }

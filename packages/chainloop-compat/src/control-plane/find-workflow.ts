@@ -15,10 +15,14 @@ export async function findWorkflow(
 
 type Asked = MessageInitShape<typeof WorkflowServiceFindOrCreateRequestSchema>;
 
-/** Finds or creates a workflow. A contract that is named and is not there is made, as one that asks for nothing. */
+/**
+ * Finds or creates a workflow. A contract that is named and is not there is made, as one that asks for nothing.
+ * @param described What `contractText` says that the contract is; it becomes the description of one made from it.
+ */
 export async function findOrCreate(
   native: Native,
   asked: Asked,
+  described: { description?: string },
   call: HandlerContext,
 ): Promise<{ workflow: Workflow; created: boolean }> {
   const { contract = "", project = "" } = asked;
@@ -29,5 +33,19 @@ export async function findOrCreate(
     await native.contracts.create({ name: contract, project }, asCaller(call)).catch(unless("CONTRACT_EXISTS"));
     answer = await native.workflows.findOrCreate(asked, asCaller(call));
   }
-  return { workflow: given(answer.workflow, "the workflow"), created: answer.created };
+  const workflow = given(answer.workflow, "the workflow");
+  if (answer.created && described.description !== undefined)
+    await describeContract(native, { ...described, name: workflow.contract, text: asked.contractText }, call);
+  return { workflow, created: answer.created };
+}
+
+/** Leaves one alone that was there before, with another text: the workflow has it as it is. */
+async function describeContract(
+  native: Native,
+  { name, text = new Uint8Array(), description }: { name: string; text?: Uint8Array | undefined; description?: string },
+  call: HandlerContext,
+): Promise<void> {
+  const { revision } = await native.contracts.get({ name }, asCaller(call));
+  if (Buffer.compare(given(revision, "the contract's revision").text, text) !== 0) return;
+  await native.contracts.update({ name, ...(description !== undefined && { description }) }, asCaller(call));
 }

@@ -8,6 +8,9 @@ where v.organization_id = $1 and v.project = $2 and v.latest`;
 const namedText = `select ${versionColumns("v")} from project_version v
 where v.organization_id = $1 and v.project = $2 and v.version = $3`;
 
+const byIdText = `select v.project, ${versionColumns("v")} from project_version v
+where v.organization_id = $1 and v.id = $2`;
+
 // The second of two that come at once waits for the first, and finds nothing left to change.
 const releaseText = `
 with released as (
@@ -32,6 +35,14 @@ export class ProjectVersionStore {
       ? this.#pool.query<VersionRow>(latestText, [organizationId, project])
       : this.#pool.query<VersionRow>(namedText, [organizationId, project, version]));
     return rows[0] === undefined ? null : readProjectVersion(rows[0]);
+  }
+
+  /** With its project. */
+  async findById(organizationId: string, id: string): Promise<{ project: string; version: ProjectVersion } | null> {
+    const { rows } = await this.#pool.query<VersionRow & { project: string }>(byIdText, [organizationId, id]);
+    const [row] = rows;
+    const version = row === undefined ? null : readProjectVersion(row);
+    return row === undefined || version === null ? null : { project: row.project, version };
   }
 
   /** Once; tells the audit log with it. */

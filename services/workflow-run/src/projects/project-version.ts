@@ -25,6 +25,12 @@ export function projectVersionNotFound(project: string, version: string): Domain
   return new DomainError("PROJECT_VERSION_NOT_FOUND", message, { metadata: { project, version } });
 }
 
+export function projectVersionIdNotFound(id: string): DomainError {
+  return new DomainError("PROJECT_VERSION_NOT_FOUND", `there is no project version ${id} in this organization`, {
+    metadata: { id },
+  });
+}
+
 /** A released version cannot become the latest. */
 export function projectVersionReleased(project: string, version: string): DomainError {
   return new DomainError(

@@ -1,4 +1,5 @@
 import { type Backend, BackendProvider, BackendStatus } from "@attestry/api/run";
+import type { Role } from "@attestry/service-kit";
 import { create } from "@bufbuild/protobuf";
 import {
   type CASBackendItem,
@@ -20,7 +21,8 @@ const statuses: ReadonlyMap<BackendStatus, ValidationStatus> = new Map([
   [BackendStatus.INVALID, ValidationStatus.INVALID],
 ]);
 
-export function backendItem(backend: Backend): CASBackendItem {
+/** @param role Of whom it is shown to. */
+export function backendItem(backend: Backend, role: Role): CASBackendItem {
   const { id, name, secretRef, provider, isDefault, maxBytes, createdAt, validatedAt, validationError } = backend;
   const isInline = provider === BackendProvider.INLINE;
   // The inline backend is always there: nobody has to validate it.
@@ -28,8 +30,8 @@ export function backendItem(backend: Backend): CASBackendItem {
   const changed = validated ?? createdAt;
   return create(CASBackendItemSchema, {
     ...{ id, name, isInline },
-    // What is behind the reference only the gateway knows.
-    location: secretRef,
+    // What is behind the reference only the gateway knows. Whoever may not list backends learns no names of secrets here.
+    location: isInline || role === "admin" ? secretRef : name,
     description: isInline ? "Embed artifacts content in the attestation" : "",
     provider: providers.get(provider) ?? "",
     default: isDefault,

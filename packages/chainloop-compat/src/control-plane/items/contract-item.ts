@@ -26,7 +26,7 @@ export function contractItem(contract: Contract, organizationId: string): Workfl
     ...(updatedAt && { updatedAt }),
     ...(latestRevisionCreatedAt && { latestRevisionCreatedAt }),
     workflowNames: workflows.map((workflow) => workflow.name),
-    workflowRefs: workflows.map((workflow) => ({ id: workflow.id, name: workflow.name })),
+    workflowRefs: workflows.map(({ id, name, project: projectName }) => ({ id, name, projectName })),
     ...(project !== "" && {
       scopedEntity: { type: "project", id: projectIdOf(organizationId, project), name: project },
     }),

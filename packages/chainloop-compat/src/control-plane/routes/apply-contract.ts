@@ -10,19 +10,21 @@ import {
 import type { ControlPlaneContext } from "../context.ts";
 import { contractItem } from "../items/contract-item.ts";
 import { asCaller, given, unless } from "../native.ts";
-import { agreedName, findContract } from "./contracts.ts";
+import { agreedContract } from "./agreed-contract.ts";
+import { findContract } from "./contracts.ts";
 
 type Answer = MessageInitShape<typeof WorkflowContractServiceApplyResponseSchema>;
 
 /** Creates the contract that the text names, or makes the text its next revision. A dry run says which, and changes nothing. */
 export async function applyContract(
-  { native, reader }: ControlPlaneContext,
+  context: ControlPlaneContext,
   { rawSchema, dryRun }: WorkflowContractServiceApplyRequest,
   call: HandlerContext,
 ): Promise<Answer> {
   const { organizationId } = apiPrincipal(call);
-  const name = await agreedName(reader, { asked: "", text: rawSchema }, call);
-  const found = await findContract(native, name, call);
+  const { native } = context;
+  const asked = { ...(await agreedContract(context, { name: "", text: rawSchema }, call)), text: rawSchema };
+  const found = await findContract(native, asked.name, call);
   if (dryRun) {
     if (found === undefined) return { changed: true, status: ApplyStatus.CREATED };
     const isSame = Buffer.compare(given(found.revision, "the contract's revision").text, rawSchema) === 0;
@@ -30,12 +32,10 @@ export async function applyContract(
   }
   if (found === undefined) {
     // Another call may have created it since it was looked for.
-    const created = await native.contracts
-      .create({ name, text: rawSchema }, asCaller(call))
-      .catch(unless("CONTRACT_EXISTS"));
+    const created = await native.contracts.create(asked, asCaller(call)).catch(unless("CONTRACT_EXISTS"));
     if (created !== undefined) return answer(ApplyStatus.CREATED, created.contract, organizationId);
   }
-  const { changed, contract } = await native.contracts.update({ name, text: rawSchema }, asCaller(call));
+  const { changed, contract } = await native.contracts.update(asked, asCaller(call));
   return answer(changed ? ApplyStatus.UPDATED : ApplyStatus.UNCHANGED, contract, organizationId);
 }
 

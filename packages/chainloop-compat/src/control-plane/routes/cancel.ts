@@ -9,7 +9,10 @@ import {
   AttestationServiceCancelRequest_TriggerType as Trigger,
 } from "../../gen/controlplane/v1/attestation_pb.ts";
 import type { ControlPlaneContext } from "../context.ts";
+import { fitting } from "../fitting.ts";
 import { asCaller } from "../native.ts";
+
+const longestReason = 1_024;
 
 /**
  * Ends a run without an attestation. One that has ended without one already is no error, however it ended: the client
@@ -20,7 +23,7 @@ export async function cancel(
   { workflowRunId, trigger, reason }: AttestationServiceCancelRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof AttestationServiceCancelResponseSchema>> {
-  const asked = { runId: workflowRunId, trigger: triggerOf(trigger), reason };
+  const asked = { runId: workflowRunId, trigger: triggerOf(trigger), reason: fitting(reason, longestReason) };
   await native.runs.cancel(asked, asCaller(call)).catch(unlessEnded);
   return {};
 }

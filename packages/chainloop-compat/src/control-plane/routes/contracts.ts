@@ -1,5 +1,5 @@
 import type { Contract, ContractServiceGetResponse } from "@attestry/api/run";
-import { apiPrincipal, DomainError } from "@attestry/service-kit";
+import { apiPrincipal } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type {
@@ -15,7 +15,7 @@ import type {
 import type { ControlPlaneContext } from "../context.ts";
 import { contractItem, contractRevisionItem } from "../items/contract-item.ts";
 import { asCaller, given, type Native, unless } from "../native.ts";
-import type { Reader } from "../reading/reader.ts";
+import { agreedChange, agreedContract } from "./agreed-contract.ts";
 
 const pageSize = 200;
 /** The client asks for all in one answer. */
@@ -38,18 +38,17 @@ export async function listContracts(
 }
 
 export async function createContract(
-  { native, reader }: ControlPlaneContext,
+  context: ControlPlaneContext,
   { name, rawContract, description, projectReference }: WorkflowContractServiceCreateRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof WorkflowContractServiceCreateResponseSchema>> {
   const { organizationId } = apiPrincipal(call);
   const asked = {
-    name: await agreedName(reader, { asked: name, text: rawContract }, call),
+    ...(await agreedContract(context, { name, description, text: rawContract }, call)),
     text: rawContract,
-    description: description ?? "",
     project: projectReference?.name ?? "",
   };
-  const { contract } = await native.contracts.create(asked, asCaller(call));
+  const { contract } = await context.native.contracts.create(asked, asCaller(call));
   return { result: contractItem(given(contract, "the contract"), organizationId) };
 }
 
@@ -71,15 +70,15 @@ export async function describeContract(
 }
 
 export async function updateContract(
-  { native, reader }: ControlPlaneContext,
+  context: ControlPlaneContext,
   { name, rawContract, description }: WorkflowContractServiceUpdateRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof WorkflowContractServiceUpdateResponseSchema>> {
   const { organizationId } = apiPrincipal(call);
+  const { native, reader } = context;
   const asked = {
-    name: await agreedName(reader, { asked: name, text: rawContract }, call),
+    ...(await agreedChange(context, { name, description, text: rawContract }, call)),
     ...(rawContract.length > 0 && { text: rawContract }),
-    ...(description !== undefined && { description }),
   };
   const updated = await native.contracts.update(asked, asCaller(call));
   const contract = given(updated.contract, "the contract");
@@ -99,24 +98,4 @@ export async function findContract(
   call: HandlerContext,
 ): Promise<ContractServiceGetResponse | undefined> {
   return native.contracts.get({ name }, asCaller(call)).catch(unless("CONTRACT_NOT_FOUND"));
-}
-
-/** The name that is asked for and the one in the text must be one, or only one of them be there. */
-export async function agreedName(
-  reader: Reader,
-  { asked, text }: { asked: string; text: Uint8Array },
-  call: HandlerContext,
-): Promise<string> {
-  const { name: named } = await reader.newContract(text, call.signal);
-  if (asked !== "" && named !== "" && asked !== named) {
-    throw new DomainError(
-      "REQUEST_INVALID",
-      `contract name cannot be changed: asked for ${JSON.stringify(asked)}, the text says ${JSON.stringify(named)}`,
-    );
-  }
-  if (asked !== "" || named !== "") return asked || named;
-  throw new DomainError(
-    "REQUEST_INVALID",
-    "name is required: either provide explicit name or include metadata.name in the schema",
-  );
 }

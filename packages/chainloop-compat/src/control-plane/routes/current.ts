@@ -17,7 +17,7 @@ export async function current(
   _request: ContextServiceCurrentRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof ContextServiceCurrentResponseSchema>> {
-  const { tokenId } = apiPrincipal(call);
+  const { tokenId, role } = apiPrincipal(call);
   const issuedAt = bearerIssuedAt(call.requestHeader);
   return {
     result: {
@@ -26,7 +26,7 @@ export async function current(
         email: "API-token@chainloop",
         ...(issuedAt !== undefined && { createdAt: timestampFromMs(issuedAt) }),
       },
-      currentCasBackend: backendItem(await findDefaultBackend(native, call)),
+      currentCasBackend: backendItem(await findDefaultBackend(native, call), role),
     },
   };
 }

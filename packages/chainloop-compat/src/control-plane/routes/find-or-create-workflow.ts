@@ -9,6 +9,7 @@ import type { ControlPlaneContext } from "../context.ts";
 import { findOrCreate } from "../find-workflow.ts";
 import { workflowItem } from "../items/workflow-item.ts";
 import { asCaller } from "../native.ts";
+import { descriptionToKeep } from "./agreed-contract.ts";
 
 /** A contract that comes along is the new workflow's, or the next revision of the one that the workflow has. */
 export async function findOrCreateWorkflow(
@@ -18,8 +19,8 @@ export async function findOrCreateWorkflow(
 ): Promise<MessageInitShape<typeof FindOrCreateWorkflowResponseSchema>> {
   const { organizationId } = apiPrincipal(call);
   const asked = { project: projectName, name: workflowName, contract: contractName, contractText: contractBytes };
-  await reader.newContract(contractBytes, call.signal);
-  const { workflow, created } = await findOrCreate(native, asked, call);
+  const described = descriptionToKeep(await reader.newContract(contractBytes, call.signal));
+  const { workflow, created } = await findOrCreate(native, asked, described, call);
   if (!created && contractName !== "" && contractName !== workflow.contract) {
     throw new DomainError(
       "REQUEST_INVALID",
@@ -27,6 +28,6 @@ export async function findOrCreateWorkflow(
     );
   }
   if (!created && contractBytes.length > 0)
-    await native.contracts.update({ name: workflow.contract, text: contractBytes }, asCaller(call));
+    await native.contracts.update({ ...described, name: workflow.contract, text: contractBytes }, asCaller(call));
   return { result: workflowItem(workflow, organizationId) };
 }

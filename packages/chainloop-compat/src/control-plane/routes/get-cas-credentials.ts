@@ -1,5 +1,5 @@
 import { BackendProvider, type CredentialServiceIssueCasTokenRequestSchema } from "@attestry/api/run";
-import { DomainError } from "@attestry/service-kit";
+import { apiPrincipal, DomainError } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import {
@@ -24,7 +24,7 @@ export async function getCasCredentials(
     throw new DomainError("BACKEND_INLINE", "cannot upload or download artifacts from an inline CAS backend");
   }
   const { token } = await native.credentials.issueCasToken({ purpose }, asCaller(call));
-  return { result: { token, backend: backendItem(backend) } };
+  return { result: { token, backend: backendItem(backend, apiPrincipal(call).role) } };
 }
 
 type Purpose = NonNullable<MessageInitShape<typeof CredentialServiceIssueCasTokenRequestSchema>["purpose"]>;

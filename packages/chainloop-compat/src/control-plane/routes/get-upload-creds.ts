@@ -1,4 +1,5 @@
 import { BackendProvider } from "@attestry/api/run";
+import { apiPrincipal } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type {
@@ -18,8 +19,9 @@ export async function getUploadCreds(
 ): Promise<MessageInitShape<typeof AttestationServiceGetUploadCredsResponseSchema>> {
   const { run } = await native.runs.get({ by: { case: "runId", value: workflowRunId } }, asCaller(call));
   const backend = await findBackend(native, run?.backendName ?? "", call);
-  if (backend.provider === BackendProvider.INLINE) return { result: { backend: backendItem(backend) } };
+  const shown = backendItem(backend, apiPrincipal(call).role);
+  if (backend.provider === BackendProvider.INLINE) return { result: { backend: shown } };
   const purpose = { case: "uploadForRun" as const, value: { runId: workflowRunId } };
   const { token } = await native.credentials.issueCasToken({ purpose }, asCaller(call));
-  return { result: { token, backend: backendItem(backend) } };
+  return { result: { token, backend: shown } };
 }

@@ -17,6 +17,9 @@ import { asCaller, given, type Native } from "../native.ts";
 const defaultVersion = "v0";
 const versionPattern = /^[A-Za-z0-9.+-]+$/;
 
+/** In characters. */
+const longestJobUrl = 2_048;
+
 /** The one authority that there is, by the name that the client writes into its predicate. */
 const signingCa = "fileCA";
 
@@ -33,7 +36,7 @@ export async function init(
     {
       project: workflow.project,
       workflow: workflow.name,
-      jobUrl: request.jobUrl,
+      jobUrl: knownUrl(request.jobUrl),
       contractRevision: request.contractRevision,
       runner: runnerName(request.runner),
       projectVersion: askedVersion(request),
@@ -74,6 +77,12 @@ function askedVersion({
     mustExist: requireExistingVersion && projectVersion !== defaultVersion,
     ...(markAsLatest !== undefined && { markLatest: markAsLatest }),
   };
+}
+
+/** Empty for what is none to follow, or none that the native API takes: a job is not to fail because of it. */
+function knownUrl(jobUrl: string): string {
+  const isTaken = Array.from(jobUrl).length <= longestJobUrl && !/[\p{C}\p{Zl}\p{Zp}]/u.test(jobUrl);
+  return isTaken ? jobUrl : "";
 }
 
 /** A job that adds files would find out only then. */

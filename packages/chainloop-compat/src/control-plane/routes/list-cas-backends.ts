@@ -1,3 +1,4 @@
+import { apiPrincipal } from "@attestry/service-kit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type {
@@ -15,5 +16,6 @@ export async function listCasBackends(
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof CASBackendServiceListResponseSchema>> {
   const { backends } = await native.backends.list({}, asCaller(call));
-  return { result: backends.map(backendItem) };
+  const { role } = apiPrincipal(call);
+  return { result: backends.map((backend) => backendItem(backend, role)) };
 }

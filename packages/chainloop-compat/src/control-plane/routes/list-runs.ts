@@ -13,17 +13,28 @@ import type { ControlPlaneContext } from "../context.ts";
 import { findWorkflow } from "../find-workflow.ts";
 import { runItem, runStateOf } from "../items/run-item.ts";
 import { workflowOfRun } from "../items/workflow-item.ts";
-import { asCaller, type Native } from "../native.ts";
+import { asCaller, given, type Native } from "../native.ts";
 
 const defaultPageSize = 10;
+
+// What a newer client may ask is no filter.
+const withViolations: ReadonlyMap<PolicyViolationsFilter, boolean> = new Map([
+  [PolicyViolationsFilter.WITH_VIOLATIONS, true],
+  [PolicyViolationsFilter.WITHOUT_VIOLATIONS, false],
+]);
+const withGates: ReadonlyMap<PolicyGatesFilter, boolean> = new Map([
+  [PolicyGatesFilter.WITH_GATES, true],
+  [PolicyGatesFilter.WITHOUT_GATES, false],
+]);
 
 /** Runs, newest first, with their workflows. The cursor is the native page token. */
 export async function listRuns(
   { native }: ControlPlaneContext,
-  request: WorkflowRunServiceListRequest,
+  asked: WorkflowRunServiceListRequest,
   call: HandlerContext,
 ): Promise<MessageInitShape<typeof WorkflowRunServiceListResponseSchema>> {
   const { organizationId } = apiPrincipal(call);
+  const request = asked.projectVersion === "" ? asked : await withVersionNamed(native, asked, call);
   const { projectName: project, workflowName: name, pagination } = request;
   await checkAsked(native, request, call);
   const { runs, nextPageToken } = await native.runs.list(
@@ -50,6 +61,27 @@ export async function listRuns(
   };
 }
 
+/** The same with the names of the version whose id it has. Without a project the name of a workflow says nothing, as ever. */
+async function withVersionNamed(
+  native: Native,
+  request: WorkflowRunServiceListRequest,
+  call: HandlerContext,
+): Promise<WorkflowRunServiceListRequest> {
+  const { projectVersion: id, projectName, projectVersionName } = request;
+  const { project, version } = await native.projects.getVersion({ id }, asCaller(call));
+  const named = given(version, "the version").version;
+  const isOther = (asked: string, found: string) => asked !== "" && asked !== found;
+  if (isOther(projectName, project) || isOther(projectVersionName, named)) {
+    throw new DomainError(
+      "PROJECT_VERSION_NOT_FOUND",
+      `the version ${id} is ${JSON.stringify(named)} of the project ${project}`,
+      { metadata: { id, project, version: named } },
+    );
+  }
+  const workflowName = projectName === "" ? "" : request.workflowName;
+  return { ...request, workflowName, projectName: project, projectVersionName: named };
+}
+
 /** Of what is not there an error is told, and no empty page. */
 async function checkAsked(
   native: Native,
@@ -74,27 +106,19 @@ async function workflowsOf(native: Native, ids: Set<string>, call: HandlerContex
 }
 
 function filters(request: WorkflowRunServiceListRequest): MessageInitShape<typeof RunServiceListRequestSchema> {
-  const { status, projectName, projectVersion, projectVersionName, policyStatus, policyViolations, policyGates } =
-    request;
+  const { status, projectName, projectVersionName, policyStatus, policyViolations, policyGates } = request;
   const state = runStateOf(status);
   if (state === undefined) throw invalid(`invalid run status: ${status}`);
   if (projectVersionName !== "" && projectName === "")
     throw invalid("project_name must be set when project_version_name is set");
-  if (projectVersion !== "")
-    throw invalid("project_version: versions are found by project_version_name here, and not by their id");
   return {
     ...(status !== RunStatus.UNSPECIFIED && { state }),
     projectVersion: projectVersionName,
     // The two enumerations have the same numbers.
     policyStatus: Number(policyStatus) as PolicyStatus,
     // The older filter says nothing beside the newer one.
-    ...(Number(policyStatus) === 0 &&
-      policyViolations !== PolicyViolationsFilter.UNSPECIFIED && {
-        hasPolicyViolations: policyViolations === PolicyViolationsFilter.WITH_VIOLATIONS,
-      }),
-    ...(policyGates !== PolicyGatesFilter.UNSPECIFIED && {
-      hasPolicyGates: policyGates === PolicyGatesFilter.WITH_GATES,
-    }),
+    hasPolicyViolations: Number(policyStatus) === 0 ? withViolations.get(policyViolations) : undefined,
+    hasPolicyGates: withGates.get(policyGates),
   };
 }
 

@@ -15,6 +15,7 @@ import { findOrCreate, findWorkflow } from "../find-workflow.ts";
 import { workflowItem } from "../items/workflow-item.ts";
 import { asCaller, type Native } from "../native.ts";
 import { matchesWorkflow } from "../workflow-filter.ts";
+import { descriptionToKeep } from "./agreed-contract.ts";
 
 const defaultPageSize = 15;
 const largestPage = 200;
@@ -30,8 +31,8 @@ export async function createWorkflow(
   const { organizationId } = apiPrincipal(call);
   const asked = { project: projectName, name, team, description };
   const contract = { contract: contractName, contractText: contractBytes };
-  await reader.newContract(contractBytes, call.signal);
-  const { workflow, created } = await findOrCreate(native, { ...asked, ...contract }, call);
+  const described = descriptionToKeep(await reader.newContract(contractBytes, call.signal));
+  const { workflow, created } = await findOrCreate(native, { ...asked, ...contract }, described, call);
   if (!created)
     throw new DomainError("WORKFLOW_EXISTS", `workflow "${name}" in project "${projectName}" already exists`);
   return { result: workflowItem(workflow, organizationId) };
