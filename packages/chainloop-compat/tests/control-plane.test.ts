@@ -10,11 +10,7 @@ import { reasonOf } from "@attestry/service-kit";
 import { createSigningAuthorityFiles } from "@attestry/service-kit/certificates";
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import {
-  AuthorityKeyIdentifierExtension,
-  X509Certificate as PeculiarCertificate,
-  SubjectKeyIdentifierExtension,
-} from "@peculiar/x509";
+import { AuthorityKeyIdentifierExtension, X509Certificate as PeculiarCertificate } from "@peculiar/x509";
 import {
   bundleOf,
   type CommandLine,
