@@ -6,6 +6,7 @@ import path from "node:path";
 import { ownReasons } from "../packages/cli/src/own-reasons.ts";
 import { Code } from "../packages/service-kit/node_modules/@connectrpc/connect/dist/esm/index.js";
 import { reasons } from "../packages/service-kit/src/index.ts";
+import { settings as standalone } from "../packages/standalone/src/settings.ts";
 import { settings as ingest } from "../services/attestation-ingest/src/config.ts";
 import { settings as cas } from "../services/cas-gateway/src/config.ts";
 import { settings as run } from "../services/workflow-run/src/config.ts";
@@ -31,8 +32,8 @@ function settingsPage() {
     "# Settings",
     "",
     "Services read their settings from the environment; a value that cannot be read ends the start with one line that names",
-    "it. `npm start` sets the databases, keys, secrets and peers itself and takes all others; it has two of its own, each also a",
-    "flag:",
+    `it. \`npm start\` sets the databases, keys, secrets and peers itself and takes all others; its \`LOG_LEVEL\` is \`${standalone.logLevel.default}\``,
+    "unless it is set. It has two of its own, each also a flag:",
     "",
     "| variable | flag | default | meaning |",
     "| --- | --- | --- | --- |",

@@ -1,19 +1,25 @@
+import type { NameWatch } from "./json-names.ts";
 import type { BundleLimits } from "./limits.ts";
 
 /**
  * Says how a text is too costly for JSON.parse, if it is. 32 MiB of brackets would hold the thread for seconds and
  * take over a gigabyte: 16 million levels 7.8 s, 11 million empty arrays 1.7 GB; millions of distinct names in one object
- * take 4 s (Node 24). The text need not be JSON.
+ * take 4 s (Node 24). The text need not be JSON. The watch, if there is one, is told of the names of its objects.
  */
-export function excessOf(text: string, limits: BundleLimits): string | undefined {
+export function excessOf(text: string, limits: BundleLimits, names?: NameWatch): string | undefined {
   const { jsonDepth, jsonContainers, jsonMembers } = limits;
   let depth = 0;
   let containers = 0;
   let members = 0;
+  // Of the string before, which is the name if a colon follows.
+  let from = 0;
+  let to = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === 0x22) {
-      at = endOfString(text, at);
+      from = at;
+      to = endOfString(text, at);
+      at = to;
     } else if (code === 0x7b || code === 0x5b) {
       depth++;
       containers++;
@@ -23,6 +29,9 @@ export function excessOf(text: string, limits: BundleLimits): string | undefined
       if (containers > jsonContainers) {
         return `more than ${jsonContainers} objects and arrays`;
       }
+      if (code === 0x7b) {
+        names?.opened(depth);
+      }
     } else if (code === 0x7d || code === 0x5d) {
       depth--;
     } else if (code === 0x3a) {
@@ -30,6 +39,7 @@ export function excessOf(text: string, limits: BundleLimits): string | undefined
       if (members > jsonMembers) {
         return `more than ${jsonMembers} members of objects`;
       }
+      names?.named(depth, text, from, to);
     }
   }
   return undefined;

@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { quote } from "./describe.ts";
 import { findJsonFault } from "./json-fault.ts";
+import { NameWatch, type RepeatedName } from "./json-names.ts";
 import { excessOf } from "./json-shape.ts";
 import type { BundleLimits } from "./limits.ts";
 
@@ -8,10 +9,13 @@ const BYTE_ORDER_MARK = 0xfeff;
 const BYTE_ORDER_MARK_BYTES = 3;
 
 export type JsonRefusal = {
-  problem: "excess" | "syntax" | "several";
-  /** A clause for a message: what was expected where, and what came; never more than one character of the text. */
+  problem: "excess" | "syntax" | "several" | "repeated";
+  /** A clause for a message: what was expected where, and what came; of the text one character or a name, never more. */
   reason: string;
 };
+
+/** No object may have a name twice, but within the value of one member of the outermost object. */
+export type UniqueNames = { except?: string };
 
 /**
  * The text that the bytes are in UTF-8, a byte order mark at its start included; undefined if they are not UTF-8.
@@ -43,24 +47,35 @@ export function otherUnicodeOf(bytes: Uint8Array): string | undefined {
 
 /**
  * Parses a JSON text, with or without a byte order mark (a reader may ignore it, RFC 8259 section 8.1). Of a name that
- * is repeated in one object the last counts, as with most readers.
+ * stands twice in one object the last counts, as with most readers, unless names must be unique.
  */
-export function readJson(text: string, limits: BundleLimits): { value: unknown } | JsonRefusal {
+export function readJson(text: string, limits: BundleLimits, unique?: UniqueNames): { value: unknown } | JsonRefusal {
   const marked = text.charCodeAt(0) === BYTE_ORDER_MARK;
   const json = marked ? text.slice(1) : text;
-  const excess = excessOf(json, limits);
+  const skippedBytes = marked ? BYTE_ORDER_MARK_BYTES : 0;
+  const names = unique === undefined ? undefined : new NameWatch(unique.except);
+  const excess = excessOf(json, limits, names);
   if (excess !== undefined) {
     return { problem: "excess", reason: excess };
   }
   try {
-    return { value: JSON.parse(json) };
+    const value = JSON.parse(json);
+    return names?.repeated === undefined ? { value } : repeatedRefusal(json, skippedBytes, names.repeated);
   } catch (error) {
     // The error is not kept as a cause: its message quotes the text.
     if (error instanceof RangeError) {
       return { problem: "excess", reason: "nested too deeply" };
     }
-    return syntaxRefusal(json, marked ? BYTE_ORDER_MARK_BYTES : 0);
+    return syntaxRefusal(json, skippedBytes);
   }
+}
+
+function repeatedRefusal(json: string, skippedBytes: number, { name, offset }: RepeatedName): JsonRefusal {
+  const at = skippedBytes + Buffer.byteLength(json.slice(0, offset));
+  return {
+    problem: "repeated",
+    reason: `expected each name of an object once, got ${quote(name)} again at byte ${at}`,
+  };
 }
 
 function syntaxRefusal(json: string, skippedBytes: number): JsonRefusal {

@@ -37,8 +37,8 @@ const FIELD_NAMES = ["mediaType", "verificationMaterial", "dsseEnvelope", "messa
  * Reads a Sigstore bundle (v0.1 to v0.3) or a bare DSSE envelope with an in-toto statement, as JSON in UTF-8 with or
  * without a byte order mark. Pure: no I/O, the bytes are not kept or changed, and the payload is decoded once.
  *
- * Names follow proto3 JSON: lowerCamelCase or the proto's own (`dsse_envelope`), never both, and case counts; unknown
- * fields are ignored. Otherwise it is lenient where bundles in use are, such as a v0.3 bundle with a certificate chain.
+ * Names follow proto3 JSON: lowerCamelCase or the proto's own (`dsse_envelope`), never both, never twice, and case counts;
+ * unknown fields are ignored. Otherwise it is lenient where bundles in use are, such as a v0.3 bundle with a certificate chain.
  * The size (bytes) is for the caller to bound.
  *
  * @throws BundleError BUNDLE_*, MESSAGE_SIGNATURE, PAYLOAD_*, SIGNATURE_MISSING, STATEMENT_MALFORMED, SUBJECT_MISSING.
@@ -65,7 +65,8 @@ function readObject(bytes: Uint8Array, limits: BundleLimits): JsonObject {
     throw mismatch("BUNDLE_COMPRESSED", "bundle is compressed", "JSON, unpacked", compression);
   }
   const text = decodeText(bytes);
-  const json = readJson(text, limits);
+  // Of the bundle nothing is excepted: a verifier may read any of it, and by the first of two names.
+  const json = readJson(text, limits, {});
   if (!("problem" in json)) {
     if (!isJsonObject(json.value)) {
       const hint = Array.isArray(json.value) ? "; store each bundle by itself" : "";
@@ -82,6 +83,9 @@ function readObject(bytes: Uint8Array, limits: BundleLimits): JsonObject {
   if (json.problem === "several") {
     const hint = "several JSON values (JSON lines): store each by itself";
     throw new BundleError("BUNDLE_NOT_JSON", `bundle: ${hint}; ${json.reason}`);
+  }
+  if (json.problem === "repeated") {
+    throw new BundleError("BUNDLE_MALFORMED", `bundle: ${json.reason}`);
   }
   throw new BundleError("BUNDLE_NOT_JSON", `bundle: not JSON: ${json.reason}`);
 }

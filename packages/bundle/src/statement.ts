@@ -71,9 +71,14 @@ function readStatement(payload: Uint8Array, limits: BundleLimits): JsonObject {
   if (text === undefined) {
     throw mismatch("STATEMENT_MALFORMED", "statement", "JSON in UTF-8", "bytes that are not UTF-8");
   }
-  const json = readJson(text, limits);
+  // Real predicates hold odd things, and what they mean is between who wrote and who reads them: within one, a name may
+  // stand twice. What is read of Chainloop's is the last, as its own reader does.
+  const json = readJson(text, limits, { except: "predicate" });
   if ("problem" in json && json.problem === "excess") {
     throw new BundleError("BUNDLE_TOO_COMPLEX", `statement: ${json.reason}`);
+  }
+  if ("problem" in json && json.problem === "repeated") {
+    throw new BundleError("STATEMENT_MALFORMED", `statement: ${json.reason}`);
   }
   if ("problem" in json) {
     throw new BundleError("STATEMENT_MALFORMED", `statement: not one JSON object: ${json.reason}`);

@@ -9,7 +9,8 @@ const hints: Record<string, string> = {
   TOKEN_REVOKED: "make a new one with `attestry token create`",
   TOKEN_SIGNATURE_INVALID: "the token was made by another server; use one of this server",
   TOKEN_AUDIENCE_WRONG: "use an API token, as `attestry token create` makes it",
-  ROLE_INSUFFICIENT: "use a token with a higher role; an admin makes one with `attestry token create --role ...`",
+  ROLE_INSUFFICIENT:
+    "use a token with a higher role; an admin makes one with `attestry token create --name NAME --role ROLE`",
   BUNDLE_COMPRESSED: "unpack the file first",
   BUNDLE_EMPTY: "did the step that writes the bundle fail?",
   SIGNATURE_NOT_CHECKED: "give the public key of the signer by --key",

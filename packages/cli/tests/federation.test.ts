@@ -65,6 +65,32 @@ test("rules: added with their claims, listed, removed", async () => {
   expect(removed).toBe("release");
 });
 
+const github = "https://token.actions.githubusercontent.com";
+test.each([
+  [github, ["ref=refs/heads/main", "environment=release"], "repository_id or repository_owner_id"],
+  [github, ["repository=**"], "repository_id or repository_owner_id"],
+  ["https://gitlab.com", ["ref_protected=true"], "project_id or namespace_id"],
+  ["https://id.test", ["ref=main"], "sub"],
+])("a rule for %s of %j says on stderr that it asks nothing of whose pipeline it is", async (issuer, claims, such) => {
+  const { code, stderr } = await addOf(issuer, claims);
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/^no claim says whose pipeline it is: .*\n$/);
+  expect(stderr).toContain(`of ${issuer} `);
+  expect(stderr).toContain(`such as ${such}\n`);
+});
+
+test.each(["repository", "repository_owner_id", "project_id", "sub"])(
+  "a rule that asks for %s says nothing of the kind",
+  async (claim) => {
+    expect(await addOf("https://id.test", ["ref=*", `${claim}=acme*`])).toMatchObject({ code: 0, stderr: "" });
+  },
+);
+
+function addOf(issuer: string, claims: string[]) {
+  const rule = ["federation", "add", "release", "--issuer", issuer, "--audience", "attestry", "--role", "ci"];
+  return cli([...rule, ...claims.flatMap((claim) => ["--claim", claim])]);
+}
+
 test("the ID token comes from a file or a variable", async () => {
   const file = path.join(folder, "id-token");
   await writeFile(file, "from-file\n");

@@ -79,6 +79,18 @@ describe("hints", () => {
     expect(stderr).toContain("hint: this address is not workflow-run: set --run-addr or ATTESTRY_RUN_ADDR");
   });
 
+  test("a higher role: the command that makes such a token has all that it needs", async () => {
+    const addr = await serve((router) => {
+      router.service(OrganizationService, {
+        update() {
+          throw refusal(Code.PermissionDenied, "ROLE_INSUFFICIENT", "Update needs the role admin; came ci");
+        },
+      });
+    });
+    const { stderr } = await attestry([...addr, "--token", "t", "org", "update", "--storage-mode", "cas"]);
+    expect(stderr).toContain("`attestry token create --name NAME --role ROLE`");
+  });
+
   test("only an instance admin can, and where the token came from", async () => {
     await writeFile(path.join(folder, "admin-token"), "secret\n");
     const addr = await serve((router) => {

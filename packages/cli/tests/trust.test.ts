@@ -84,6 +84,37 @@ test("set sends the texts of the files, and pairs signers with issuers", async (
 });
 
 test.each([
+  [
+    "a trusted root",
+    ["--trusted-root", "root", "--log-threshold", "1"],
+    /^any signer of these authorities is trusted .*: anybody/,
+  ],
+  [
+    "a CA, beside a key",
+    ["--ca", "ca", "--key", "key"],
+    /^any signer of these authorities is trusted .*--signer PATTERN/,
+  ],
+  [
+    "an issuer alone",
+    ["--trusted-root", "root", "--issuer", "i"],
+    /^any signer of these authorities by that issuer is/,
+  ],
+])("set of %s says on stderr that it trusts any signer, and how to narrow it", async (_what, args, says) => {
+  const set = await trust("set", ...args, "-o", "json");
+  expect([set.code, JSON.parse(set.stdout)]).toEqual([0, { revision: 4 }]);
+  expect(set.stderr).toMatch(says);
+});
+
+test("set of keys alone, or of signers, says nothing of the kind", async () => {
+  for (const args of [
+    ["--key", "key"],
+    ["--trusted-root", "root", "--ca", "ca", "--signer", "a"],
+  ]) {
+    expect(await trust("set", ...args)).toMatchObject({ code: 0, stderr: "" });
+  }
+});
+
+test.each([
   ["nothing to trust", ["--signer", "a"], 2, /at least one of --trusted-root, --ca and --key/],
   [
     "issuers that go with no signer",

@@ -2,7 +2,6 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { type DataDir, openDataDir, StartFailure, writeDurably } from "@attestry/data-dir";
 import {
-  commonSettings,
   createKeyFiles,
   createLogger,
   createMetrics,
@@ -10,12 +9,12 @@ import {
   type Logger,
   readSettings,
   serve,
-  transportSettings,
 } from "@attestry/service-kit";
 import { createSigningAuthorityFiles } from "@attestry/service-kit/certificates";
 import { expectFree, listenFailure } from "./listen.ts";
 import { type PostgresServer, startPostgres } from "./postgres/index.ts";
 import { composeServices } from "./services.ts";
+import { settings } from "./settings.ts";
 import { chooseTls, expectGuarded, type TlsChoice } from "./tls/choose-tls.ts";
 
 export { type DataDir, openDataDir, StartFailure, type StartFailureCode } from "@attestry/data-dir";
@@ -25,9 +24,6 @@ export { tour } from "./tour.ts";
 
 /** The default backend of the first organization; prepareStorage writes its secret. */
 const localBackend = { name: "local", provider: "filesystem", secretRef: "_shared/local" } as const;
-
-/** Quieter than services on their own: the terminal is the operator's. */
-const settings = { ...transportSettings, logLevel: { ...commonSettings.logLevel, default: "warn" as const } };
 
 export interface StandaloneOptions extends TlsChoice {
   listen: ListenAddress;

@@ -42,6 +42,8 @@ const real = JSON.parse(fixture("chainloop-cli-63k.json").toString());
 const subject = (n: number) => ({ name: `file-${n}`, digest: { sha256: n.toString(16).padStart(64, "0") } });
 
 const digests = (n: number) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`a${i}`, "b"]));
+// In JSON these have escapes, which are read to tell names apart.
+const quotes = (n: number) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`"${i}`, "b"]));
 
 /** A bundle of about so many KiB, most of it what `fill` makes of a number. The signature is good for none but the fixture. */
 function bundle(kib: number, fill: (n: number) => object, size: number): Buffer {
@@ -69,6 +71,7 @@ const shapes: [name: string, bytes: Buffer][] = [
   ["a signature by another key, RSA", await wronglySigned(generateKeyPairSync("rsa", { modulusLength: 8192 }))],
   // As many as are read in the event loop, nearly; of more in a thread.
   ["52 KiB, 1,900 names", bundle(52, (n) => ({ ...one, predicate: digests(n) }), 19)],
+  ["52 KiB, 1,900 names outside of the predicate", bundle(52, (n) => ({ ...one, ...quotes(n) }), 19)],
   ...[16, 64, 256].map((kib): [string, Buffer] => [
     `${kib} KiB, digests of a subject`,
     bundle(kib, (n) => ({ subject: [{ digest: digests(n) }] }), 12),

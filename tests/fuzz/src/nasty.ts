@@ -70,6 +70,9 @@ const texts: Record<string, () => string> = {
   "a subject of 100,000 numbers as digests": () =>
     stating(`"subject":[{"digest":{${numbered(many, (i) => `"${many - i}":"b"`)}}}]`),
   "100,000 fields": () => bundle({ more: `,${numbered(many, (i) => `"f${i}":${i}`)}` }),
+  "100,000 fields with escapes": () => bundle({ more: `,${numbered(many, (i) => `"\\u0066${i}":${i}`)}` }),
+  "a long name of escapes": () => bundle({ more: `,"${"\\n".repeat(large / 2)}":1` }),
+  "a payload twice": () => bundle({ signatures: `[{"sig":"c2ln"}],"pa\\u0079load":"${base64("{}")}"` }),
   "one name 100,000 times": () => bundle({ more: `,${repeated('"mediaType":"x"')}` }),
   "a long name of a subject": () => stating(`"subject":[{"name":"${"n".repeat(large / 2)}","digest":{"sha256":"ab"}}]`),
   "a long digest": () => stating(`"subject":[{"digest":{"sha256":"${"a".repeat(large / 2)}"}}]`),

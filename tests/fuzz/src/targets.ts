@@ -27,6 +27,7 @@ import { blobUrls, resourceNames } from "./grammar/names.ts";
 import { isOriginalKey, signingRequests } from "./grammar/signing-request.ts";
 import { anyText } from "./grammar/text.ts";
 import { authorizations, newSigningKey, tokens } from "./grammar/token.ts";
+import { hasNamesOnce } from "./names-once.ts";
 import { promise, type Target, target } from "./target.ts";
 import { chainloopTargets } from "./targets/chainloop.ts";
 import { idTokenTarget } from "./targets/id-token.ts";
@@ -38,6 +39,7 @@ function readBundle(bytes: Buffer): void {
   const parsed = parseBundle(bytes);
   const { envelope, statement } = parsed;
   promise(digestOf(bytes) === before, "the bytes were changed");
+  promise(hasNamesOnce(bytes.toString()), "a name twice: two readings");
   promise(envelope.signatures.length > 0, "no signature");
   promise(
     envelope.signatures.every(({ sig }) => sig.length > 0),

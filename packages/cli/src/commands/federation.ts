@@ -58,6 +58,7 @@ function addAdd(federation: Command): void {
         const answer = await context.caller.once((call) => context.services.federation.create({ rule }, call));
         const made = answer.rule ?? create(FederationRuleSchema);
         await context.printObject(plain(FederationRuleSchema, made), fieldsOf(made));
+        if (!claim.some(saysWhose)) await context.note(openNote(rest.issuer));
       }),
     );
   addExamples(
@@ -100,6 +101,29 @@ function addClaim(text: string, before: [string, string][] = []): [string, strin
   const at = text.indexOf("=");
   if (at < 1) throw new InvalidArgumentError("Expected NAME=VALUE, for example repository=acme/app.");
   return [...before, [text.slice(0, at), text.slice(at + 1)]];
+}
+
+/** Claims that say whose pipeline a job is of, as GitHub and GitLab name them, and `sub`, which every ID token has. */
+const whose: ReadonlySet<string> = new Set([
+  "sub",
+  ...["repository", "repository_id", "repository_owner", "repository_owner_id", "job_workflow_ref"],
+  ...["project_path", "project_id", "namespace_path", "namespace_id"],
+]);
+
+// Whatever the issuer: what its tokens do not have lets nobody in, and a GitLab or a GitHub of one's own has an address of
+// its own. A pattern of asterisks lets any value through.
+function saysWhose([name, pattern]: [string, string]): boolean {
+  return whose.has(name) && /[^*]/.test(pattern);
+}
+
+/** The best of them: names can be given up and taken by others, ids cannot. */
+const lasting: ReadonlyMap<string, string> = new Map([
+  ["https://token.actions.githubusercontent.com", "repository_id or repository_owner_id"],
+  ["https://gitlab.com", "project_id or namespace_id"],
+]);
+
+function openNote(issuer: string): string {
+  return `no claim says whose pipeline it is: whoever gets an ID token of ${issuer} gets one of these tokens, if the claims given hold; add one such as ${lasting.get(issuer) ?? "sub"}`;
 }
 
 const columns: Column<FederationRule>[] = [

@@ -55,6 +55,8 @@ function addSet(trust: Command): void {
         const request = { organization: options.org, policy: await trustPolicyOf(options) };
         const answer = await context.caller.repeatable((call) => context.services.trust.set(request, call));
         await context.printObject(plain(TrustServiceSetResponseSchema, answer), { revision: answer.revision });
+        const note = openNoteOf(options);
+        if (note !== undefined) await context.note(note);
       }),
     );
   addExamples(
@@ -62,6 +64,14 @@ function addSet(trust: Command): void {
     "attestry trust set --ca ca.pem",
     "attestry trust set --trusted-root trusted_root.json --log-threshold 1 --signer 'https://github.com/acme/*' --issuer https://token.actions.githubusercontent.com",
   );
+}
+
+/** What is to be said of a policy that trusts whomever its authorities give a certificate; keys are their holders' alone. */
+function openNoteOf({ trustedRoot, ca, signer, issuer }: TrustOptions): string | undefined {
+  if (signer !== undefined || (trustedRoot ?? ca) === undefined) return undefined;
+  const who =
+    issuer === undefined ? "any signer of these authorities" : "any signer of these authorities by that issuer";
+  return `${who} is trusted (of Sigstore's public good instance: anybody with an account); --signer PATTERN narrows it`;
 }
 
 function policyCells({ policy, revision, setAt }: TrustServiceGetResponse): Record<string, Cell> {

@@ -50,6 +50,13 @@ const badBundles: [what: string, bundle: () => Buffer, code: string, reason: str
     /base64.*\d+|\d+.*base64/,
   ],
   [
+    "another envelope before the signed one",
+    () => Buffer.from(good.toString().replace("{", '{"dsseEnvelope":{"payload":"e30="},')),
+    "InvalidArgument",
+    "BUNDLE_MALFORMED",
+    /each name of an object once, got "dsseEnvelope" again at byte \d+/,
+  ],
+  [
     "a payload of 4n+1 characters",
     () => changed(good, ({ dsseEnvelope }) => Object.assign(dsseEnvelope, { payload: "eyJhb" })),
     "InvalidArgument",
