@@ -12,6 +12,11 @@ interface UploadSettings extends BlobCall, Announced, Persistence {
    * where the last one broke off. Default: a random one.
    */
   uploadId?: string | undefined;
+  /**
+   * What the file is called, as `artifact download` of chainloop writes it: Attestry's gateway keeps it with a blob that it has no
+   * name of yet; others, and older ones, pass it over.
+   */
+  fileName?: string | undefined;
   /** Called with the number of bytes handed over so far, after each message; less than before after a fault. */
   onProgress?: ((bytes: number) => void) | undefined;
 }
@@ -152,7 +157,10 @@ class Upload {
   }
 
   #resourceName(): string {
-    return `uploads/${this.#uploadId}/blobs/${this.#hex}/${this.#options.sizeBytes}`;
+    const { sizeBytes, fileName } = this.#options;
+    // Metadata, of which the Remote Execution API leaves to the server what it is.
+    const metadata = fileName === undefined ? "" : `/attestry-name/${Buffer.from(fileName).toString("base64url")}`;
+    return `uploads/${this.#uploadId}/blobs/${this.#hex}/${sizeBytes}${metadata}`;
   }
 }
 

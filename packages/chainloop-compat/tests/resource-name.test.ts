@@ -1,16 +1,9 @@
 import { WriteRequestSchema } from "@attestry/api/bytestream";
-import { DomainError } from "@attestry/service-kit";
+import { DomainError, fileNameBytes, safeFileName } from "@attestry/service-kit";
 import { fromBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import {
-  type CasResource,
-  fileNameBytes,
-  formatCasResourceName,
-  isCasResourceName,
-  parseCasResourceName,
-  safeFileName,
-} from "../src/cas/index.ts";
+import { type CasResource, formatCasResourceName, isCasResourceName, parseCasResourceName } from "../src/cas/index.ts";
 import { recordedCasCalls } from "./cas-recording.ts";
 
 const hex = "46c62330586ee6764a33be27c09700b33097ea914da7a70916b8bc2d6d7110c5";
@@ -188,6 +181,8 @@ test.each([
   ["dir/", undefined],
   ["", undefined],
   ["a\u001b[2Jb", undefined],
+  [`dir/${"語".repeat(341)}.`, `${"語".repeat(341)}.`],
+  [`${"語".repeat(341)}.a`, undefined],
 ])("of the file name %j, %j is kept", (name, kept) => {
   expect(safeFileName(name)).toBe(kept);
 });

@@ -12,7 +12,7 @@ export interface ImportAnswer {
   organization: string;
   dryRun: boolean;
   progressFile: string | null;
-  attestations: { imported: number; present: number; sizeBytes: number };
+  attestations: { imported: number; present: number; sizeBytes: number; ofLatestRevision: number };
   materials: { uploaded: number; present: number; sizeBytes: number };
   legacy: { count: number; runIds: string[] };
   failed: { attestations: number; materials: number };
@@ -27,7 +27,7 @@ export interface ImportEnv {
   /** What the imports of this installation remember. */
   stateDir: string;
   /** Puts an object where chainloop puts what has this digest. */
-  putObject(bytes: Uint8Array, digest?: string): Promise<string>;
+  putObject(bytes: Uint8Array, digest?: string, metadata?: Record<string, string>): Promise<string>;
   import(args?: readonly string[], options?: CliOptions): Promise<CliResult & { answer: ImportAnswer }>;
   remove(): Promise<void>;
 }
@@ -42,11 +42,8 @@ export async function createImportEnv(constellation: Constellation, version: Cha
   const stateDir = path.join(folder, "state");
   return {
     ...{ source, bucket, bucketFile, stateDir },
-    async putObject(bytes, digest = sha256(bytes)) {
-      await minioClient(testMinio()).putObject(bucket.bucket, digest, Buffer.from(bytes), bytes.byteLength, {
-        Author: "chainloop.dev",
-        Filename: "file",
-      });
+    async putObject(bytes, digest = sha256(bytes), metadata = { Author: "chainloop.dev", Filename: "file" }) {
+      await minioClient(testMinio()).putObject(bucket.bucket, digest, Buffer.from(bytes), bytes.byteLength, metadata);
       return digest;
     },
     async import(args = [], options = {}) {

@@ -1,7 +1,10 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, jest, test } from "@jest/globals";
+import { SourceBucket } from "../src/chainloop/bucket.ts";
 import { ChainloopDatabase } from "../src/chainloop/chainloop-database.ts";
 import { materialsOf } from "../src/chainloop/materials.ts";
 import { ProgressFile } from "../src/chainloop/progress-file.ts";
@@ -29,8 +32,8 @@ afterAll(async () => {
 test("materials are what the recorded attestation says is in storage, each once", async () => {
   const recorded = (name: string) => readFile(path.resolve(import.meta.dirname, "fixtures/chainloop", `${name}.json`));
   expect(materialsOf(await recorded("cas-materials"))).toEqual([
-    { name: "blob-again", digest: sha256(Buffer.alloc(1_200_000, "attestry fixture line\n")) },
-    { name: "rel", digest: sha256(Buffer.from("some release artifact\n")) },
+    { fileName: "blob.bin", digest: sha256(Buffer.alloc(1_200_000, "attestry fixture line\n")) },
+    { fileName: "rel.txt", digest: sha256(Buffer.from("some release artifact\n")) },
   ]);
   expect(materialsOf(await recorded("inline-materials"))).toEqual([]);
   expect(materialsOf(await recorded("no-materials"))).toEqual([]);
@@ -39,12 +42,35 @@ test("materials are what the recorded attestation says is in storage, each once"
 test("the evaluations of policies are one more; what names no digest is none", () => {
   const evaluations = { name: "policy-evaluations", digest: { sha256: "ab".repeat(32) } };
   expect(materialsOf(chainloopBundle([], { policyEvaluationsRef: evaluations }))).toEqual([
-    { name: "policy-evaluations", digest: `sha256:${"ab".repeat(32)}` },
+    { fileName: "policy-evaluations", digest: `sha256:${"ab".repeat(32)}` },
   ]);
   const stored = { annotations: { "chainloop.material.cas": true } };
   const strange = [stored, { ...stored, digest: { sha256: "../../etc/passwd" } }, null, 7, "text"];
   expect(materialsOf(chainloopBundle([], { materials: strange }))).toEqual([]);
   expect(materialsOf(chainloopBundle([], { materials: { a: 1 } }))).toEqual([]);
+});
+
+test.each([
+  ["plain name.txt", "plain name.txt"],
+  ["=?UTF-8?B?w7xuw68=?=", undefined],
+  [Buffer.from("ünï").toString("latin1"), undefined],
+  [undefined, undefined],
+])("an object whose metadata have the file name %j has %j", async (metadata, fileName) => {
+  const server = http.createServer((_request, answer) => {
+    answer.writeHead(200, { "content-length": 7, ...(metadata && { "x-amz-meta-filename": metadata }) }).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const endpoint = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const bucket = new SourceBucket({
+    ...{ endpoint, region: "us-east-1", bucket: "chainloop", prefix: "", pathStyle: true, ca: undefined },
+    ...{ accessKey: "key", secretKey: "secret" },
+  });
+  try {
+    expect(await bucket.head("sha256:ab", new AbortController().signal)).toEqual({ sizeBytes: 7, fileName });
+  } finally {
+    bucket.close();
+    await new Promise((resolve) => server.close(resolve));
+  }
 });
 
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {

@@ -38,6 +38,9 @@ export interface NewRun {
   jobUrl?: string;
   createdAt?: string;
   state?: string;
+  /** Of the contract PROJECT-WORKFLOW, or of another one by name; undefined: what it used is not noted. */
+  contractRevision?: number;
+  contract?: string;
   /** The envelope as the first versions kept it. */
   legacyEnvelope?: object;
 }
@@ -47,6 +50,8 @@ export interface ChainloopSource {
   addOrganization(name: string): Promise<void>;
   /** Each a minute younger than the one before, unless it says when. Returns its id. */
   addRun(run: NewRun): Promise<string>;
+  /** Gives the contract of that name these texts, in order, from the next revision on. */
+  addTexts(contract: string, texts: readonly string[]): Promise<void>;
   addBackend(organization: string, provider: string, location: string): Promise<void>;
   query<T>(statement: string, values?: unknown[]): Promise<T[]>;
   drop(): Promise<void>;
@@ -93,11 +98,15 @@ export async function createChainloop(version: ChainloopVersion): Promise<Chainl
     const id = randomUUID();
     const createdAt = run.createdAt ?? new Date(Date.UTC(2025, 0, 1, 0, minutes++)).toISOString();
     await query(
-      `insert into workflow_runs (id, created_at, state, run_url, runner_type, attestation, attestation_digest, version_id, workflow_id)
-       values ($1, $2, $3, $4, 'GITHUB_ACTION', $5, $6, $7, $8)`,
+      `insert into workflow_runs (id, created_at, state, run_url, runner_type, attestation, attestation_digest, version_id, workflow_id,
+         contract_revision_used, workflow_run_contract_version)
+       values ($1, $2, $3, $4, 'GITHUB_ACTION', $5, $6, $7, $8, coalesce($9, 1), (
+         select v.id from workflow_contract_versions v join workflow_contracts c on c.id = v.workflow_contract_versions
+         where c.name = $10 and v.revision = $9))`,
       [
         ...[id, createdAt, run.state ?? "success", run.jobUrl ?? null],
         ...[run.legacyEnvelope ?? null, run.digest ?? null, versionId, workflow],
+        ...[run.contractRevision ?? null, run.contract ?? `${run.project ?? "demo"}-${name}`],
       ],
     );
     if (run.bundle !== undefined) {
@@ -111,11 +120,24 @@ export async function createChainloop(version: ChainloopVersion): Promise<Chainl
     return id;
   }
 
+  async function addTexts(contract: string, texts: readonly string[]): Promise<void> {
+    for (const text of texts) {
+      await query(
+        `insert into workflow_contract_versions (id, raw_body, raw_body_format, revision, workflow_contract_versions)
+         select gen_random_uuid(), $2, 'yaml', 1 + count(v.id), c.id
+         from workflow_contracts c left join workflow_contract_versions v on v.workflow_contract_versions = c.id
+         where c.name = $1 group by c.id`,
+        [contract, Buffer.from(text)],
+      );
+    }
+  }
+
   await idOf("organizations", { name: "acme" });
   return {
     url: database.url,
     addOrganization: async (name) => void (await idOf("organizations", { name })),
     addRun,
+    addTexts,
     async addBackend(organization, provider, location) {
       const columns = { provider, location, secret_name: "secret" };
       await idOf("cas_backends", {

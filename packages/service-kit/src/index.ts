@@ -31,6 +31,7 @@ export { connectErrorOf, reasonOf, retryAfterOf } from "./errors/connect-error.t
 export { databaseFault } from "./errors/database-fault.ts";
 export { DomainError, type DomainErrorOptions } from "./errors/domain-error.ts";
 export { type Reason, reasons } from "./errors/reasons.ts";
+export { fileNameBytes, safeFileName } from "./file-name.ts";
 export { firstIdAt, isUuid, parseUuid, timeOfId, uuidv7 } from "./ids.ts";
 export { type BatchOptions, inBatches } from "./in-batches.ts";
 export { createClockReport } from "./observe/clock-report.ts";

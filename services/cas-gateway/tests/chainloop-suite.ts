@@ -1,3 +1,6 @@
+import { randomUUID } from "node:crypto";
+import { zstdCompressSync } from "node:zlib";
+import { uploadBlob } from "@attestry/cas-client";
 import {
   ResourceServiceDescribeRequestSchema,
   ResourceServiceDescribeResponseSchema,
@@ -203,6 +206,36 @@ export function chainloopSuite(startStore: () => Promise<Store>): void {
     expect((await download(bundle)).equals(bundle.bytes)).toBe(true);
     // Where an uploader would write it, it is not.
     await expectRefused(() => described(bundle, uploader), "BLOB_NOT_FOUND", status.NOT_FOUND);
+  });
+
+  test.each([100, 20_000_000])("%d bytes that are uploaded natively have the name in their metadata", async (size) => {
+    const blob = randomBlob(size);
+    const { bytes, ...announced } = { ...blob, digest: `sha256:${blob.hex}` };
+    const send = (fileName: string) =>
+      uploadBlob(gateway.transport, { ...announced, token: uploader, fileName, bytes });
+    await send("first ünï.txt");
+    await send("second");
+    expect(await described(blob)).toMatchObject({ fileName: "first ünï.txt" });
+  });
+
+  test("an upload that goes on has its name, and so has a compressed one", async () => {
+    const blob = randomBlob(20_000_000);
+    const metadata = `attestry-name/${Buffer.from("gone on").toString("base64url")}`;
+    const here = new ClientUpload(
+      blob,
+      uploader,
+      `uploads/${randomUUID()}/blobs/${blob.hex}/${blob.sizeBytes}/${metadata}`,
+    );
+    await expect(here.write(gateway.transport, here.messages(0, 17 * mebibyte))).rejects.toThrow();
+    const { committed } = await here.status(gateway.transport);
+    expect(committed).toBeGreaterThan(0);
+    await here.write(gateway.transport, here.messages(committed));
+    expect(await described(blob)).toMatchObject({ fileName: "gone on" });
+
+    const small = randomBlob(100);
+    const resourceName = `uploads/${randomUUID()}/compressed-blobs/zstd/${small.hex}/100/${metadata}`;
+    await client.write(uploader, [{ resourceName, data: zstdCompressSync(small.bytes), finishWrite: true }]);
+    expect(await described(small)).toMatchObject({ fileName: "gone on" });
   });
 
   test("tokens may do what they may natively", async () => {

@@ -85,6 +85,24 @@ describe("the name of a blob to write", () => {
     expect(parseWriteName(name)).toEqual({ instance, compressor: "zstd", uploadId: uuid, ...blob });
   });
 
+  const encoded = (text: string) => Buffer.from(text).toString("base64url");
+  test.each([
+    [`attestry-name/${encoded("ünï 📦.txt")}`, "ünï 📦.txt"],
+    [`attestry-name/${encoded("語".repeat(341))}`, "語".repeat(341)],
+    [`attestry-name/${encoded("../../etc/passwd")}`, "passwd"],
+    [`attestry-name/${encoded("a.txt")}/more`, "a.txt"],
+    [`attestry-name/${encoded("..")}`, undefined],
+    [`attestry-name/${encoded("a\u001b[2Jb")}`, undefined],
+    [`attestry-name/${encoded("語".repeat(342))}`, undefined],
+    ["attestry-name/a.txt", undefined],
+    ["attestry-name/", undefined],
+    ["attestry-name", undefined],
+    [`other-name/${encoded("a.txt")}`, undefined],
+  ])("with the metadata %s names the file %j", (metadata, fileName) => {
+    for (const form of ["blobs", "compressed-blobs/zstd"])
+      expect(parseWriteName(`uploads/${uuid}/${form}/${hex}/42/${metadata}`)).toMatchObject({ ...blob, fileName });
+  });
+
   test.each([
     [`blobs/${hex}/42`, "blobs"],
     [`uploads/blobs/${hex}/42`, "blobs"],

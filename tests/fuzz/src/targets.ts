@@ -8,10 +8,17 @@ import {
   subjectDigests,
   summarize,
 } from "@attestry/bundle";
-import { createAuthenticator, decodePageToken, Keyring, readSettings, setting } from "@attestry/service-kit";
+import {
+  createAuthenticator,
+  decodePageToken,
+  fileNameBytes,
+  Keyring,
+  readSettings,
+  setting,
+} from "@attestry/service-kit";
 import { readSigningRequest } from "@attestry/service-kit/certificates";
 import fc from "fast-check";
-import { fileNameBytes, parseCasResourceName } from "../../../packages/chainloop-compat/src/cas/index.ts";
+import { parseCasResourceName } from "../../../packages/chainloop-compat/src/cas/index.ts";
 import { parseDigestMessage } from "../../../services/cas-gateway/src/blobs/blob-ref.ts";
 import { parseReadName, parseWriteName } from "../../../services/cas-gateway/src/blobs/resource-name.ts";
 import { decompressed } from "../../../services/cas-gateway/src/blobs/zstd.ts";
@@ -138,7 +145,10 @@ export async function createTargets(): Promise<Target[]> {
     target("any bytes as a bundle", 3_000, anyBytes, readBundle),
     target("statements by their grammar", 8_000, encoded(statements), parseStatement),
     target("resource names to read", 5_000, resourceNames, parseReadName),
-    target("resource names to write", 5_000, resourceNames, parseWriteName),
+    target("resource names to write", 5_000, resourceNames, (name) => {
+      const { fileName = "" } = parseWriteName(name);
+      promise(fileName.isWellFormed() && Buffer.byteLength(fileName) <= fileNameBytes, "a name no header can hold");
+    }),
     target("chainloop's resource names", 5_000, chainloopNames, (name) => {
       const { hex: digest, fileName } = parseCasResourceName(name);
       promise(/^[0-9a-f]{64}$/.test(digest), "a digest in another spelling");

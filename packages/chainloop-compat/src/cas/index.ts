@@ -3,10 +3,8 @@ export {
   ResourceServiceDescribeRequestSchema,
   ResourceServiceDescribeResponseSchema,
 } from "../gen/cas/v1/cas_pb.ts";
-export { safeFileName } from "./file-name.ts";
 export {
   type CasResource,
-  fileNameBytes,
   formatCasResourceName,
   isCasResourceName,
   parseCasResourceName,

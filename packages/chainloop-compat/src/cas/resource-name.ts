@@ -1,4 +1,4 @@
-import { DomainError } from "@attestry/service-kit";
+import { DomainError, fileNameBytes } from "@attestry/service-kit";
 import { GobFault, GobReader, gobInt, gobPart, gobString, gobUint } from "./gob.ts";
 
 // The chainloop client names an upload by the base64 (RFC 4648, section 4) of a gob of the struct
@@ -18,8 +18,6 @@ export interface CasResource {
   sizeBytes: number | undefined;
 }
 
-/** Of a file name, in UTF-8. */
-export const fileNameBytes = 1_024;
 /** Far more than a struct with the longest file name has. */
 const nameCharacters = 4_096;
 const typeName = "CASResource";

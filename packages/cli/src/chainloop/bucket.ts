@@ -13,6 +13,12 @@ const retries = 6;
 /** Where the bucket may not be listed, that an object is not there is denied, too. */
 const deniedHead = "access is denied; it takes the rights to get objects and to list the bucket";
 
+export interface ObjectHead {
+  sizeBytes: number;
+  /** What chainloop was told that the file is called. */
+  fileName: string | undefined;
+}
+
 interface Asked {
   method: "GET" | "HEAD";
   key: string;
@@ -45,14 +51,14 @@ export class SourceBucket {
     answer?.destroy();
   }
 
-  /** In bytes; undefined if there is no such object. Throws SOURCE_REFUSED, SOURCE_UNAVAILABLE. */
-  async size(key: string, signal: AbortSignal): Promise<number | undefined> {
+  /** Undefined if there is no such object. Throws SOURCE_REFUSED, SOURCE_UNAVAILABLE. */
+  async head(key: string, signal: AbortSignal): Promise<ObjectHead | undefined> {
     const answer = await this.#answer({ method: "HEAD", key, signal });
     answer?.resume();
-    return answer && Number(answer.headers["content-length"]);
+    return answer && { sizeBytes: Number(answer.headers["content-length"]), fileName: fileNameOf(answer.headers) };
   }
 
-  /** From an offset to the end, going on where it broke off. Throws as `size`, and SOURCE_MISSING if there is no such object. */
+  /** From an offset to the end, going on where it broke off. Throws as `head`, and SOURCE_MISSING if there is no such object. */
   async *read(key: string, from: number, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
     for (let offset = from, vain = 0; ; ) {
       const answer = await this.#answer({ method: "GET", key, offset, signal });
@@ -136,4 +142,11 @@ export class SourceBucket {
     const message = `cannot read ${this.place}: ${first?.message || "the connection failed"}`;
     return new CommandError("SOURCE_UNAVAILABLE", message, { cause, exitCode: exitCodes.unavailable });
   }
+}
+
+/** Chainloop's metadata `Filename`; undefined as well if the name is not ASCII, which each store writes in its own way. */
+function fileNameOf(headers: http.IncomingHttpHeaders): string | undefined {
+  const name = headers["x-amz-meta-filename"];
+  // RFC 2047, as S3 has it, and bytes above ASCII, as MinIO does.
+  return typeof name !== "string" || /^=\?|[^ -~]/.test(name) ? undefined : name;
 }

@@ -1,13 +1,12 @@
 import { hash } from "node:crypto";
 import { CommandError } from "../errors.ts";
-import { SourceBucket } from "./bucket.ts";
+import { type ObjectHead, SourceBucket } from "./bucket.ts";
 import { readBucketFile } from "./bucket-file.ts";
 
 /** An object and the bucket that has it. */
-export interface SourceObject {
+export interface SourceObject extends ObjectHead {
   bucket: SourceBucket;
   key: string;
-  sizeBytes: number;
 }
 
 /** All buckets that chainloop kept an organization's objects in, asked in order. */
@@ -31,8 +30,8 @@ export class SourceBuckets {
   /** What is stored under a digest. Throws SOURCE_MISSING if no bucket has it. */
   async find(digest: string): Promise<SourceObject> {
     for (const bucket of this.#buckets) {
-      const sizeBytes = await bucket.size(digest, this.#signal);
-      if (sizeBytes !== undefined) return { bucket, key: digest, sizeBytes };
+      const head = await bucket.head(digest, this.#signal);
+      if (head !== undefined) return { bucket, key: digest, ...head };
     }
     const places = this.#buckets.map(({ place }) => place).join(" and ");
     const message = places === "" ? "no bucket was named to look for it in" : `it is not in ${places}`;

@@ -3,6 +3,13 @@ import { SourceDefinitions } from "./source-definitions.ts";
 import { Tables } from "./tables.ts";
 
 const askedAtOnce = 500;
+/** By which a run names the text that it used. Its own `contract_revision_used` counts in a contract that it does not name. */
+const contractColumns = [
+  "workflow_runs.workflow_run_contract_version",
+  "workflow_contract_versions.id",
+  "workflow_contract_versions.revision",
+  "workflow_contract_versions.workflow_contract_versions",
+];
 
 export interface SourceOrganization {
   id: string;
@@ -22,6 +29,9 @@ export interface SourceRun extends Position {
   /** Null: of none, or from before there were versions. */
   version: string | null;
   isLatestVersion: boolean | null;
+  /** The contract whose revision it used, which its workflow need not have any more; null: not known. */
+  contractId: string | null;
+  contractRevision: number | null;
   /** Whether the database has the envelope, which is no bundle and not as it was signed and sent. */
   hasLegacyEnvelope: boolean;
 }
@@ -131,6 +141,7 @@ export class ChainloopDatabase {
       "text",
     );
     const hasVersions = tables.has("workflow_runs.version_id") && tables.has("project_versions.version");
+    const hasContracts = contractColumns.every((column) => tables.has(column));
     const legacy = tables.has("workflow_runs.attestation") ? "r.attestation is not null" : "false";
     return `select r.id, ${exactTime("r.created_at")} as "createdAt", w.name as workflow,
         coalesce(${hasProjects ? "p.name" : "null"}, ${older}, '') as project,
@@ -140,10 +151,13 @@ export class ChainloopDatabase {
         coalesce(${tables.orNull("r", "workflow_runs.runner_type", "text")}, '') as runner,
         ${hasVersions ? "v.version" : "null::text"} as version,
         ${hasVersions ? tables.orNull("v", "project_versions.latest", "bool") : "null::bool"} as "isLatestVersion",
+        ${hasContracts ? "c.workflow_contract_versions" : "null::uuid"} as "contractId",
+        ${hasContracts ? "c.revision::int" : "null::int"} as "contractRevision",
         ${legacy} as "hasLegacyEnvelope"
       from workflow_runs r join workflows w on w.id = r.workflow_id
         ${hasProjects ? "left join projects p on p.id = w.project_id" : ""}
         ${hasVersions ? "left join project_versions v on v.id = r.version_id" : ""}
+        ${hasContracts ? "left join workflow_contract_versions c on c.id = r.workflow_run_contract_version" : ""}
         ${tables.bundles === undefined ? "" : `left join ${tables.bundles} b on b.workflowrun_id = r.id`}`;
   }
 }

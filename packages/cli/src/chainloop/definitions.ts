@@ -3,8 +3,9 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Context } from "../context.ts";
 import { reasonOf } from "../errors.ts";
 import { bounded } from "./bounded.ts";
+import type { ContractRevisions } from "./contract-revisions.ts";
 import { isOfOne } from "./faults.ts";
-import type { SourceContract, SourceDefinitions, SourceWorkflow } from "./source-definitions.ts";
+import type { SourceContract, SourceDefinitions, SourceText, SourceWorkflow } from "./source-definitions.ts";
 
 export interface DefinitionCounts {
   contracts: number;
@@ -20,6 +21,8 @@ export interface DefinitionParts {
   /** Of chainloop's organization. */
   organizationId: string;
   counts: DefinitionCounts;
+  /** Gets what became of which revision. */
+  revisions: ContractRevisions;
   /** Gets what could not be imported, and why. */
   onFault: (what: string, error: unknown) => void;
 }
@@ -60,17 +63,18 @@ export class DefinitionsImport {
     }
   }
 
-  async #contract({ id, name, project, description }: SourceContract): Promise<void> {
-    const { context, source, counts } = this.#parts;
+  async #contract(contract: SourceContract): Promise<void> {
+    const { context, source, counts, revisions } = this.#parts;
     const { contracts } = context.services;
-    const texts = await source.texts(id);
-    let there = await this.#latest(name);
+    const { id, name, project, description } = contract;
+    const texts = merged(await source.texts(id));
+    let there = await this.#revision(name);
     if (there === undefined) {
       const first = {
         name,
         project: project ?? "",
         description: shortened(description),
-        text: texts[0] ?? new Uint8Array(0),
+        text: texts[0]?.text ?? new Uint8Array(0),
       };
       const created = await this.#call((call) => contracts.create(first, call));
       if (created === undefined) return;
@@ -78,16 +82,22 @@ export class DefinitionsImport {
       counts.revisions++;
       there = { number: 1, text: first.text };
     }
+    for (const [index, { text, revisions: same }] of texts.slice(0, there.number).entries()) {
+      const present = index + 1 === there.number ? there : await this.#revision(name, index + 1);
+      if (present !== undefined && text.equals(present.text)) revisions.addRevisions(contract, same, index + 1);
+    }
     // Changed here meanwhile: then it goes its own way.
-    if (!texts[there.number - 1]?.equals(there.text)) return;
-    for (const text of texts.slice(there.number)) {
+    if (!texts[there.number - 1]?.text.equals(there.text)) return;
+    for (const { text, revisions: same } of texts.slice(there.number)) {
       const updated = await this.#call((call) => contracts.update({ name, text }, call));
       if (updated?.changed === true) counts.revisions++;
+      if (updated?.revision !== undefined) revisions.addRevisions(contract, same, updated.revision.revision);
     }
   }
 
-  async #latest(name: string): Promise<{ number: number; text: Uint8Array } | undefined> {
-    const answer = await this.#call((call) => this.#parts.context.services.contracts.get({ name }, call));
+  /** @param revision 0: the latest */
+  async #revision(name: string, revision = 0): Promise<{ number: number; text: Uint8Array } | undefined> {
+    const answer = await this.#call((call) => this.#parts.context.services.contracts.get({ name, revision }, call));
     return answer?.revision && { number: answer.revision.revision, text: answer.revision.text };
   }
 
@@ -102,6 +112,8 @@ export class DefinitionsImport {
     const { workflows } = this.#parts.context.services;
     const answer = await this.#call((call) => workflows.findOrCreate(request, call));
     if (answer?.created === true) this.#parts.counts.workflows++;
+    // One that was here before need not have that contract.
+    if (answer?.workflow !== undefined) this.#parts.revisions.addWorkflow(project, name, answer.workflow.contract);
   }
 
   async #perOne(what: string, work: () => Promise<void>): Promise<void> {
@@ -127,6 +139,17 @@ export class DefinitionsImport {
 function isAbsence(error: ConnectError): boolean {
   if (error.code === Code.Unimplemented) return true;
   return ["CONTRACT_NOT_FOUND", "PROJECT_VERSION_NOT_FOUND"].includes(reasonOf(error) ?? "");
+}
+
+/** As Attestry counts them: a text that is the latest already makes no revision. */
+function merged(texts: readonly SourceText[]): { text: Buffer; revisions: number[] }[] {
+  const counted: { text: Buffer; revisions: number[] }[] = [];
+  for (const { revision, text } of texts) {
+    const last = counted.at(-1);
+    if (last?.text.equals(text)) last.revisions.push(revision);
+    else counted.push({ text, revisions: [revision] });
+  }
+  return counted;
 }
 
 function shortened(description: string): string {

@@ -181,13 +181,14 @@ export class ChainloopImport {
   async #store(loaded: readonly Loaded[]): Promise<void> {
     const { target, report } = this.#parts;
     if (target === undefined) {
-      for (const { bundle } of loaded) report.imported(bundle.byteLength);
+      // What revisions there will be is found out with the contracts, which a dry run leaves.
+      for (const { bundle } of loaded) report.imported(bundle.byteLength, { hasRevision: true });
       return;
     }
     await this.#each(this.#created(target, loaded), ([{ run, bundle }, created]) =>
       this.#perRun(run, async () => {
         await target.store(run, created, bundle);
-        report.imported(bundle.byteLength);
+        report.imported(bundle.byteLength, created);
       }),
     );
   }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { BlobError, type BlobRef, findMissing, uploadBlob, uploadIdOf } from "@attestry/cas-client";
+import { safeFileName } from "@attestry/service-kit";
 import { CasTokens } from "../client/cas-token.ts";
 import type { Context } from "../context.ts";
 import { CommandError, reasonOf } from "../errors.ts";
@@ -46,13 +47,17 @@ export class MaterialMover {
   /** Moves what Attestry lacks. Resolves with the faults of single materials, by digest; throws those of all. */
   async move(materials: readonly Material[]): Promise<Map<string, unknown>> {
     const faults = new Map<string, unknown>();
-    const digests = [...new Set(materials.map(({ digest }) => digest))].filter((digest) => !this.#there.has(digest));
+    const names = new Map<string, string | undefined>(materials.map(({ digest, fileName }) => [digest, fileName]));
+    const digests = [...names.keys()].filter((digest) => !this.#there.has(digest));
     const found = await this.#find(digests, faults);
     const missing = this.#options.dryRun ? new Set(found.keys()) : await this.#missing(found);
     for (const digest of found.keys()) if (!missing.has(digest)) this.#settle(digest, this.#options.onPresent);
     const work = [...found].filter(([digest]) => missing.has(digest));
     await this.#each(work, async ([digest, object], signal) => {
-      const move = this.#options.dryRun ? this.#read(digest, object, signal) : this.#upload(digest, object, signal);
+      const fileName = nameOf(object.fileName) ?? nameOf(names.get(digest));
+      const move = this.#options.dryRun
+        ? this.#read(digest, object, signal)
+        : this.#upload(digest, { ...object, fileName }, signal);
       const fault: unknown = await move.catch((error: unknown) => error);
       if (fault === undefined) this.#settle(digest, () => this.#options.onMoved(object.sizeBytes));
       else if (isOfOne(fault) && !signal.aborted) faults.set(digest, fault);
@@ -87,10 +92,10 @@ export class MaterialMover {
   }
 
   async #upload(digest: string, object: SourceObject, signal: AbortSignal): Promise<void> {
-    const { sizeBytes, bucket } = object;
+    const { sizeBytes, bucket, fileName } = object;
     const upload = uploadBlob(this.#context.services.cas, {
       ...bounded(this.#context.caller.persistence(), longestUploadMs),
-      ...{ token: this.#issue, digest, sizeBytes, signal, reachedBefore: true },
+      ...{ token: this.#issue, digest, sizeBytes, fileName, signal, reachedBefore: true },
       // The same the next time, so that a large one goes on where the command was killed.
       uploadId: uploadIdOf(digest, bucket.place),
       open: (offset) => this.#options.buckets.read(object, offset, signal),
@@ -130,6 +135,11 @@ export class MaterialMover {
     }
     return this.#token.value;
   };
+}
+
+/** Undefined for what the gateway would not take. */
+function nameOf(fileName: string | undefined): string | undefined {
+  return fileName === undefined ? undefined : safeFileName(fileName);
 }
 
 /** Found out here, or by the gateway where an earlier process had sent a part. */

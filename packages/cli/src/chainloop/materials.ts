@@ -3,8 +3,8 @@ import { type Digest, parseBundle, parseDigest } from "@attestry/bundle";
 /** A blob in chainloop's storage that an attestation names. */
 export interface Material {
   digest: Digest;
-  /** As the attestation calls it. */
-  name: string;
+  /** What the attestation calls its file; undefined: nothing. */
+  fileName: string | undefined;
 }
 
 /**
@@ -27,11 +27,10 @@ function isStored(descriptor: unknown): boolean {
 }
 
 function materialOf(descriptor: unknown): Material[] {
-  const { digest, name, annotations } = fields(descriptor);
+  const { digest, name } = fields(descriptor);
   const { sha256 } = fields(digest);
   if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/.test(sha256)) return [];
-  const names = [fields(annotations)["chainloop.material.name"], name];
-  return [{ digest: parseDigest(`sha256:${sha256}`), name: names.find((text) => typeof text === "string") ?? "" }];
+  return [{ digest: parseDigest(`sha256:${sha256}`), fileName: typeof name === "string" ? name : undefined }];
 }
 
 function fields(value: unknown): Record<string, unknown> {

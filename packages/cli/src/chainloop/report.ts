@@ -22,7 +22,8 @@ const mostKept = 10_000;
 
 /** What became of all that was to be imported. */
 export class ImportReport {
-  readonly attestations = { imported: 0, present: 0, sizeBytes: 0 };
+  /** `ofLatestRevision`: those imported of which it is not known here what revision of their contract they used. */
+  readonly attestations = { imported: 0, present: 0, sizeBytes: 0, ofLatestRevision: 0 };
   readonly materials = { uploaded: 0, present: 0, sizeBytes: 0 };
   readonly definitions = { contracts: 0, revisions: 0, workflows: 0, releasedVersions: 0 };
   readonly #context: Context;
@@ -41,9 +42,10 @@ export class ImportReport {
     this.#legacyCount = earlier.legacy;
   }
 
-  imported(sizeBytes: number): void {
+  imported(sizeBytes: number, { hasRevision }: { hasRevision: boolean }): void {
     this.attestations.imported++;
     this.attestations.sizeBytes += sizeBytes;
+    if (!hasRevision) this.attestations.ofLatestRevision++;
   }
 
   uploaded(sizeBytes: number): void {
@@ -99,6 +101,9 @@ export class ImportReport {
         ...(!about.dryRun && {
           contracts: `${definitions.contracts} created, of ${definitions.revisions} revisions`,
           workflows: `${definitions.workflows} created`,
+        }),
+        ...(attestations.ofLatestRevision > 0 && {
+          "revision not known": `${attestations.ofLatestRevision} runs, noted as of the latest of their contracts`,
         }),
         ...(this.#legacyCount > 0 && { "without a bundle": `${this.#legacyCount} runs, not imported` }),
       },

@@ -8,6 +8,11 @@ export interface SourceContract extends Position {
   description: string;
 }
 
+export interface SourceText {
+  revision: number;
+  text: Buffer;
+}
+
 export interface SourceWorkflow extends Position {
   project: string;
   name: string;
@@ -49,12 +54,12 @@ export class SourceDefinitions {
   }
 
   /** The texts of a contract, the first revision first. */
-  async texts(contractId: string): Promise<Buffer[]> {
-    const rows = await this.#database.rows<{ text: Buffer }>(
-      `select raw_body as text from workflow_contract_versions where workflow_contract_versions = $1 order by revision`,
+  texts(contractId: string): Promise<SourceText[]> {
+    return this.#database.rows(
+      `select revision::int as revision, raw_body as text from workflow_contract_versions
+       where workflow_contract_versions = $1 order by revision`,
       [contractId],
     );
-    return rows.map(({ text }) => text);
   }
 
   async *workflows(organizationId: string): AsyncGenerator<SourceWorkflow[], void, void> {

@@ -4,6 +4,7 @@ import { addNote, CommandError, leaveOutHint, reasonOf } from "../errors.ts";
 import { printable } from "../output/printable.ts";
 import { bounded } from "./bounded.ts";
 import type { SourceRun } from "./chainloop-database.ts";
+import type { ContractRevisions } from "./contract-revisions.ts";
 import { isOfOne, isTrustRefusal } from "./faults.ts";
 
 const longestReason = 1_024;
@@ -17,21 +18,26 @@ const endedReasons = new Set(["RUN_EXPIRED", "RUN_CANCELLED", "RUN_FAILED"]);
 export interface TargetRun {
   id: string | undefined;
   attempt: number;
+  /** Whether it is of the revision of its contract that the run of chainloop used; else of the latest of when it was made. */
+  hasRevision: boolean;
 }
 
 /** Makes runs of Attestry of chainloop's, once each, however often it is asked to. */
 export class ImportTarget {
   readonly #context: Context;
+  readonly #revisions: ContractRevisions;
 
-  constructor(context: Context) {
+  constructor(context: Context, revisions: ContractRevisions) {
     this.#context = context;
+    this.#revisions = revisions;
   }
 
   /** The run for a run of chainloop: a new one, or the one that an earlier import made. Throws what RunService.Create throws. */
   async create(run: SourceRun, from = 1): Promise<TargetRun> {
+    const contractRevision = this.#revisions.usedBy(run);
     for (let attempt = from; attempt <= mostAttempts; attempt++) {
       const request = {
-        ...{ project: run.project, workflow: run.workflow },
+        ...{ project: run.project, workflow: run.workflow, contractRevision },
         idempotencyKey: `chainloop:${run.id}${attempt === 1 ? "" : `:${attempt}`}`,
         jobUrl: isLine(run.jobUrl, longestUrl) ? run.jobUrl : "",
         runner: isLine(run.runner, 64) ? run.runner : "",
@@ -41,9 +47,11 @@ export class ImportTarget {
         this.#context.services.runs.create(request, bounded(call)),
       );
       const { id = "", state, attestationDigest } = answer.run ?? {};
-      if (state === RunState.INITIALIZED) return { id, attempt };
+      // An import of an older build that was interrupted may have made it.
+      const hasRevision = contractRevision > 0 && answer.run?.contractRevision === contractRevision;
+      if (state === RunState.INITIALIZED) return { id, attempt, hasRevision };
       if (state !== RunState.SUCCESS) continue;
-      if (attestationDigest === run.digest) return { id: undefined, attempt };
+      if (attestationDigest === run.digest) return { id: undefined, attempt, hasRevision };
       const message = `run ${id} was made for it, and has the attestation ${attestationDigest}`;
       throw new CommandError("SOURCE_CORRUPT", message);
     }

@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 import { positiveInteger } from "../arguments.ts";
 import { SourceBuckets } from "../chainloop/buckets.ts";
 import { ChainloopDatabase, type SourceOrganization } from "../chainloop/chainloop-database.ts";
+import { ContractRevisions } from "../chainloop/contract-revisions.ts";
 import { DefinitionsImport } from "../chainloop/definitions.ts";
 import { ChainloopImport } from "../chainloop/importer.ts";
 import { MaterialMover } from "../chainloop/material-mover.ts";
@@ -62,7 +63,7 @@ export function addImportChainloop(parent: Command): void {
   addExamples(
     addOutputOption(
       command,
-      "{organization, dryRun, progressFile, attestations: {imported, present, sizeBytes}, materials: {uploaded, present, sizeBytes}, " +
+      "{organization, dryRun, progressFile, attestations: {imported, present, sizeBytes, ofLatestRevision}, materials: {uploaded, present, sizeBytes}, " +
         "definitions: {contracts, revisions, workflows, releasedVersions}, legacy: {count, runIds}, " +
         "failed: {attestations, materials, others}, faults: [{runId: null | ID, digest, what: attestation | material | NAME, reason, message}]}",
     ),
@@ -92,7 +93,8 @@ async function importChainloop(context: Context, options: ImportOptions): Promis
     onMoved: (sizeBytes) => report.uploaded(sizeBytes),
     onPresent: () => report.materials.present++,
   });
-  const target = dryRun ? undefined : new ImportTarget(context);
+  const revisions = new ContractRevisions();
+  const target = dryRun ? undefined : new ImportTarget(context, revisions);
   const parts = {
     context,
     database,
@@ -105,7 +107,13 @@ async function importChainloop(context: Context, options: ImportOptions): Promis
     jobs,
   };
   const definitions = new DefinitionsImport({
-    ...{ context, source: database.definitions, organizationId: organization.id, counts: report.definitions },
+    ...{
+      context,
+      source: database.definitions,
+      organizationId: organization.id,
+      counts: report.definitions,
+      revisions,
+    },
     onFault: (what, error) => report.otherFault(what, error),
   });
   let isAtEnd = false;

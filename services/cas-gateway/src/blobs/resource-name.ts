@@ -1,5 +1,6 @@
 import { DomainError, isUuid } from "@attestry/service-kit";
 import { type BlobQuery, type BlobRef, isDigestHex, parseSize } from "./blob-ref.ts";
+import { fileNameIn } from "./upload-metadata.ts";
 
 // Resource names of the Remote Execution API v2, documented at ContentAddressableStorage in its remote_execution.proto.
 
@@ -15,7 +16,8 @@ export interface ResourceName extends BlobRef {
 export interface UploadName extends ResourceName {
   /** Chosen by the client; lower case. */
   uploadId: string;
-  fileName?: undefined;
+  /** Undefined: it has no name. */
+  fileName: string | undefined;
   offsetsOmitted?: false;
 }
 
@@ -68,15 +70,15 @@ export function parseReadName(name: string): ResourceName {
 }
 
 /**
- * What `[{instance}/]uploads/{uuid}/(blobs|compressed-blobs/zstd)/{hash}/{size}[/{metadata}]` names. Throws
- * RESOURCE_NAME_INVALID, which names the segment at fault.
+ * What `[{instance}/]uploads/{uuid}/(blobs|compressed-blobs/zstd)/{hash}/{size}[/{metadata}]` names, and the file name in
+ * its metadata. Throws RESOURCE_NAME_INVALID, which names the segment at fault.
  */
 export function parseWriteName(name: string): UploadName {
   const { instance, rest } = splitAt(name, ["uploads"], writeForm);
   const [, uploadId, ...blobSegments] = rest;
   if (uploadId === undefined || !isUuid(uploadId)) throw invalid(name, writeForm, uploadId, "a UUID after uploads");
-  const { blob, compressor } = parseBlobSegments(name, blobSegments, writeForm);
-  return { instance, compressor, uploadId: uploadId.toLowerCase(), ...blob };
+  const { blob, compressor, trailing } = parseBlobSegments(name, blobSegments, writeForm);
+  return { instance, compressor, uploadId: uploadId.toLowerCase(), fileName: fileNameIn(trailing), ...blob };
 }
 
 /**

@@ -1,4 +1,5 @@
-import { isBareDigest, isCasResourceName, parseCasResourceName, safeFileName } from "@attestry/chainloop-compat/cas";
+import { isBareDigest, isCasResourceName, parseCasResourceName } from "@attestry/chainloop-compat/cas";
+import { safeFileName } from "@attestry/service-kit";
 import { type FileUploadName, type ResourceNames, reapiNames } from "../blobs/resource-name.ts";
 
 const plain = { instance: undefined, compressor: "identity" } as const;

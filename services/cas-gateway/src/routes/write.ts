@@ -29,6 +29,6 @@ export async function write(
   }
   const { organization } = caller;
   const bytes = decompressed(body, { organization, sizeBytes: blob.sizeBytes, signal });
-  const { outcome } = await storeBlob(context, { caller, blob, body: bytes, whole, signal });
+  const { outcome } = await storeBlob(context, { caller, blob, body: bytes, whole, signal, fileName });
   return { committedSize: outcome === "existed" ? -1n : BigInt(received.receivedBytes()) };
 }

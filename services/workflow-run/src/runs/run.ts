@@ -49,7 +49,7 @@ export interface NewRun {
   /** Null: the call is not repeated. */
   idempotencyKey: string | null;
   jobUrl: string;
-  /** What the contract's latest revision has to be; 0: anything. */
+  /** One that the contract has; 0: the latest. */
   contractRevision: number;
   runner: string;
   /** Null: the run is of none. */

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { anyBytes } from "./bytes.ts";
 import { digests, hex } from "./digest.ts";
 import { anyText, names, uuids } from "./text.ts";
 
@@ -62,6 +63,12 @@ const compressors = fc.oneof(
   },
 );
 const slash = fc.constant("/");
+/** What may follow the size of an upload. */
+const metadata = fc.oneof(
+  anyText,
+  anyText.map((text) => `attestry-name/${text}`),
+  anyBytes.map((bytes) => `attestry-name/${Buffer.from(bytes).toString("base64url")}`),
+);
 
 /** Resource names of the Remote Execution API, to read and to write, and what is close to one. */
 export const resourceNames: fc.Arbitrary<string> = fc.oneof(
@@ -69,7 +76,18 @@ export const resourceNames: fc.Arbitrary<string> = fc.oneof(
   { weight: 3, arbitrary: joined(instances, fc.constant("uploads/"), uuids, slash, compressors, hex, slash, sizes) },
   {
     weight: 1,
-    arbitrary: joined(instances, fc.constant("uploads/"), uuids, slash, compressors, hex, slash, sizes, slash, anyText),
+    arbitrary: joined(
+      instances,
+      fc.constant("uploads/"),
+      uuids,
+      slash,
+      compressors,
+      hex,
+      slash,
+      sizes,
+      slash,
+      metadata,
+    ),
   },
   { weight: 3, arbitrary: fc.array(segments, { maxLength: 9 }).map((parts) => parts.join("/")) },
   {
