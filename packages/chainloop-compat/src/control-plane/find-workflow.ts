@@ -34,18 +34,19 @@ export async function findOrCreate(
     answer = await native.workflows.findOrCreate(asked, asCaller(call));
   }
   const workflow = given(answer.workflow, "the workflow");
-  if (answer.created && described.description !== undefined)
-    await describeContract(native, { ...described, name: workflow.contract, text: asked.contractText }, call);
+  const { description } = described;
+  if (answer.created && description !== undefined)
+    await describeContract(native, { name: workflow.contract, text: asked.contractText, description }, call);
   return { workflow, created: answer.created };
 }
 
 /** Leaves one alone that was there before, with another text: the workflow has it as it is. */
 async function describeContract(
   native: Native,
-  { name, text = new Uint8Array(), description }: { name: string; text?: Uint8Array | undefined; description?: string },
+  { name, text = new Uint8Array(), description }: { name: string; text?: Uint8Array | undefined; description: string },
   call: HandlerContext,
 ): Promise<void> {
   const { revision } = await native.contracts.get({ name }, asCaller(call));
   if (Buffer.compare(given(revision, "the contract's revision").text, text) !== 0) return;
-  await native.contracts.update({ name, ...(description !== undefined && { description }) }, asCaller(call));
+  await native.contracts.update({ name, description }, asCaller(call));
 }

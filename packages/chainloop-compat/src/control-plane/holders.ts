@@ -1,18 +1,15 @@
-import type { AttestationServiceListRequestSchema } from "@attestry/api/ingest";
-import type { Run, RunServiceGetRequestSchema } from "@attestry/api/run";
+import type { Run } from "@attestry/api/run";
 import { reasonOf } from "@attestry/service-kit";
-import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import { type ReferrerItem, ReferrerItemSchema } from "../gen/controlplane/v1/referrer_pb.ts";
 import type { ControlPlaneContext } from "./context.ts";
-import { asCaller, type Native, unless } from "./native.ts";
+import { type AskedRun, asCaller, type Native, unless } from "./native.ts";
 import { attestationKind } from "./predicate/referrers.ts";
 
 /** Of bundles that one call looks into; what is beyond is shown by its digest alone. In bytes. */
 const mostLookedInto = 16 * 1024 * 1024;
-
-type AskedRun = NonNullable<MessageInitShape<typeof RunServiceGetRequestSchema>["by"]>;
 
 /** Where attestations are looked for; empty: in all. */
 export interface Scope {
@@ -37,8 +34,7 @@ export async function holdersOf(
   call: HandlerContext,
 ): Promise<HolderPage> {
   const by = digest.startsWith("sha256:") ? { materialDigest: digest } : { subjectDigest: digest };
-  const asked: MessageInitShape<typeof AttestationServiceListRequestSchema> = { ...by, ...page };
-  const { attestations, nextPageToken } = await context.native.attestations.list(asked, asCaller(call));
+  const { attestations, nextPageToken } = await context.native.attestations.list({ ...by, ...page }, asCaller(call));
   const toldByRun = version === "" ? [] : attestations;
   const runs = await Promise.all(
     toldByRun.map(({ runId }) => findRun(context.native, { case: "runId", value: runId }, call)),

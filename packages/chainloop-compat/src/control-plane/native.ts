@@ -6,10 +6,12 @@ import {
   CredentialService,
   ProjectService,
   RunService,
+  type RunServiceGetRequestSchema,
   SigningService,
   WorkflowService,
 } from "@attestry/api/run";
 import { type Reason, reasonOf } from "@attestry/service-kit";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type CallOptions, type Client, createClient, type HandlerContext, type Transport } from "@connectrpc/connect";
 
 /** The native API. Every call is made as the caller: with its token, so that it may do what it may do natively. */
@@ -39,6 +41,9 @@ export function createNative({ run, ingest }: { run: Transport; ingest: Transpor
     workflows: createClient(WorkflowService, run),
   };
 }
+
+/** How the native API is asked for a run. */
+export type AskedRun = NonNullable<MessageInitShape<typeof RunServiceGetRequestSchema>["by"]>;
 
 /** What a native answer always has. */
 export function given<T>(value: T | undefined, what: string): T {

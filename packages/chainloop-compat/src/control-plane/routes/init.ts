@@ -9,6 +9,7 @@ import type {
 import type { ControlPlaneContext } from "../context.ts";
 import { findDefaultBackend } from "../find-backend.ts";
 import { findWorkflow } from "../find-workflow.ts";
+import { fitting } from "../fitting.ts";
 import { runItem, runnerName } from "../items/run-item.ts";
 import { workflowItem } from "../items/workflow-item.ts";
 import { asCaller, given, type Native } from "../native.ts";
@@ -81,7 +82,7 @@ function askedVersion({
 
 /** Empty for what is none to follow, or none that the native API takes: a job is not to fail because of it. */
 function knownUrl(jobUrl: string): string {
-  const isTaken = Array.from(jobUrl).length <= longestJobUrl && !/[\p{C}\p{Zl}\p{Zp}]/u.test(jobUrl);
+  const isTaken = fitting(jobUrl, longestJobUrl) === jobUrl && !/[\p{C}\p{Zl}\p{Zp}]/u.test(jobUrl);
   return isTaken ? jobUrl : "";
 }
 

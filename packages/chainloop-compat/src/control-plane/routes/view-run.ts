@@ -1,6 +1,6 @@
-import { type Run, type RunServiceGetRequestSchema, RunState } from "@attestry/api/run";
+import { type Run, RunState } from "@attestry/api/run";
 import { apiPrincipal, DomainError, reasonOf } from "@attestry/service-kit";
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import {
@@ -15,7 +15,7 @@ import { findWorkflow } from "../find-workflow.ts";
 import { contractRevisionItem } from "../items/contract-item.ts";
 import { runItem, summaryItem } from "../items/run-item.ts";
 import { workflowOfRun } from "../items/workflow-item.ts";
-import { asCaller, given, type Native, unless } from "../native.ts";
+import { type AskedRun, asCaller, given, type Native, unless } from "../native.ts";
 import type { ReadVerification } from "../reading/task.ts";
 
 /** What this client takes of one message. */
@@ -61,8 +61,6 @@ export async function viewRun(
   });
   return fitting(response, run);
 }
-
-type AskedRun = NonNullable<MessageInitShape<typeof RunServiceGetRequestSchema>["by"]>;
 
 function askedRun(ref: WorkflowRunServiceViewRequest["ref"]): AskedRun {
   if (ref.case === "id") return { case: "runId", value: ref.value };
